@@ -1,0 +1,108 @@
+"""Read config.yaml: everything a team sets without touching code."""
+
+import os
+from glob import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .utils import UserError
+
+FILE_NAME = "config.yaml"
+
+
+class Section(BaseModel):
+    """A part of the file; a name that is not listed here is a mistake, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(Section):
+    """Where things lie; written relative to config.yaml, read as absolute. `raw` is a glob."""
+
+    raw: str
+    processed: Path
+    rejected: Path
+    model: Path
+    logs: Path
+
+
+class TableConfig(Section):
+    """How the table's files are written, and what its columns are for."""
+
+    separator: str = Field(default=",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    missing_values: list[str] = [""]
+    true_values: list[str] = ["true"]
+    false_values: list[str] = ["false"]
+    date_formats: list[str] = ["%Y-%m-%d"]
+    key: str | None = None
+    target: str
+    exclude: list[str] = []
+
+
+class TrainingConfig(Section):
+    """Which model is trained, and how."""
+
+    model: str
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    random_seed: int = 0
+    settings: dict[str, dict[str, Any]] = {}
+
+
+class ServingConfig(Section):
+    """How the model is served over HTTP."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1)
+    unknown_categories: Literal["accept", "reject"] = "accept"
+    max_rows: int = Field(default=10_000, ge=1)
+    max_bytes: int = Field(default=10_000_000, ge=1)
+
+
+class Config(Section):
+    """The whole of config.yaml, and the folder it stands in."""
+
+    root: Path
+    paths: Paths
+    table: TableConfig
+    training: TrainingConfig
+    serving: ServingConfig
+
+    @property
+    def schema_file(self) -> Path:
+        """Return the file that describes the table."""
+        return self.root / "schema.yaml"
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds config.yaml."""
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise UserError(f"no {FILE_NAME} in {start} or above; run this from the project's folder")
+
+
+def read_config(start: Path | None = None) -> Config:
+    """Read the config.yaml at or above `start`, by default the current folder.
+
+    By default the paths are relative to the current folder too, which makes messages short.
+    """
+    root = find_root(start or Path.cwd())
+    if start is None:
+        root = Path(os.path.relpath(root))
+    try:
+        content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
+        config = Config(**{**(content or {}), "root": root})
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(f"{FILE_NAME} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{FILE_NAME}: {place}: {first['msg']}") from error
+    paths = {name: root / path for name, path in config.paths if name != "raw"}
+    raw = str(Path(escape(str(root)), config.paths.raw))
+    return config.model_copy(update={"paths": Paths(raw=raw, **paths)})

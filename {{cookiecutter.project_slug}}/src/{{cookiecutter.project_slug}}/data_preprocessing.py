@@ -1,0 +1,145 @@
+"""Clean and check the raw table: text in, typed rows out, and nothing lost on the way.
+
+`transform` is the whole of it: a frame of text in, the rows that fit the schema out, and for every
+other row the reasons why not. The functions below it each do one step, on one column at a time.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+from .columns import Column
+from .config import TableConfig
+from .schema import describe_column
+from .utils import clean_text
+
+LARGEST_EXACT_INTEGER = 2**53
+
+
+class Transformed(NamedTuple):
+    """The outcome of `transform`; each row of the input is in exactly one of the three."""
+
+    kept: pd.DataFrame
+    rejected: pd.Series  # the reasons, by the row's label in the input
+    duplicates: pd.Index  # labels of rows whose key stood in a kept row before
+
+
+def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig) -> Transformed:
+    """Turn text into typed columns, reject what the schema does not allow, drop duplicates.
+
+    `raw` holds text in every column of the schema, with a unique index. Of the rows with the same
+    key the first good one is kept.
+    """
+    text = mark_missing(raw[list(schema.columns)], config.missing_values)
+    parsed = pd.DataFrame(index=raw.index)
+    problems = []
+    for name, column in schema.columns.items():
+        values, bad = parse_column(text[name], describe_column(column), config)
+        parsed[name] = values
+        problems.append(describe_bad_cells(text.loc[bad, name]))
+    checked, failures = check_limits(parsed, schema)
+    rejected = join_reasons([*problems, failures])
+
+    good = checked.drop(index=rejected.index)
+    duplicate = good.duplicated(subset=config.key) if config.key else good.index != good.index
+    return Transformed(good[~duplicate], rejected, good.index[duplicate])
+
+
+def mark_missing(raw: pd.DataFrame, spellings: Iterable[str]) -> pd.DataFrame:
+    """Take the blanks off every cell, and make those that spell a missing value missing."""
+    missing = {clean_text(spelling) for spelling in spellings}
+
+    def mark(column: pd.Series) -> pd.Series:
+        stripped = column.str.strip()
+        return stripped.mask(stripped.str.lower().isin(missing))
+
+    return raw.apply(mark)
+
+
+def parse_column(
+    text: pd.Series, column: Column, config: TableConfig
+) -> tuple[pd.Series, pd.Series]:
+    """Turn one column of text into its kind.
+
+    Returns the values, missing where the text is, and a mask of the cells that could not be read.
+    """
+    if column.kind in ("number", "integer"):
+        values = parse_numbers(text, whole=column.kind == "integer")
+    elif column.kind == "boolean":
+        values = parse_booleans(text, config.true_values, config.false_values)
+    elif column.kind == "date":
+        values = parse_dates(text, config.date_formats)
+    else:
+        values = match_categories(text, column.categories)
+    return values, values.isna() & text.notna()
+
+
+def parse_numbers(text: pd.Series, whole: bool = False) -> pd.Series:
+    """Read numbers; `whole` refuses fractions, and integers too large to be held exactly."""
+    values = pd.to_numeric(text, errors="coerce").astype(float)
+    good = np.isfinite(values)
+    if whole:
+        good &= (values % 1 == 0) & (values.abs() <= LARGEST_EXACT_INTEGER)
+    return values.where(good)
+
+
+def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -> pd.Series:
+    """Read booleans, in any letter case."""
+    meaning = {clean_text(spelling): True for spelling in true}
+    meaning |= {clean_text(spelling): False for spelling in false}
+    return text.str.lower().map(meaning).astype("boolean")
+
+
+def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
+    """Read dates in the first of the formats that fits each of them."""
+    dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
+    for form in formats:
+        rest = dates.isna() & text.notna()
+        dates[rest] = pd.to_datetime(text[rest], format=form, errors="coerce")
+    return dates
+
+
+def match_categories(text: pd.Series, categories: Iterable[str | int]) -> pd.Series:
+    """Spell each value as the schema does, where only blanks and letter case differ."""
+    spelling = {clean_text(str(category)): str(category) for category in categories}
+    cleaned = text.map(clean_text, na_action="ignore")
+    return cleaned.map(spelling).where(cleaned.isin(spelling), text)
+
+
+def describe_bad_cells(cells: pd.Series) -> pd.DataFrame:
+    """Say of each cell that it can't be read. Columns: row, column, problem."""
+    problems = [f"{str(value)[:50]!r} can't be read" for value in cells]
+    return pd.DataFrame({"row": cells.index, "column": cells.name, "problem": problems})
+
+
+def check_limits(
+    parsed: pd.DataFrame, schema: pa.DataFrameSchema
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check the table against the schema.
+
+    Returns it with the schema's dtypes, and what fails, one row a cell: row, column, problem.
+    """
+    typed = parsed.astype({name: str(column.dtype) for name, column in schema.columns.items()})
+    try:
+        schema.validate(typed, lazy=True)
+        failures = pd.DataFrame({"index": [], "column": [], "check": [], "failure_case": []})
+    except SchemaErrors as errors:
+        failures = errors.failure_cases
+    problems = [
+        "is missing" if check == "not_nullable" else f"{value} fails {check[:80]}"
+        for value, check in zip(failures["failure_case"], failures["check"], strict=True)
+    ]
+    return typed, pd.DataFrame(
+        {"row": failures["index"], "column": failures["column"], "problem": problems}
+    )
+
+
+def join_reasons(problems: list[pd.DataFrame]) -> pd.Series:
+    """Make one line of all that is wrong with a row; a cell's first problem is enough."""
+    table = pd.concat(problems).drop_duplicates(["row", "column"])
+    reasons = table["column"].astype(str) + ": " + table["problem"].astype(str)
+    return reasons.groupby(table["row"]).agg("; ".join)

@@ -1,0 +1,143 @@
+"""Load a model file and predict with it. Needs neither pandas nor scikit-learn for ONNX."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from .columns import Table
+from .feature_engineering import Features, arrays_of_rows, build_features
+from .utils import UserError
+
+# Probabilities of float32 and float64 agree to this many digits, so both find the same label
+# where two classes are equally likely.
+DIGITS = 6
+
+# What a skops file may hold beyond skops' own list: parts of scikit-learn's models, none of which
+# can run code of the file's choosing.
+TRUSTED_TYPES = [
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.utils.validation.check_array",
+]
+
+Outputs = Callable[[Features], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and its contract.
+
+    `outputs` maps features to probabilities, shape (rows, labels), or in a regression to numbers,
+    shape (rows,).
+    """
+
+    table: Table
+    labels: list[Any]
+    outputs: Outputs
+
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return one answer a row, in the form of the HTTP interface."""
+        arrays = arrays_of_rows(rows, self.table.features)
+        outputs = self.outputs(build_features(arrays, self.table.features))
+        if self.table.task == "regression":
+            return [{"prediction": number} for number in outputs.tolist()]
+        probabilities = np.round(outputs.astype(float), DIGITS)
+        names = [name_label(label) for label in self.labels]
+        return [
+            {"prediction": self.labels[best], "probabilities": dict(zip(names, row, strict=True))}
+            for best, row in zip(probabilities.argmax(axis=1), probabilities.tolist(), strict=True)
+        ]
+
+
+def name_label(label: Any) -> str:
+    """Return a label as a JSON object's name: text as it is, 1 as "1", true as "true"."""
+    return label if isinstance(label, str) else json.dumps(label)
+
+
+def find_model_file(path: Path) -> Path:
+    """Return the file, or the one in the other format if `train` had to choose that."""
+    for candidate in (path, path.with_suffix(".skops")):
+        if candidate.is_file():
+            return candidate
+    raise UserError(f"no model at {path}; run: uv run train")
+
+
+def load_model(path: Path) -> Model:
+    """Load a model file, .onnx or .skops."""
+    content = path.read_bytes()
+    try:
+        outputs, contract = (load_skops if path.suffix == ".skops" else load_onnx)(content)
+        table = Table.from_dict(contract["table"])
+    except Exception as error:  # both libraries raise whatever they stumble over
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
+    return Model(table, contract["labels"], outputs)
+
+
+def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
+    """Load an ONNX model and its contract from the content of a file."""
+    session = open_session(content)
+    return run_session(session), json.loads(session.get_modelmeta().custom_metadata_map["contract"])
+
+
+def run_onnx(content: bytes) -> Outputs:
+    """Return the function that an ONNX model computes."""
+    return run_session(open_session(content))
+
+
+def open_session(content: bytes) -> onnxruntime.InferenceSession:
+    """Open an ONNX model on one thread: one process a core is faster than threads in each."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def run_session(session: onnxruntime.InferenceSession) -> Outputs:
+    """Return the function that a session computes; of a classifier the probabilities."""
+    inputs = [each.name for each in session.get_inputs()]
+    output = session.get_outputs()[-1].name
+
+    def outputs(features: Features) -> NDArray[Any]:
+        feed = {name: getattr(features, name) for name in inputs}
+        result = session.run([output], feed)[0]
+        return result.ravel() if output == "variable" else result
+
+    return outputs
+
+
+def load_skops(content: bytes) -> tuple[Outputs, dict[str, Any]]:
+    """Load a scikit-learn pipeline and its contract from the content of a skops file."""
+    import skops.io  # only here: it brings scikit-learn along
+
+    model = skops.io.loads(content, trusted=TRUSTED_TYPES)
+    return run_scikit_learn(model["pipeline"]), json.loads(model["contract"])
+
+
+def run_scikit_learn(pipeline: Any) -> Outputs:
+    """Return the function that a fitted scikit-learn pipeline computes."""
+    from .model_training import as_frame
+
+    compute = getattr(pipeline, "predict_proba", pipeline.predict)
+    return lambda features: compute(as_frame(features))
+
+
+def read_model_report(path: Path) -> dict[str, Any]:
+    """Return what `train` wrote beside the model file; nothing, if only the model was copied."""
+    report = path.with_suffix(".json")
+    return json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}

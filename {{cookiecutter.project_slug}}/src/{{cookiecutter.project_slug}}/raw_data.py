@@ -1,0 +1,108 @@
+"""Read raw CSV files as they are: every cell as text, every row with the place it came from."""
+
+import csv
+import io
+from glob import glob
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from .config import Config
+from .utils import UserError, nearest
+
+csv.field_size_limit(2**31 - 1)
+
+
+class RawData(NamedTuple):
+    """What stood in the files, row by row.
+
+    `rows` holds text, one column for each of the schema's; `places` says for each of these rows
+    its `source` (file name) and `line`; `broken` holds what is no row at all, as it stood: columns
+    `source`, `line`, `reason`, `raw`.
+    """
+
+    rows: pd.DataFrame
+    places: pd.DataFrame
+    broken: pd.DataFrame
+
+
+def read_raw_data(pattern: str, columns: list[str], config: Config) -> RawData:
+    """Read all files that match the pattern, in the order of their names."""
+    parts = [
+        read_raw_file(path, columns, config.table.separator, config.table.encoding)
+        for path in find_files(pattern)
+    ]
+    raw = RawData(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
+    if raw.rows.empty and raw.broken.empty:
+        raise UserError(f"{pattern} has a header but no rows")
+    return raw
+
+
+def find_files(pattern: str) -> list[Path]:
+    """Return the files that match, sorted; a pattern that is a file's name means that file."""
+    if Path(pattern).is_dir():
+        raise UserError(f'{pattern} is a folder; name its files, as in --raw "{pattern}/*.csv"')
+    names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = [Path(name) for name in sorted(names) if Path(name).is_file()]
+    if not files:
+        raise UserError(f"no file matches {pattern}; put your table there or give --raw GLOB")
+    return files
+
+
+def read_raw_file(path: Path, columns: list[str], separator: str, encoding: str) -> RawData:
+    """Read one file; the order of its columns may differ from the schema's."""
+    lines = list(io.StringIO(decode(path, encoding), newline=""))
+    reader = csv.reader(lines, delimiter=separator)
+    header = [name.strip() for name in next(reader, [])]
+    check_header(path, header, columns, separator)
+
+    rows, places, broken = [], [], []
+    start = reader.line_num
+    for row in reader:
+        first, start = start + 1, reader.line_num
+        if len(row) == len(header):
+            rows.append(row)
+            places.append((path.name, first))
+        elif row:  # an empty list is an empty line
+            reason = f"{len(row)} fields instead of {len(header)}"
+            broken.append((path.name, first, reason, "".join(lines[first - 1 : start])))
+    return RawData(
+        pd.DataFrame(rows, columns=header, dtype="str")[columns],
+        pd.DataFrame(places, columns=["source", "line"]),
+        pd.DataFrame(broken, columns=["source", "line", "reason", "raw"]),
+    )
+
+
+def decode(path: Path, encoding: str) -> str:
+    """Return the text of a file, without a byte order mark."""
+    content = path.read_bytes()
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {encoding}; "
+            "set `encoding` in config.yaml (cp1252 is common for exports from Windows)"
+        ) from error
+    except LookupError as error:
+        raise UserError(f"config.yaml: table.encoding: {encoding!r} is not known") from error
+
+
+def check_header(path: Path, header: list[str], columns: list[str], separator: str) -> None:
+    """Refuse a file whose columns are not the schema's, and name each that differs."""
+    if not header:
+        raise UserError(f"{path} is empty; it must begin with a line of column names")
+    missing = [name for name in columns if name not in header]
+    unknown = [name for name in header if name not in columns]
+    other = next((sign for sign in ";\t|," if sign != separator and sign in header[0]), None)
+    if len(header) == 1 and missing and other:
+        raise UserError(
+            f"{path} seems to be separated by {other!r}, not {separator!r}; "
+            "set `separator` in config.yaml"
+        )
+    problems = [f"no column {name!r}{nearest(name, unknown)}" for name in missing]
+    problems += [f"unknown column {name!r}" for name in unknown]
+    problems += [f"column {name!r} twice" for name in columns if header.count(name) > 1]
+    if problems:
+        raise UserError(f"{path} does not fit schema.yaml: {'; '.join(problems)}")

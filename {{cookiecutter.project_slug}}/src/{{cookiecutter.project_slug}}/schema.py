@@ -1,0 +1,102 @@
+"""Read schema.yaml, the contract: the only place that knows the columns of the table.
+
+The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a column is:
+float64 a number, Int64 an integer, boolean, datetime64[ns] a date, str a category; `isin` lists
+the categories, `in_range` and its like are the limits, `nullable` allows missing values.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.io import pandas_io
+
+from .columns import Column, Kind, Table, Task
+from .config import Config, TableConfig
+from .utils import UserError
+
+MINIMUM_CHECKS = {"in_range", "greater_than_or_equal_to", "greater_than"}
+MAXIMUM_CHECKS = {"in_range", "less_than_or_equal_to", "less_than"}
+
+
+def read_schema(path: Path) -> pa.DataFrameSchema:
+    """Read a pandera schema from a YAML file."""
+    try:
+        schema = pandas_io.from_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: it must describe the table's columns") from error
+    except Exception as error:  # pandera passes on whatever YAML, pandas or it itself raises
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a pandera schema: {reason}") from error
+    if not schema.columns:
+        raise UserError(f"{path} names no columns")
+    return schema
+
+
+def read_table(config: Config) -> Table:
+    """Read what the project's schema.yaml says of its features and its target."""
+    return describe_table(read_schema(config.schema_file), config.table)
+
+
+def describe_table(schema: pa.DataFrameSchema, config: TableConfig) -> Table:
+    """Return the schema's features and target as plain data.
+
+    A target of text or booleans, or one whose values are listed, makes a classification; any other
+    number a regression.
+    """
+    for name in (config.target, *config.exclude, *([config.key] if config.key else [])):
+        if name not in schema.columns:
+            raise UserError(f"config.yaml names the column {name!r}, but schema.yaml does not")
+    columns = {name: describe_column(column) for name, column in schema.columns.items()}
+    target = columns.pop(config.target)
+    unused = {config.key, *config.exclude}
+    features = tuple(column for name, column in columns.items() if name not in unused)
+    if not features:
+        raise UserError("schema.yaml leaves no column to learn from; see `exclude` in config.yaml")
+    return Table(features, target, find_task(target))
+
+
+def find_task(target: Column) -> Task:
+    """Return what is to be learnt, from the kind of the target."""
+    if target.kind == "date":
+        raise UserError(f"the target {target.name!r} is a date; it must be classes or a number")
+    if target.kind in ("category", "boolean") or target.categories:
+        return "classification"
+    return "regression"
+
+
+def describe_column(column: pa.Column) -> Column:
+    """Return one column of the schema as plain data."""
+    minimum = maximum = None
+    categories: tuple[str | int, ...] = ()
+    for check in column.checks:
+        limits = check.statistics
+        if check.name in MINIMUM_CHECKS:
+            minimum = _plain(limits["min_value"])
+        if check.name in MAXIMUM_CHECKS:
+            maximum = _plain(limits["max_value"])
+        if check.name == "isin":
+            categories = tuple(limits["allowed_values"])
+    return Column(column.name, find_kind(column), column.nullable, minimum, maximum, categories)
+
+
+def find_kind(column: pa.Column) -> Kind:
+    """Return the kind of a column, from its dtype."""
+    dtype = column.dtype.type if column.dtype else None
+    if dtype is None:
+        raise UserError(f"schema.yaml gives the column {column.name!r} no dtype")
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "date"
+    if pd.api.types.is_integer_dtype(dtype):
+        return "integer"
+    if pd.api.types.is_float_dtype(dtype):
+        return "number"
+    if pd.api.types.is_string_dtype(dtype):
+        return "category"
+    raise UserError(f"schema.yaml: column {column.name!r} has a dtype that is not known: {dtype}")
+
+
+def _plain(limit: float | pd.Timestamp) -> float | str:
+    return limit.isoformat() if isinstance(limit, pd.Timestamp) else limit

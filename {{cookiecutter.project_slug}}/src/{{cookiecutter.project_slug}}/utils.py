@@ -1,0 +1,88 @@
+"""Small helpers that every part of the project uses."""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class UserError(Exception):
+    """A mistake the user can mend, told in one line: what is wrong, where, what to run next."""
+
+
+def command(main: Callable[[], None]) -> Callable[[], None]:
+    """Turn a UserError of a command line into one line on stderr and exit code 2."""
+
+    @wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return run
+
+
+def clean_text(text: str) -> str:
+    """Return the text in lower case, without blanks around it and with single blanks within."""
+    return " ".join(text.split()).lower()
+
+
+def nearest(name: str, others: Iterable[str]) -> str:
+    """Return a hint at the most similar of the other names, or nothing if none is."""
+    close = get_close_matches(name, list(others), n=1)
+    return f" (the nearest is {close[0]!r})" if close else ""
+
+
+def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
+    """Return the root mean squared error of two arrays of the same shape, in their unit."""
+    error = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files in a folder, as 64 hex digits."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write; when all went well it takes the place of `path` at once.
+
+    A reader sees the old file or the new one, never half of it. When the block raises, the old
+    file stays and the temporary one is removed. Raises UserError where nothing can be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def set_up_logging(file: Path) -> None:
+    """Log to the console and to a file, one line an event."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+        handlers=[logging.StreamHandler(), logging.FileHandler(file, encoding="utf-8")],
+    )

@@ -1,0 +1,141 @@
+"""Two tables for the tests: one they make themselves, and the project's own.
+
+The first has every kind of column, gaps, and names that are no Python identifiers. The second is
+whatever lies in data/raw: its tests know no column, they follow schema.yaml.
+"""
+
+import random
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+import pipeline
+from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }}.columns import Table
+from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.raw_data import RawData
+from {{ cookiecutter.project_slug }}.schema import read_table
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table
+
+SCHEMA: dict[str, Any] = {
+    "schema_type": "dataframe",
+    "strict": True,
+    "columns": {
+        "id": {"dtype": "str"},
+        "Total Charges": {
+            "dtype": "float64",
+            "nullable": True,
+            "in_range": {"min_value": 0, "max_value": 100},
+        },
+        "class": {"dtype": "Int64", "nullable": True},
+        "größe": {"dtype": "str", "nullable": True, "isin": ["Small", "Large"]},
+        "member": {"dtype": "boolean", "nullable": True},
+        "since": {"dtype": "datetime64[ns]", "nullable": True},
+        "outcome": {"dtype": "str", "isin": ["lost", "won"]},
+    },
+}
+HEADER = list(SCHEMA["columns"])
+
+
+def make_lines(count: int, target: str = "classes") -> list[str]:
+    """Make rows of the table as lines of CSV; the target follows the features, with some noise."""
+    draw = random.Random(0)
+    lines = []
+    for number in range(count):
+        charges = draw.uniform(0, 100)
+        size = draw.choice(["Small", "Large"])
+        score = charges / 50 + (size == "Large") + draw.gauss(0, 0.3)
+        outcome = f"{score:.3f}" if target == "numbers" else ["lost", "won"][score > 1.5]
+        cells = [
+            f"{charges:.2f}",
+            str(draw.randrange(5)),
+            size,
+            draw.choice(["yes", "no"]),
+            f"20{draw.randrange(10, 26)}-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}",
+        ]
+        cells = ["" if draw.random() < 0.1 else cell for cell in cells]
+        lines.append(",".join([f"k{number}", *cells, outcome]))
+    return lines
+
+
+def write_raw(config: Config, lines: list[str], header: list[str] | None = None) -> Path:
+    """Write the raw file of a project."""
+    file = config.root / "data" / "raw" / "table.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([",".join(header or HEADER), *lines, ""]), encoding="utf-8")
+    return file
+
+
+def make_project(root: Path, target: str = "classes", **table: Any) -> Config:
+    """Make a project of the tests' own in a folder; `table` changes that part of its config."""
+    schema = deepcopy(SCHEMA)
+    if target == "numbers":
+        schema["columns"]["outcome"] = {"dtype": "float64"}
+    content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    content["paths"]["raw"] = "data/raw/*.csv"
+    content["table"] |= {"separator": ",", "encoding": "utf-8", "date_formats": ["%Y-%m-%d"]}
+    content["table"] |= {"true_values": ["yes"], "false_values": ["no"], "missing_values": ["", "?"]}
+    content["table"] |= {"key": "id", "target": "outcome", "exclude": [], **table}
+    content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
+    (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
+    return read_config(root)
+
+
+def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:
+    """Return the features of a processed table as the rows of a request, before JSON."""
+    features = frame[[column.name for column in table.features]]
+    rows = features.astype(object).where(features.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A project of the tests' own with an empty data folder."""
+    return make_project(tmp_path)
+
+
+@pytest.fixture(scope="session", params=["classes", "numbers"])
+def trained_config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A project of the tests' own, its pipeline run and its default model trained."""
+    config = make_project(tmp_path_factory.mktemp(request.param), request.param)
+    write_raw(config, make_lines(300, request.param))
+    pipeline.run(config.paths.raw, config.paths.processed, config)
+    model_training.run(
+        config.paths.processed, "gradient_boosting", config.paths.model, config
+    )
+    return config
+
+
+@pytest.fixture(scope="session")
+def own_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The project's own config, with all that is written going to a temporary folder."""
+    config = read_config(ROOT)
+    folder = tmp_path_factory.mktemp("own")
+    changed = {name: folder / path.name for name, path in config.paths if name != "raw"}
+    return config.model_copy(update={"paths": config.paths.model_copy(update=changed)})
+
+
+@pytest.fixture(scope="session")
+def own_raw(own_config: Config) -> RawData:
+    """The first rows of the project's own raw table."""
+    raw = pipeline.extract(own_config.paths.raw, own_config)
+    return RawData(raw.rows.head(OWN_ROWS), raw.places.head(OWN_ROWS), raw.broken)
+
+
+@pytest.fixture(scope="session")
+def own_processed(own_raw: RawData, own_config: Config) -> pd.DataFrame:
+    """The project's own table, cleaned."""
+    return pipeline.transform(own_raw, own_config).kept
+
+
+@pytest.fixture(scope="session")
+def own_table() -> Table:
+    """What the project's own schema says."""
+    return read_table(read_config(ROOT))

@@ -1,0 +1,140 @@
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from flask.testing import FlaskClient
+
+import app
+from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }}.columns import Table
+from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
+
+
+@pytest.fixture
+def client(trained_config: Config, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.chdir(trained_config.root)
+    return app.create_app().test_client()
+
+
+def test_one_row(client: FlaskClient, trained_config: Config) -> None:
+    answer = client.post("/predict", json={"features": ROW})
+    assert answer.status_code == 200
+    if load_model(trained_config.paths.model).table.task == "regression":
+        assert answer.get_json().keys() == {"prediction"}
+        assert answer.get_json()["prediction"] == pytest.approx(2.6, abs=0.5)
+    else:
+        assert answer.get_json()["prediction"] == "won"
+        assert list(answer.get_json()["probabilities"]) == ["lost", "won"]
+        assert sum(answer.get_json()["probabilities"].values()) == pytest.approx(1)
+
+
+def test_a_list_is_answered_in_its_order(client: FlaskClient) -> None:
+    rows = [ROW, {"Total Charges": 5, "größe": "Small"}, {}, ROW]
+    alone = [client.post("/predict", json={"features": row}).get_json() for row in rows]
+    together = client.post("/predict", json={"features": rows})
+    assert together.get_json() == {"predictions": alone}
+    assert alone[0] != alone[1]
+
+
+def test_a_bad_request_is_a_problem_with_every_error(client: FlaskClient) -> None:
+    answer = client.post("/predict", json={"features": {"Total Charges": 101, "sise": "x"}})
+    assert answer.status_code == 422
+    assert answer.mimetype == "application/problem+json"
+    problem = json.loads(answer.data)
+    assert problem["status"] == 422
+    assert problem["detail"].startswith("row 0, Total Charges: should be less")
+    assert [(each["row"], each["column"]) for each in problem["errors"]] == [
+        (0, "Total Charges"),
+        (0, "sise"),
+    ]
+
+
+def test_the_other_errors_have_the_same_form(client: FlaskClient) -> None:
+    big = b'{"features": "' + b"x" * 10_000_001 + b'"}'
+    as_json = {"content_type": "application/json"}
+    answers = {
+        400: client.post("/predict", data=b"{", **as_json),
+        404: client.get("/nowhere"),
+        405: client.get("/predict"),
+        413: client.post("/predict", data=big, **as_json),
+        415: client.post("/predict", data=b"{}", content_type="text/plain"),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.mimetype == "application/problem+json"
+        assert json.loads(answer.data)["status"] == status
+    assert "POST" in answers[405].headers["Allow"]
+
+
+def test_health_says_which_model_it_is(client: FlaskClient, trained_config: Config) -> None:
+    health = client.get("/health").get_json()
+    report = json.loads(trained_config.paths.model.with_suffix(".json").read_text(encoding="utf-8"))
+    assert health["status"] == "ok"
+    assert health["target"] == "outcome"
+    assert {name: health[name] for name in ("model", "trained", "data")} == {
+        name: report[name] for name in ("model", "trained", "data")
+    }
+
+
+def test_without_a_model_every_answer_is_503(config: Config) -> None:
+    client = app.create_app(config.paths.model).test_client()
+    for answer in (client.get("/health"), client.post("/predict", json={"features": {}})):
+        assert answer.status_code == 503
+        assert "run: uv run train" in json.loads(answer.data)["detail"]
+
+
+def test_a_busy_port_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"can't listen on 127.0.0.1:{port}: .*another --port"):
+            app.check_port("127.0.0.1", port)
+
+
+def test_starting_without_a_model_says_what_to_run(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(config.root)
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    with pytest.raises(SystemExit) as stop:
+        app.main()
+    assert stop.value.code == 2
+    expected = f"error: no model at {Path('models/model.onnx')}; run: uv run train\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_the_project_s_own_rows_are_answered_as_in_training(
+    own_config: Config, own_processed: pd.DataFrame, own_table: Table
+) -> None:
+    frame, training = own_processed, own_config.training
+    own_processed.to_parquet(own_config.paths.processed)
+    path = model_training.run(
+        own_config.paths.processed, training.model, own_config.paths.model, own_config
+    )
+    trained = model_training.train(frame, own_table, training.model, training)
+    features = model_training.build_features(
+        model_training.arrays_of_frame(frame, own_table.features), own_table.features
+    )
+    names = [column.name for column in own_table.features]
+    rows = json.loads(frame[names].to_json(orient="records", date_format="iso", double_precision=15))
+
+    client = app.create_app(path).test_client()
+    size = own_config.serving.max_rows
+    answers = []
+    for start in range(0, len(rows), size):
+        answer = client.post("/predict", json={"features": rows[start : start + size]})
+        assert answer.status_code == 200, answer.data[:500]
+        answers += answer.get_json()["predictions"]
+    expected = trained.pipeline.predict(model_training.as_frame(features))
+    if own_table.task == "regression":
+        served = [answer["prediction"] for answer in answers]
+        np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    else:
+        labels = [trained.labels[code] for code in expected]
+        assert [answer["prediction"] for answer in answers] == labels

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig
+from {{ cookiecutter.project_slug }}.model_training import (
+    MODELS,
+    encode_target,
+    read_processed,
+    split_rows,
+    train,
+)
+from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+SETTINGS = TrainingConfig(model="gradient_boosting")
+
+
+def small_frame(target: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"x": np.arange(len(target), dtype=float), "y": target})
+
+
+def small_table(kind: str, task: str) -> Table:
+    target = Column("y", kind)  # type: ignore[arg-type]
+    return Table((Column("x", "number", True),), target, task)  # type: ignore[arg-type]
+
+
+def test_every_model_beats_the_baseline(trained_config: Config) -> None:
+    table = read_table(trained_config)
+    frame = read_processed(trained_config.paths.processed, [*table.features, table.target])
+    for name in MODELS[table.task]:
+        trained = train(frame, table, name, trained_config.training)
+        better = "accuracy" if table.task == "classification" else "r2"
+        assert trained.metrics[better] > trained.baseline[better] + 0.1, name
+
+
+def test_training_twice_gives_the_same(trained_config: Config) -> None:
+    table = read_table(trained_config)
+    frame = read_processed(trained_config.paths.processed, [*table.features, table.target])
+    for name in MODELS[table.task]:
+        once, again = (train(frame, table, name, trained_config.training) for _ in range(2))
+        assert once.metrics == pytest.approx(again.metrics, rel=1e-9)
+
+
+def test_labels_are_the_data_s_own() -> None:
+    frame = small_frame([3, 1, 3])
+    codes, labels = encode_target(frame["y"].astype("Int64"), small_table("integer", "classification"))
+    assert (codes.tolist(), labels) == ([1, 0, 1], [1, 3])
+    assert json.dumps(labels) == "[1, 3]"
+    flags = pd.Series([True, False], dtype="boolean")
+    codes, labels = encode_target(flags, small_table("boolean", "classification"))
+    assert (codes.tolist(), labels) == ([1, 0], [False, True])
+
+
+def test_rows_without_a_target_are_not_trained_on() -> None:
+    frame = small_frame([0.5, None] * 20)
+    trained = train(frame, small_table("number", "regression"), "linear", SETTINGS)
+    assert len(trained.split.train) + len(trained.split.test) == 20
+
+
+def test_the_split_keeps_the_classes_shares() -> None:
+    target = np.repeat([0, 1], [80, 20])
+    split = split_rows(pd.DataFrame({"x": range(100)}), target, "classification", SETTINGS)
+    assert np.bincount(split.test_target).tolist() == [16, 4]
+    assert not set(split.train.index) & set(split.test.index)
+
+
+def test_a_class_with_one_row_is_learnt_from() -> None:
+    target = np.array([0] * 30 + [1] * 30 + [2])
+    for seed in range(10):
+        settings = SETTINGS.model_copy(update={"random_seed": seed})
+        split = split_rows(pd.DataFrame({"x": range(61)}), target, "classification", settings)
+        assert 2 in split.train_target
+        assert len(split.train) + len(split.test) == 61
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("nonsense", "no model 'nonsense' for a regression; there are: gradient_boosting"),
+        ("logistic", "no model 'logistic' for a regression; there are: .*linear"),
+    ],
+)
+def test_an_unknown_model_is_refused(model: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train(small_frame([0.5] * 20), small_table("number", "regression"), model, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"nonsense": 1}, r"training\.settings\.linear: .*nonsense"), ({"alpha": -1}, "alpha")],
+)
+def test_a_setting_the_model_does_not_know_is_refused(
+    settings: dict[str, object], message: str
+) -> None:
+    config = SETTINGS.model_copy(update={"settings": {"linear": settings}})
+    with pytest.raises(UserError, match=message):
+        train(small_frame([0.5] * 20), small_table("number", "regression"), "linear", config)
+
+
+def test_a_target_with_one_class_is_refused() -> None:
+    with pytest.raises(UserError, match=r"the target 'y' has 1 class\(es\)"):
+        table = small_table("category", "classification")
+        train(small_frame(["yes"] * 20), table, "logistic", SETTINGS)
+
+
+def test_too_few_rows_are_refused() -> None:
+    with pytest.raises(UserError, match="9 rows are too few"):
+        train(small_frame([0.5] * 9), small_table("number", "regression"), "linear", SETTINGS)
+
+
+def test_processed_data_that_cannot_be_read_is_refused(config: Config) -> None:
+    path = config.paths.processed
+    with pytest.raises(UserError, match=r"no processed table .*; run: uv run pipeline\.py"):
+        read_processed(path, [])
+    path.parent.mkdir(parents=True)
+    path.write_text("id,outcome\n", encoding="utf-8")
+    with pytest.raises(UserError, match="is not Parquet"):
+        read_processed(path, [])
+    with pytest.raises(UserError, match="is not Parquet"):
+        read_processed(path.parent, [])
+    small_frame([1.0]).to_parquet(path)
+    with pytest.raises(UserError, match="no column 'z'"):
+        read_processed(path, [Column("z", "number")])
+
+
+def test_the_command_line_says_how_good_the_model_is(
+    trained_config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(trained_config.root)
+    monkeypatch.setattr("sys.argv", ["train", "--model", "random_forest", "--output", "rf.onnx"])
+    with caplog.at_level("INFO"):
+        model_training.main()
+    assert "baseline: " in caplog.text
+    report = json.loads((trained_config.root / "rf.json").read_text(encoding="utf-8"))
+    assert report["model"] == "random_forest"

@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import HEADER, make_lines, write_raw
+
+import pipeline
+from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.raw_data import RawData
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+LINES = ["k1,1.5,,Small,,,won", "k2,999,,,,,lost", "too,few", "k1,2.5,,,,,won", "k3,,,,,,lost"]
+
+
+def run(config: Config) -> dict[str, object]:
+    return pipeline.run(config.paths.raw, config.paths.processed, config)
+
+
+def records(config: Config) -> list[dict[str, object]]:
+    lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_every_row_is_accounted_for(config: Config) -> None:
+    write_raw(config, LINES)
+    record = run(config)
+    assert record["status"] == "ok"
+    assert (record["rows_read"], record["rows_kept"]) == (5, 2)
+    assert (record["rows_rejected"], record["rows_duplicate"]) == (2, 1)
+    assert records(config) == [record]
+    kept = pd.read_parquet(config.paths.processed)
+    assert kept["id"].tolist() == ["k1", "k3"]
+
+
+def test_rejected_rows_are_kept_with_their_reason_and_place(config: Config) -> None:
+    write_raw(config, LINES)
+    run(config)
+    rejected = pd.read_csv(config.paths.rejected, dtype="str", keep_default_na=False)
+    assert rejected.columns.tolist() == ["source", "line", "reason", *HEADER, "raw"]
+    assert rejected["source"].tolist() == ["table.csv", "table.csv"]
+    assert rejected["line"].tolist() == ["3", "4"]
+    assert rejected["reason"].tolist() == [
+        "Total Charges: 999.0 fails in_range(0, 100)",
+        "2 fields instead of 7",
+    ]
+    assert list(rejected.loc[0, HEADER]) == ["k2", "999", "", "", "", "", "lost"]
+    assert rejected.loc[1, "raw"] == "too,few\n"
+
+
+def test_the_same_input_gives_the_same_output(config: Config) -> None:
+    write_raw(config, make_lines(50))
+    run(config)
+    before = config.paths.processed.read_bytes(), config.paths.rejected.read_bytes()
+    run(config)
+    assert before == (config.paths.processed.read_bytes(), config.paths.rejected.read_bytes())
+    assert len(records(config)) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "header", "message"),
+    [
+        ([], HEADER, "has a header but no rows"),
+        (["k1,1"], ["id", "outcome"], "no column 'Total Charges'"),
+        (["k1,999,,,,,won"], HEADER, "no row fits schema.yaml; the first one: Total Charges: 999"),
+    ],
+)
+def test_a_run_that_fails_keeps_the_old_output_and_is_recorded(
+    config: Config, lines: list[str], header: list[str], message: str
+) -> None:
+    write_raw(config, LINES)
+    run(config)
+    before = config.paths.processed.read_bytes()
+    write_raw(config, lines, header)
+    with pytest.raises(UserError, match=message):
+        run(config)
+    assert config.paths.processed.read_bytes() == before
+    record = records(config)[-1]
+    assert record["status"] == "failed"
+    assert message in str(record["error"])
+    assert record["rows_read"] == 0
+
+
+def test_an_output_that_cannot_be_written_leaves_nothing_half_done(config: Config) -> None:
+    write_raw(config, LINES)
+    config.paths.processed.mkdir(parents=True)
+    with pytest.raises(UserError, match="can't write"):
+        run(config)
+    assert list(config.paths.processed.parent.iterdir()) == [config.paths.processed]
+
+
+def test_the_command_line_reads_and_writes_where_it_is_told(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_raw(config, LINES)
+    monkeypatch.chdir(config.root)
+    monkeypatch.setattr("sys.argv", ["pipeline.py", "--raw", str(file), "--output", "out.parquet"])
+    pipeline.main()
+    assert len(pd.read_parquet(config.root / "out.parquet")) == 2
+    assert not config.paths.processed.exists()
+
+
+def test_the_command_line_ends_a_mistake_with_exit_code_2(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(config.root)
+    monkeypatch.setattr("sys.argv", ["pipeline.py", "--raw", "nowhere.csv"])
+    with pytest.raises(SystemExit) as stop:
+        pipeline.main()
+    assert stop.value.code == 2
+    assert "error: no file matches nowhere.csv" in capsys.readouterr().err
+
+
+def test_the_project_s_own_table_runs_through(own_raw: RawData, own_config: Config, tmp_path: Path) -> None:
+    result = pipeline.transform(own_raw, own_config)
+    pipeline.load(result.kept, tmp_path / "own.parquet")
+    assert len(pd.read_parquet(tmp_path / "own.parquet")) == len(result.kept)

@@ -1,0 +1,123 @@
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import rows_of
+
+from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.feature_engineering import (
+    arrays_of_frame,
+    build_features,
+)
+from {{ cookiecutter.project_slug }}.model_training import (
+    as_frame,
+    read_processed,
+    train,
+)
+from {{ cookiecutter.project_slug }}.prediction import (
+    find_model_file,
+    load_model,
+    name_label,
+    read_model_report,
+)
+from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+
+def test_answers_as_scikit_learn_does(trained_config: Config) -> None:
+    table = read_table(trained_config)
+    frame = read_processed(trained_config.paths.processed, [*table.features, table.target])
+    trained = train(frame, table, "gradient_boosting", trained_config.training)
+    features = as_frame(build_features(arrays_of_frame(frame, table.features), table.features))
+
+    rows = rows_of(frame, table)
+    model = load_model(trained_config.paths.model)
+    answers = model.predict(rows)
+    assert answers == [model.predict([row])[0] for row in rows]
+
+    if table.task == "regression":
+        numbers = [answer["prediction"] for answer in answers]
+        np.testing.assert_allclose(numbers, trained.pipeline.predict(features), atol=1e-5)
+        return
+    expected = trained.pipeline.predict_proba(features)
+    served = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+    labels = [trained.labels[best] for best in expected.argmax(axis=1)]
+    assert [answer["prediction"] for answer in answers] == labels
+    assert list(answers[0]["probabilities"]) == ["lost", "won"]
+
+
+def test_an_unknown_category_is_answered(trained_config: Config) -> None:
+    model = load_model(trained_config.paths.model)
+    assert model.predict([{"größe": "Gigantic"}])[0].keys() >= {"prediction"}
+
+
+@pytest.mark.parametrize(("label", "name"), [("Yes", "Yes"), (1, "1"), (True, "true")])
+def test_labels_as_names(label: object, name: str) -> None:
+    assert name_label(label) == name
+
+
+def test_finds_the_file_that_train_left(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with pytest.raises(UserError, match=r"no model at .*model\.onnx; run: uv run train"):
+        find_model_file(path)
+    other = path.with_suffix(".skops")
+    other.touch()
+    assert find_model_file(path) == other
+    path.touch()
+    assert find_model_file(path) == path
+
+
+class Trap:
+    """A pickle that would create a file when it is loaded."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".skops"])
+@pytest.mark.parametrize("content", ["pickle", "half", "empty", "text"])
+def test_any_other_file_is_refused_and_nothing_in_it_runs(
+    trained_config: Config, tmp_path: Path, suffix: str, content: str
+) -> None:
+    real = trained_config.paths.model.read_bytes()
+    trap = tmp_path / "sprung"
+    contents = {
+        "pickle": pickle.dumps(Trap(trap)),
+        "half": real[: len(real) // 2],
+        "empty": b"",
+        "text": b"a model",
+    }
+    file = tmp_path / f"model{suffix}"
+    file.write_bytes(contents[content])
+    with pytest.raises(UserError, match=r"can't be served .*; run: uv run train") as error:
+        load_model(file)
+    assert "\n" not in str(error.value)
+    assert not trap.exists()
+
+
+def test_a_model_without_its_report_still_serves(trained_config: Config, tmp_path: Path) -> None:
+    file = tmp_path / "copied.onnx"
+    file.write_bytes(trained_config.paths.model.read_bytes())
+    assert read_model_report(file) == {}
+    assert load_model(file).predict([{}])
+
+
+def test_serving_imports_neither_pandas_nor_scikit_learn(trained_config: Config) -> None:
+    code = (
+        "import sys, app;"
+        f"client = app.create_app(app.Path({str(trained_config.paths.model)!r})).test_client();"
+        "assert client.post('/predict', json={'features': {}}).status_code == 200;"
+        "assert not {'pandas', 'sklearn', 'pandera', 'pyarrow', 'scipy'} & set(sys.modules)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+from conftest import HEADER, make_lines, write_raw
+
+from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.raw_data import find_files, read_raw_data
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+
+def test_every_cell_is_text_and_every_row_has_its_place(config: Config) -> None:
+    file = write_raw(config, ["k1,1.50,02,Small,yes,,won", '"k\n2",,,,,,lost', "k3,,,,,,won"])
+    raw = read_raw_data(str(file), HEADER, config)
+    assert list(raw.rows.loc[0]) == ["k1", "1.50", "02", "Small", "yes", "", "won"]
+    assert raw.places["source"].tolist() == [file.name] * 3
+    assert raw.places["line"].tolist() == [2, 3, 5]
+
+
+def test_columns_may_stand_in_another_order_and_between_blanks(config: Config) -> None:
+    header = [f" {name} " for name in reversed(HEADER)]
+    file = write_raw(config, ["won,2024-01-01,yes,Small,1,2.0,k1"], header)
+    raw = read_raw_data(str(file), HEADER, config)
+    assert list(raw.rows.loc[0]) == ["k1", "2.0", "1", "Small", "yes", "2024-01-01", "won"]
+
+
+def test_a_line_that_is_no_row_is_kept_as_it_stands(config: Config) -> None:
+    file = write_raw(config, ["k1,,,,,,won", "too,few", "k2,,,,,,won,too,many", "", "k3,,,,,,won"])
+    raw = read_raw_data(str(file), HEADER, config)
+    assert raw.rows["id"].tolist() == ["k1", "k3"]
+    assert raw.broken["line"].tolist() == [3, 4]
+    assert raw.broken["reason"].tolist() == ["2 fields instead of 7", "9 fields instead of 7"]
+    assert raw.broken["raw"].tolist() == ["too,few\n", "k2,,,,,,won,too,many\n"]
+
+
+def test_reads_all_files_of_a_glob_in_order(config: Config) -> None:
+    first = write_raw(config, ["k1,,,,,,won"])
+    first.rename(first.with_name("b.csv"))
+    second = write_raw(config, ["k2,,,,,,won"])
+    second.rename(second.with_name("a.csv"))
+    raw = read_raw_data(config.paths.raw, HEADER, config)
+    assert raw.places["source"].tolist() == ["a.csv", "b.csv"]
+    assert raw.rows["id"].tolist() == ["k2", "k1"]
+
+
+def test_a_name_with_glob_characters_is_that_file(tmp_path: Path) -> None:
+    file = tmp_path / "table [1].csv"
+    file.touch()
+    assert find_files(str(file)) == [file]
+
+
+def test_reads_a_byte_order_mark_and_other_encodings(config: Config) -> None:
+    file = write_raw(config, make_lines(3))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8-sig")
+    assert len(read_raw_data(str(file), HEADER, config).rows) == 3
+    file.write_text(text, encoding="cp1252")
+    table = config.table.model_copy(update={"encoding": "cp1252"})
+    other = config.model_copy(update={"table": table})
+    assert len(read_raw_data(str(file), HEADER, other).rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (",".join(HEADER).encode(), "has a header but no rows"),
+        (";".join(HEADER).encode(), "seems to be separated by ';'"),
+        (",".join(HEADER[1:]).encode(), "no column 'id'"),
+        (",".join([*HEADER, "extra"]).encode(), "unknown column 'extra'"),
+        (",".join([*HEADER, "id"]).encode(), "column 'id' twice"),
+        (",".join(["idd", *HEADER[1:]]).encode(), r"no column 'id' \(the nearest is 'idd'\)"),
+        (",".join(HEADER).encode() + b"\nk1,,,sm\xe9ll,,,won", "line 2: byte 0xe9 is not utf-8"),
+        (b"PAR1\x00\x00", "no column 'id'"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(config: Config, content: bytes, message: str) -> None:
+    file = config.root / "table.csv"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_raw_data(str(file), HEADER, config)
+    assert "\n" not in str(error.value)
+    assert "table.csv" in str(error.value)
+
+
+def test_no_file_and_a_folder_are_refused(config: Config) -> None:
+    with pytest.raises(UserError, match=r"no file matches .*; put your table there or give --raw"):
+        read_raw_data(config.paths.raw, HEADER, config)
+    with pytest.raises(UserError, match="is a folder; name its files"):
+        read_raw_data(str(config.root), HEADER, config)

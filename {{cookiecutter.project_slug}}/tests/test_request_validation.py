@@ -1,0 +1,127 @@
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.config import ServingConfig
+from {{ cookiecutter.project_slug }}.request_validation import (
+    InvalidRequest,
+    Problem,
+    RequestReader,
+)
+
+TABLE = Table(
+    (
+        Column("Total Charges", "number", True, 0, 100),
+        Column("class", "integer", False),
+        Column("größe", "category", True, categories=("Small", "Large")),
+        Column("member", "boolean", True),
+        Column("row", "date", True, "2000-01-01T00:00:00", "2030-12-31T00:00:00"),
+    ),
+    Column("outcome", "category"),
+    "classification",
+)
+
+
+def read(features: Any, **serving: Any) -> Any:
+    content = json.dumps({"features": features}).encode()
+    return RequestReader(TABLE, ServingConfig(**serving)).read(content)
+
+
+def refuse(content: bytes, **serving: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as error:
+        RequestReader(TABLE, ServingConfig(**serving)).read(content)
+    return error.value
+
+
+def problems(row: dict[str, Any], **serving: Any) -> list[Problem]:
+    error = refuse(json.dumps({"features": row}).encode(), **serving)
+    assert error.status == 422
+    return error.problems
+
+
+def test_a_row_and_a_list_of_rows() -> None:
+    row = {"class": 3, "Total Charges": 1.5, "größe": "Small", "member": True, "row": "2024-01-31"}
+    expected = row | {"row": datetime(2024, 1, 31)}
+    assert read(row) == expected
+    assert read([row, {"class": 4.0}]) == [expected, {"class": 4.0}]
+    assert read({"class": 3, "größe": None}) == {"class": 3, "größe": None}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("Total Charges", "5", "should be a valid number"),
+        ("Total Charges", True, "should be a valid number"),
+        ("Total Charges", 100.1, "should be less than or equal to 100"),
+        ("Total Charges", -1, "should be greater than or equal to 0"),
+        ("Total Charges", float("nan"), "should be a finite number"),
+        ("Total Charges", float("inf"), "should be a finite number"),
+        ("Total Charges", [1], "should be a valid number"),
+        ("class", 2.5, "should be a whole number"),
+        ("class", None, "should be a valid number"),
+        ("größe", 3, "should be a valid string"),
+        ("größe", "", "String should have at least 1 character"),
+        ("member", 1, "should be a valid boolean"),
+        ("member", "yes", "should be a valid boolean"),
+        ("row", "31/01/2024", "should be a date like 2026-01-31"),
+        ("row", "2024-02-30", "should be a date like 2026-01-31"),
+        ("row", "1999-12-31", "should not be before 2000-01-01"),
+        ("row", "2031-01-01T00:00:00Z", "should not be after 2030-12-31"),
+        ("row", 1706659200, "should be a valid string"),
+    ],
+)
+def test_a_bad_value_is_named(column: str, value: Any, problem: str) -> None:
+    assert problems({"class": 1} | {column: value}) == [Problem(0, column, problem)]
+
+
+def test_everything_is_said_at_once() -> None:
+    rows = [{"class": 1}, {"Total Charges": "x", "clas": 1}, {"class": "y", "member": 0}]
+    content = json.dumps({"features": rows}).encode()
+    found = {(problem.row, problem.column) for problem in refuse(content).problems}
+    expected = {(1, "Total Charges"), (1, "clas"), (1, "class"), (2, "class"), (2, "member")}
+    assert found == expected
+
+
+def test_an_unknown_column_is_refused_and_the_nearest_named() -> None:
+    found = problems({"class": 1, "grösse": "Small"})
+    hint = "is not a column of the schema (the nearest is 'größe')"
+    assert found == [Problem(0, "grösse", hint)]
+
+
+def test_a_missing_column_is_named() -> None:
+    assert problems({}) == [Problem(0, "class", "is required")]
+
+
+def test_unknown_categories_follow_the_config() -> None:
+    row = {"class": 1, "größe": "Huge"}
+    assert read(row) == row
+    assert read({"class": 1, "größe": " small"}, unknown_categories="reject")
+    found = problems(row, unknown_categories="reject")
+    assert found == [Problem(0, "größe", "should be one of Small, Large")]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"\xff", 400),
+        (b'{"features": {"class": 01}}', 400),
+        (b"[" * 100_000, 400),
+        (b"null", 422),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"features": 3}', 422),
+        (b'{"features": []}', 422),
+        (b'{"features": [3]}', 422),
+        (b'{"features": {"class": 1}, "more": 1}', 422),
+        (b'{"features": [{"class": 1}, {"class": 1}, {"class": 1}]}', 413),
+    ],
+)
+def test_what_is_no_request_is_refused(content: bytes, status: int) -> None:
+    error = refuse(content, max_rows=2)
+    assert error.status == status
+    assert all(problem.problem for problem in error.problems)

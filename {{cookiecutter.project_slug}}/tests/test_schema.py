@@ -1,0 +1,77 @@
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+
+def write_schema(config: Config, columns: dict[str, Any]) -> None:
+    content = {"schema_type": "dataframe", "columns": columns}
+    config.schema_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def test_describes_the_features_and_the_target(config: Config) -> None:
+    table = read_table(config)
+    assert table.features == (
+        Column("Total Charges", "number", True, 0, 100),
+        Column("class", "integer", True),
+        Column("größe", "category", True, categories=("Small", "Large")),
+        Column("member", "boolean", True),
+        Column("since", "date", True),
+    )
+    assert table.target == Column("outcome", "category", categories=("lost", "won"))
+    assert table.task == "classification"
+
+
+def test_survives_json(config: Config) -> None:
+    table = read_table(config)
+    assert Table.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        ({"dtype": "str"}, "classification"),
+        ({"dtype": "boolean"}, "classification"),
+        ({"dtype": "Int64", "isin": [1, 2, 3]}, "classification"),
+        ({"dtype": "Int64"}, "regression"),
+        ({"dtype": "float64"}, "regression"),
+    ],
+)
+def test_the_kind_of_the_target_decides_the_task(
+    config: Config, target: dict[str, Any], task: str
+) -> None:
+    write_schema(config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target})
+    assert read_table(config).task == task
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": {"dtype": "float64"}}, "'outcome', but schema.yaml does not"),
+        ({"id": {"dtype": "str"}, "outcome": {"dtype": "str"}}, "no column to learn from"),
+        (
+            {"id": {"dtype": "str"}, "a": {"dtype": "str"}, "outcome": {"dtype": "datetime64[ns]"}},
+            "the target 'outcome' is a date",
+        ),
+        ({"id": {"dtype": "str"}, "a": {}, "outcome": {"dtype": "str"}}, "'a' no dtype"),
+        ({"id": {"dtype": "nonsense"}}, "not a pandera schema"),
+        ({}, "names no columns"),
+    ],
+)
+def test_a_mistake_is_named(config: Config, columns: dict[str, Any], message: str) -> None:
+    write_schema(config, columns)
+    with pytest.raises(UserError, match=message) as error:
+        read_table(config)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(config: Config) -> None:
+    config.schema_file.unlink()
+    with pytest.raises(UserError, match=r"schema\.yaml is missing"):
+        read_schema(config.schema_file)
