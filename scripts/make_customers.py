@@ -3,8 +3,8 @@
 The churn model: a customer leaves with the probability 1 / (1 + exp(-score)), where
 
     score = -2.4
-            - 3.0 if contract is Yearly, - 4.0 if contract is Two-year
-            + 0.07 * (monthly_charge - 70) if contract is Monthly
+            - 3.0 if contract_type is Yearly, - 4.0 if contract_type is Two-year
+            + 0.07 * (monthly_charge - 70) if contract_type is Monthly
             + 4.0 if age is under 30 or over 65
             + 0.4 * support_calls
             - 0.0005 * days from signup_date to 2025-12-31
@@ -41,12 +41,18 @@ AGE_EFFECT, SETTLED_AGES = 4.0, range(30, 66)
 BASE_SCORE, CALL_EFFECT, PAYMENT_EFFECT = -2.4, 0.4, 0.01
 TENURE_EFFECT, DATA_EFFECT = -0.0005, -0.01
 
-CATEGORY_COLUMNS = ("region", "plan", "contract", "paperless", "churned")
+CATEGORY_COLUMNS = ("region", "plan", "contract_type", "paperless", "churned")
 NUMBER_COLUMNS = ("age", "monthly_charge", "data_gb", "support_calls")
 DATE_COLUMNS = ("signup_date", "last_payment_date")
 MISSING = ("", " ", "NA", "N/A", "null", "None", "?", "-")
 # Every share is a share of the customers, and that in each column where there are several.
-MISSING_SHARE = {"region": 0.04, "plan": 0.03, "contract": 0.01, "paperless": 0.04, "age": 0.02}
+MISSING_SHARE = {
+    "region": 0.04,
+    "plan": 0.03,
+    "contract_type": 0.01,
+    "paperless": 0.04,
+    "age": 0.02,
+}
 MISSING_SHARE |= {"monthly_charge": 0.02, "data_gb": 0.03, "support_calls": 0.02}
 MISSING_SHARE |= {"signup_date": 0.02, "last_payment_date": 0.03}
 RESPELLED_SHARE, RESTYLED_SHARE = 0.04, 0.03  # of categories, of dates
@@ -91,7 +97,7 @@ def make_customer(rng: Random, customer_id: str) -> tuple[Row, float]:
         "age": str(age),
         "region": region,
         "plan": plan,
-        "contract": contract,
+        "contract_type": contract,
         "monthly_charge": f"{charge:.2f}",
         "data_gb": f"{data:.1f}",
         "support_calls": str(calls),

@@ -26,9 +26,9 @@ class Project:
         )
 
 
-def pytest_configure(config):
-    """Declare the marks of these tests."""
-    config.addinivalue_line("markers", "slow: takes over a second (leave out: -m 'not slow')")
+def pytest_collection_modifyitems(items):
+    """Run the quick tests first: a broken bake fails in seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +64,12 @@ def bake(tmp_path_factory):
         return Project(Path(folder))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(bake):
+    """A project with the default answers, installed; a test leaves it as it found it."""
+    project = bake()
+    result = project.run("uv", "sync", "--quiet")
+    assert result.returncode == 0, result.stderr
+    return project

@@ -29,7 +29,10 @@ from {{ cookiecutter.project_slug }}.request_validation import (
     Problem,
     RequestReader,
 )
-from {{ cookiecutter.project_slug }}.utils import UserError, command
+from {{ cookiecutter.project_slug }}.utils import (
+    UserError,
+    command,
+)
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
 

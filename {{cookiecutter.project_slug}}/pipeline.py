@@ -14,10 +14,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }} import data_preprocessing
+from {{ cookiecutter.project_slug }}.config import (
+    Config,
+    read_config,
+)
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed
-from {{ cookiecutter.project_slug }}.data_preprocessing import transform as transform_rows
-from {{ cookiecutter.project_slug }}.raw_data import RawData, read_raw_data
+from {{ cookiecutter.project_slug }}.raw_data import (
+    RawData,
+    read_raw_data,
+)
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
@@ -39,7 +45,7 @@ def extract(pattern: str, config: Config) -> RawData:
 
 def transform(raw: RawData, config: Config) -> Transformed:
     """Clean the rows and check them against the schema."""
-    result = transform_rows(raw.rows, read_schema(config.schema_file), config.table)
+    result = data_preprocessing.transform(raw.rows, read_schema(config.schema_file), config.table)
     log.info(
         "transform: %d rows kept, %d rejected, %d duplicates",
         len(result.kept),
@@ -60,13 +66,20 @@ def load(table: pd.DataFrame, output: Path) -> None:
 
 
 def keep_rejected(raw: RawData, reasons: pd.Series, output: Path) -> None:
-    """Write what did not fit: where it stood, why it was rejected, and its cells as they stood."""
+    """Write what did not fit: where it stood, why it was rejected, and its cells as they stood.
+
+    A line that is no row at all stands whole in the last column, `raw`.
+    """
     rejected = raw.places.loc[reasons.index].assign(reason=reasons)
-    rejected = pd.concat([rejected, raw.rows.loc[reasons.index]], axis=1)
-    everything = pd.concat([rejected, raw.broken]).sort_values(["source", "line"])
+    places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
+    cells = raw.rows.loc[reasons.index].reset_index(drop=True)
+    whole = pd.Series(raw.broken["raw"].to_numpy(), places.index[len(cells) :], name="raw")
+    # Side by side, because the table may have columns of the same names.
+    table = pd.concat([places, cells, whole], axis=1)
+    table = table.loc[places.sort_values(["source", "line"]).index]
     with write_atomically(output) as file:
-        everything.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
-    log.info("rejected: %d rows to %s", len(everything), output)
+        table.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+    log.info("rejected: %d rows to %s", len(table), output)
 
 
 def run(pattern: str, output: Path, config: Config) -> dict[str, object]:

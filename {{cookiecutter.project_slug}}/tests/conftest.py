@@ -16,7 +16,10 @@ import yaml
 import pipeline
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.columns import Table
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.config import (
+    Config,
+    read_config,
+)
 from {{ cookiecutter.project_slug }}.raw_data import RawData
 from {{ cookiecutter.project_slug }}.schema import read_table
 
@@ -80,7 +83,11 @@ def make_project(root: Path, target: str = "classes", **table: Any) -> Config:
     content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     content["paths"]["raw"] = "data/raw/*.csv"
     content["table"] |= {"separator": ",", "encoding": "utf-8", "date_formats": ["%Y-%m-%d"]}
-    content["table"] |= {"true_values": ["yes"], "false_values": ["no"], "missing_values": ["", "?"]}
+    content["table"] |= {
+        "true_values": ["yes"],
+        "false_values": ["no"],
+        "missing_values": ["", "?"],
+    }
     content["table"] |= {"key": "id", "target": "outcome", "exclude": [], **table}
     content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
     (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -102,14 +109,14 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture(scope="session", params=["classes", "numbers"])
-def trained_config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Config:
+def trained_config(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Config:
     """A project of the tests' own, its pipeline run and its default model trained."""
     config = make_project(tmp_path_factory.mktemp(request.param), request.param)
     write_raw(config, make_lines(300, request.param))
     pipeline.run(config.paths.raw, config.paths.processed, config)
-    model_training.run(
-        config.paths.processed, "gradient_boosting", config.paths.model, config
-    )
+    model_training.run(config.paths.processed, "gradient_boosting", config.paths.model, config)
     return config
 
 

@@ -122,7 +122,9 @@ def test_the_project_s_own_rows_are_answered_as_in_training(
         model_training.arrays_of_frame(frame, own_table.features), own_table.features
     )
     names = [column.name for column in own_table.features]
-    rows = json.loads(frame[names].to_json(orient="records", date_format="iso", double_precision=15))
+    rows = json.loads(
+        frame[names].to_json(orient="records", date_format="iso", double_precision=15)
+    )
 
     client = app.create_app(path).test_client()
     size = own_config.serving.max_rows

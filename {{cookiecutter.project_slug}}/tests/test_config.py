@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.config import (
+    Config,
+    read_config,
+)
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

@@ -26,7 +26,9 @@ def clean(config: Config, *lines: str) -> Transformed:
 
 
 def test_mark_missing_knows_every_spelling() -> None:
-    marked = mark_missing(pd.DataFrame({"a": text("", "  ", "NA", " n/a ", "0", " x y ")}), ["", "na", "N/A"])
+    marked = mark_missing(
+        pd.DataFrame({"a": text("", "  ", "NA", " n/a ", "0", " x y ")}), ["", "na", "N/A"]
+    )
     assert marked["a"].isna().tolist() == [True, True, True, True, False, False]
     assert marked["a"].tolist()[4:] == ["0", "x y"]
 
@@ -79,7 +81,7 @@ def test_transform_gives_the_schema_s_types(config: Config) -> None:
         ("k1,,,,perhaps,,won", "member: 'perhaps' can't be read"),
         ("k1,,,,,2024-02-30,won", "since: '2024-02-30' can't be read"),
         ("k1,,,,,,?", "outcome: is missing"),
-        ("k1,x,,,y,,?", "Total Charges: 'x' can't be read; member: 'y' can't be read; outcome: is missing"),
+        ("k1,,x,,y,,?", "class: 'x' can't be read; member: 'y' can't be read; outcome: is missing"),
     ],
 )
 def test_transform_rejects_with_the_reason(config: Config, line: str, reason: str) -> None:
@@ -114,9 +116,7 @@ def test_transform_leaves_its_input_alone(config: Config) -> None:
     pd.testing.assert_frame_equal(raw, before)
 
 
-def test_the_project_s_own_rows_are_each_in_one_place(
-    own_raw: RawData, own_config: Config
-) -> None:
+def test_the_project_s_own_rows_are_each_in_one_place(own_raw: RawData, own_config: Config) -> None:
     result = transform(own_raw.rows, read_schema(own_config.schema_file), own_config.table)
     parts = [*result.kept.index, *result.rejected.index, *result.duplicates]
     assert sorted(parts) == own_raw.rows.index.tolist()

@@ -46,4 +46,4 @@ def test_roc_auc_of_several_classes_is_the_mean_and_skips_an_absent_class() -> N
 
 
 def test_format_metrics_is_one_line() -> None:
-    assert format_metrics({"accuracy": 0.83114, "rmse": 12345.6}) == "accuracy 0.8311, rmse 1.235e+04"
+    assert format_metrics({"accuracy": 0.83114, "rmse": 123.456}) == "accuracy 0.8311, rmse 123.5"

@@ -26,9 +26,15 @@ from {{ cookiecutter.project_slug }}.model_training import (
     read_processed,
     train,
 )
-from {{ cookiecutter.project_slug }}.prediction import load_model, run_scikit_learn
+from {{ cookiecutter.project_slug }}.prediction import (
+    load_model,
+    run_scikit_learn,
+)
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
+from {{ cookiecutter.project_slug }}.utils import (
+    UserError,
+    fingerprint,
+)
 
 
 def train_model(name: str, config: Config) -> tuple[Trained, Table]:

@@ -5,8 +5,14 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import Column, Table
-from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig
+from {{ cookiecutter.project_slug }}.columns import (
+    Column,
+    Table,
+)
+from {{ cookiecutter.project_slug }}.config import (
+    Config,
+    TrainingConfig,
+)
 from {{ cookiecutter.project_slug }}.model_training import (
     MODELS,
     encode_target,
@@ -48,7 +54,9 @@ def test_training_twice_gives_the_same(trained_config: Config) -> None:
 
 def test_labels_are_the_data_s_own() -> None:
     frame = small_frame([3, 1, 3])
-    codes, labels = encode_target(frame["y"].astype("Int64"), small_table("integer", "classification"))
+    codes, labels = encode_target(
+        frame["y"].astype("Int64"), small_table("integer", "classification")
+    )
     assert (codes.tolist(), labels) == ([1, 0, 1], [1, 3])
     assert json.dumps(labels) == "[1, 3]"
     flags = pd.Series([True, False], dtype="boolean")

@@ -48,6 +48,24 @@ def test_rejected_rows_are_kept_with_their_reason_and_place(config: Config) -> N
     assert rejected.loc[1, "raw"] == "too,few\n"
 
 
+def test_a_table_may_have_columns_named_like_those_of_the_rejected_rows(
+    config: Config, tmp_path: Path
+) -> None:
+    names = ["source", "line", "reason", "raw"]
+    raw = RawData(
+        pd.DataFrame([["a", "b", "c", "d"], ["e", "f", "g", "h"]], columns=names),
+        pd.DataFrame({"source": ["t.csv"] * 2, "line": [2, 4]}),
+        pd.DataFrame([["t.csv", 3, "1 fields instead of 4", "x"]], columns=names),
+    )
+    file = tmp_path / "rejected.csv"
+    pipeline.keep_rejected(raw, pd.Series({1: "is bad"}), file)
+    assert file.read_text(encoding="utf-8").splitlines() == [
+        "source,line,reason,source,line,reason,raw,raw",
+        "t.csv,3,1 fields instead of 4,,,,,x",
+        "t.csv,4,is bad,e,f,g,h,",
+    ]
+
+
 def test_the_same_input_gives_the_same_output(config: Config) -> None:
     write_raw(config, make_lines(50))
     run(config)
@@ -111,7 +129,9 @@ def test_the_command_line_ends_a_mistake_with_exit_code_2(
     assert "error: no file matches nowhere.csv" in capsys.readouterr().err
 
 
-def test_the_project_s_own_table_runs_through(own_raw: RawData, own_config: Config, tmp_path: Path) -> None:
+def test_the_project_s_own_table_runs_through(
+    own_raw: RawData, own_config: Config, tmp_path: Path
+) -> None:
     result = pipeline.transform(own_raw, own_config)
     pipeline.load(result.kept, tmp_path / "own.parquet")
     assert len(pd.read_parquet(tmp_path / "own.parquet")) == len(result.kept)

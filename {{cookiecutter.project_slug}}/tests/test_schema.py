@@ -4,9 +4,15 @@ from typing import Any
 import pytest
 import yaml
 
-from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.columns import (
+    Column,
+    Table,
+)
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
+from {{ cookiecutter.project_slug }}.schema import (
+    read_schema,
+    read_table,
+)
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
@@ -51,6 +57,26 @@ def test_the_kind_of_the_target_decides_the_task(
 
 
 @pytest.mark.parametrize(
+    ("checks", "minimum", "maximum"),
+    [
+        ({"in_range": {"min_value": 0, "max_value": 9}}, 0, 9),
+        ({"greater_than_or_equal_to": 0, "less_than_or_equal_to": 9}, 0, 9),
+        ({"greater_than": 0}, 5e-324, None),
+        ({"less_than": 9.0}, None, 8.999999999999998),
+        ({"in_range": {"min_value": 1, "max_value": 9, "include_min": False}}, 1 + 2**-52, 9),
+    ],
+)
+def test_limits_are_the_last_values_allowed(
+    config: Config, checks: dict[str, Any], minimum: float | None, maximum: float | None
+) -> None:
+    column = {"dtype": "float64", **checks}
+    outcome = {"dtype": "str"}
+    write_schema(config, {"id": {"dtype": "str"}, "a": column, "outcome": outcome})
+    (feature,) = read_table(config).features
+    assert (feature.minimum, feature.maximum) == (minimum, maximum)
+
+
+@pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"a": {"dtype": "float64"}}, "'outcome', but schema.yaml does not"),
@@ -60,6 +86,10 @@ def test_the_kind_of_the_target_decides_the_task(
             "the target 'outcome' is a date",
         ),
         ({"id": {"dtype": "str"}, "a": {}, "outcome": {"dtype": "str"}}, "'a' no dtype"),
+        (
+            {"id": {"dtype": "str"}, "a": {"dtype": "str", "isin": [True]}, "outcome": {}},
+            "the categories of 'a' must be text",
+        ),
         ({"id": {"dtype": "nonsense"}}, "not a pandera schema"),
         ({}, "names no columns"),
     ],

@@ -24,8 +24,8 @@ def test_calculate_rmse() -> None:
 
 
 def test_nearest_names_the_similar_one_or_nothing() -> None:
-    assert nearest("plam", ["plan", "region"]) == " (the nearest is 'plan')"
-    assert nearest("xyz", ["plan", "region"]) == ""
+    assert nearest("hight", ["height", "width"]) == " (the nearest is 'height')"
+    assert nearest("xyz", ["height", "width"]) == ""
 
 
 def test_fingerprint_follows_the_content_of_files_and_folders(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ float64 a number, Int64 an integer, boolean, datetime64[ns] a date, str a catego
 the categories, `in_range` and its like are the limits, `nullable` allows missing values.
 """
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -67,17 +68,25 @@ def find_task(target: Column) -> Task:
 
 def describe_column(column: pa.Column) -> Column:
     """Return one column of the schema as plain data."""
+    kind = find_kind(column)
     minimum = maximum = None
     categories: tuple[str | int, ...] = ()
     for check in column.checks:
         limits = check.statistics
         if check.name in MINIMUM_CHECKS:
-            minimum = _plain(limits["min_value"])
+            included = limits.get("include_min", check.name != "greater_than")
+            minimum = plain_limit(limits["min_value"], included, math.inf)
         if check.name in MAXIMUM_CHECKS:
-            maximum = _plain(limits["max_value"])
+            included = limits.get("include_max", check.name != "less_than")
+            maximum = plain_limit(limits["max_value"], included, -math.inf)
         if check.name == "isin":
             categories = tuple(limits["allowed_values"])
-    return Column(column.name, find_kind(column), column.nullable, minimum, maximum, categories)
+    if kind == "category" and not all(isinstance(category, str) for category in categories):
+        raise UserError(
+            f"schema.yaml: the categories of {column.name!r} must be text; "
+            'write "No", "Yes" or "1" in quotes, which YAML else reads as something else'
+        )
+    return Column(column.name, kind, column.nullable, minimum, maximum, categories)
 
 
 def find_kind(column: pa.Column) -> Kind:
@@ -98,5 +107,8 @@ def find_kind(column: pa.Column) -> Kind:
     raise UserError(f"schema.yaml: column {column.name!r} has a dtype that is not known: {dtype}")
 
 
-def _plain(limit: float | pd.Timestamp) -> float | str:
-    return limit.isoformat() if isinstance(limit, pd.Timestamp) else limit
+def plain_limit(limit: float | pd.Timestamp, included: bool, inwards: float) -> float | str:
+    """Return a limit that is itself allowed: of one that is not, the next number inwards."""
+    if isinstance(limit, pd.Timestamp):
+        return limit.isoformat()
+    return limit if included else math.nextafter(limit, inwards)

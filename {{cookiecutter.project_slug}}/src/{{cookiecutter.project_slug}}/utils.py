@@ -55,7 +55,9 @@ def fingerprint(path: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():
-            digest.update(file.read_bytes())
+            with file.open("rb") as content:
+                while block := content.read(2**20):
+                    digest.update(block)
     return digest.hexdigest()
 
 

@@ -1,0 +1,128 @@
+"""The project is whole and clean the moment it is born."""
+
+import json
+import re
+import shutil
+import tomllib
+
+import pytest
+from conftest import TEMPLATE
+
+TREE = """
+.gitattributes .gitignore LICENSE README.md app.py config.yaml pipeline.py pyproject.toml
+requirements.txt schema.yaml
+data/README.md data/raw/customers.csv data/processed/.gitkeep data/rejected/.gitkeep
+models/.gitkeep reports/.gitkeep
+notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
+notebooks/03_model_prototyping.ipynb
+"""
+
+MODULES = """
+columns config data_preprocessing evaluation feature_engineering model_saving model_training
+prediction raw_data request_validation schema utils
+"""
+
+# What must not depend on an answer: import lines are sorted and broken by their length.
+SLUGS = ["a", "customer_churn", "z" * 50]
+
+
+@pytest.fixture(scope="module", params=SLUGS, ids=["short", "default", "long"])
+def project(bake, request):
+    """The project, with names of every length."""
+    return bake(project_slug=request.param)
+
+
+def files(project):
+    """All files of a project but git's, relative to it."""
+    paths = (path for path in project.path.rglob("*") if path.is_file())
+    relative = {path.relative_to(project.path) for path in paths}
+    return {path.as_posix() for path in relative if path.parts[0] != ".git"}
+
+
+def test_the_tree_is_what_the_readme_says(bake):
+    project = bake()
+    modules = [f"src/customer_churn/{name}.py" for name in [*MODULES.split(), "__init__"]]
+    tests = {f"tests/test_{name}.py" for name in MODULES.split()} - {"tests/test_columns.py"}
+    tests |= {"tests/test_app.py", "tests/test_pipeline.py", "tests/conftest.py"}
+    assert files(project) == {*TREE.split(), *modules, *tests}
+    readme = (project.path / "README.md").read_text(encoding="utf-8")
+    for name in MODULES.split():
+        assert re.search(rf"\b{name}\b", readme), f"README.md does not name {name}"
+
+
+def test_no_template_text_is_left(project):
+    for name in files(project):
+        text = (project.path / name).read_text(encoding="utf-8")
+        assert "cookiecutter" not in text, name
+        assert "{%" not in text, name
+
+
+def test_no_column_of_the_sample_stands_in_code(bake):
+    project = bake()
+    header = (project.path / "data/raw/customers.csv").read_text(encoding="utf-8").split("\n")[0]
+    for name in files(project):
+        if name.endswith((".py", ".ipynb")):
+            text = (project.path / name).read_text(encoding="utf-8")
+            for column in header.split(","):
+                assert f'"{column}"' not in text.replace('\\"', '"'), f"{column} in {name}"
+
+
+def test_the_template_s_code_has_no_logic_of_jinja():
+    for path in (TEMPLATE / "{{cookiecutter.project_slug}}").rglob("*"):
+        if path.suffix in (".py", ".ipynb"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert "{%" not in line
+                if "{{" in line:
+                    assert re.search(r'^ *"?(from|import) ', line) or "model_saving." in line, line
+
+
+def test_the_project_is_light(project):
+    names = files(project)
+    assert len(names) <= 70
+    code = [name for name in names if name.endswith(".py") and not name.startswith("tests/")]
+    lengths = {name: len((project.path / name).read_text().splitlines()) for name in code}
+    assert max(lengths.values()) <= 250
+    assert sum(lengths.values()) <= 1800
+
+
+def test_notebooks_hold_no_outputs(project):
+    for path in (project.path / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
+
+
+def test_ruff_finds_nothing(project):
+    for command in (("check",), ("format", "--check")):
+        result = project.run("ruff", *command, "--no-cache")
+        assert result.returncode == 0, result.stdout
+
+
+def test_git_keeps_the_empty_folders_and_ignores_what_is_made(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project.path, copy)
+    for name in ("data/processed/a.parquet", "data/rejected/a.csv", "models/model.onnx",
+                 "reports/a.html", "logs/pipeline.jsonl", ".env", "uv.lock", ".venv/x"):  # fmt: skip
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).touch()
+    status = project.run("git", "-C", str(copy), "status", "--porcelain").stdout
+    assert status == ""
+    kept = project.run("git", "ls-files", "data", "models", "reports").stdout
+    assert kept.count(".gitkeep") == 4
+
+
+def test_the_lock_has_hashes_and_no_address(project):
+    text = (project.path / "requirements.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    pins = re.split(r"\n(?=\w)", text.strip())
+    assert len(pins) > 50
+    assert all("==" in pin and "--hash=sha256:" in pin for pin in pins)
+
+
+def test_the_lock_holds_every_dependency(project):
+    content = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = re.findall(
+        r"^([\w.-]+)==", (project.path / "requirements.txt").read_text(), re.MULTILINE
+    )
+    wanted = [*content["project"]["dependencies"], *content["dependency-groups"]["dev"]]
+    assert {re.match(r"[\w-]+", name)[0].lower() for name in wanted} <= set(pinned)

@@ -1,0 +1,172 @@
+"""The READMEs hold, word for word, on a machine that has Python and git and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import TEMPLATE
+
+HEALTH = "http://127.0.0.1:8000/health"
+HOSTILE = {
+    "project_name": '"It\'s" {{ 1 }} \\ 客户流失 🎉 <b>',
+    "project_slug": "x" * 50,
+    "description": 'say "hi" \\n {% raw %} `id`',
+    "author_name": 'O\'Neil "Ada" \\ Łukasz',
+}
+
+
+def blocks(readme, language="sh"):
+    """The fenced blocks of a README in a language."""
+    fence = rf"^```{language}\n(.*?)^```"
+    return re.findall(fence, readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def block(readme, word):
+    """The one block of commands with that word in it."""
+    (found,) = (text for text in blocks(readme) if word in text)
+    return found
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Have nothing on the PATH but the system's programs and Python: no uv, no cookiecutter."""
+    python = Path(sys._base_executable).parent
+    monkeypatch.setenv("PATH", os.pathsep.join([str(python), "/usr/bin", "/bin"]))
+
+
+def shell(script, folder, *, check=True):
+    """Run commands as if pasted, stopping at the first that fails."""
+    result = subprocess.run(
+        ["bash", "-ec", script], cwd=folder, capture_output=True, encoding="utf-8", check=False
+    )
+    if check:
+        assert result.returncode == 0, f"{script}\n{result.stdout[-5000:]}\n{result.stderr[-5000:]}"
+    return result
+
+
+@contextmanager
+def serving(script, folder):
+    """Paste a line that serves, wait until it answers, and stop it in the end."""
+    log = folder / "serving.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["bash", "-ec", script],
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 600
+        while not answers():
+            text = log.read_text(encoding="utf-8")
+            assert process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.2)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.unlink()
+    assert not answers()
+
+
+def answers():
+    """Say whether the service answers."""
+    try:
+        with urllib.request.urlopen(HEALTH, timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    line = block(TEMPLATE / "README.md", "uv run pytest").strip()
+    assert (TEMPLATE / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == line
+
+
+def test_the_commands_of_both_readmes_begin_alike(bake):
+    start = block(TEMPLATE / "README.md", "cookiecutter").split(" && uvx")[0]
+    readme = bake().path / "README.md"
+    assert block(readme, "app.py").startswith(start)
+    assert block(readme, "&& uv run pytest").startswith(start)
+
+
+def test_the_best_possible_accuracy_is_the_sample_s_own():
+    sample = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "README.md"
+    best = re.search(r"Best possible accuracy \| ([\d.]+)", sample.read_text(encoding="utf-8"))[1]
+    assert f"known: {best}." in (TEMPLATE / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_link_leads_somewhere(bake):
+    for folder in (TEMPLATE, bake().path):
+        for readme in folder.glob("*.md"):
+            for link in re.findall(r"\]\(([^)]+)\)", readme.read_text(encoding="utf-8")):
+                assert link.startswith("https://") or (folder / link).exists(), link
+
+
+@pytest.mark.slow
+def test_one_pasted_line_bakes_runs_trains_and_serves(bare, tmp_path):
+    clone = tmp_path / "template"
+    shutil.copytree(TEMPLATE, clone, ignore=shutil.ignore_patterns(".git", ".uv", ".venv"))
+    start = time.monotonic()
+    with serving(block(clone / "README.md", "cookiecutter"), clone):
+        print(f"README line to first answer: {time.monotonic() - start:.1f} s")
+    project = tmp_path / "customer_churn"
+    metrics = json.loads((project / "models" / "model.json").read_text())["metrics"]
+    readme = (TEMPLATE / "README.md").read_text(encoding="utf-8")
+    best, reached = map(float, re.findall(r"(?:known:|reaches) (0\.\d+)", readme))
+    assert round(metrics["accuracy"], 2) == reached
+    assert metrics["accuracy"] > best - 0.02
+    status = shell("git status --porcelain", project)
+    assert status.stdout == ""
+
+
+@pytest.mark.slow
+def test_the_readme_of_the_project_word_for_word(bake, bare):
+    project = bake()
+    readme = project.path / "README.md"
+    with serving(block(readme, "app.py"), project.path):
+        answer = json.loads(shell(block(readme, "curl"), project.path).stdout)
+        (promised,) = (json.loads(text) for text in blocks(readme, "json"))
+        assert answer["prediction"] == promised["prediction"]
+        assert answer["probabilities"] == pytest.approx(promised["probabilities"], abs=0.02)
+    shell(block(readme, "&& uv run pytest"), project.path)
+    path = 'export PATH="$PWD/.uv/bin:$PATH"\n'
+    shell(path + block(readme, "ruff"), project.path)
+    shell(path + block(readme, "pip compile"), project.path)
+    text = readme.read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(uv run [\w.]+)` \|", text, re.MULTILINE)
+    assert len(table) == 4
+    for command in table:
+        help_text = shell(f"{path}{command} --help", project.path).stdout
+        assert help_text.startswith("usage: ")
+    assert shell("git status --porcelain", project.path).stdout == ""
+
+
+@pytest.mark.slow
+def test_the_way_without_uv(bake, bare):
+    project = bake()
+    script = block(project.path / "README.md", "requirements.txt\npip")
+    shell(script, project.path)
+    assert (project.path / "models" / "model.onnx").exists()
+    assert shell("git status --porcelain", project.path).stdout == ""
+
+
+@pytest.mark.slow
+def test_a_project_with_hostile_answers_in_a_path_with_blanks_passes_its_tests(bake, tmp_path):
+    folder = tmp_path / "My Projects [é] $HOME"
+    folder.mkdir()
+    project = bake(into=folder, **HOSTILE)
+    shell("uv run -q pytest", project.path)
+    shell("uv run -q pipeline.py && uv run -q train", project.path)
+    assert (project.path / "models" / "model.onnx").exists()
