@@ -18,7 +18,7 @@ from conftest import TEMPLATE
 HEALTH = "http://127.0.0.1:8000/health"
 HOSTILE = {
     "project_name": '"It\'s" {{ 1 }} \\ 客户流失 🎉 <b>',
-    "project_slug": "x" * 50,
+    "project_slug": "x" * 30,
     "description": 'say "hi" \\n {% raw %} `id`',
     "author_name": 'O\'Neil "Ada" \\ Łukasz',
 }

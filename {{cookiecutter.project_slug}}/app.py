@@ -5,7 +5,6 @@ Examples:
     uv run app.py --model models/model.onnx --port 8080 --workers 4
 """
 
-import argparse
 import json
 import os
 import socket
@@ -19,20 +18,9 @@ from granian.constants import Interfaces
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.prediction import (
-    find_model_file,
-    load_model,
-    read_model_report,
-)
-from {{ cookiecutter.project_slug }}.request_validation import (
-    InvalidRequest,
-    Problem,
-    RequestReader,
-)
-from {{ cookiecutter.project_slug }}.utils import (
-    UserError,
-    command,
-)
+from {{ cookiecutter.project_slug }}.prediction import find_model_file, load_model, read_model_report
+from {{ cookiecutter.project_slug }}.request_validation import InvalidRequest, Problem, RequestReader
+from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
 
@@ -123,20 +111,18 @@ def check_port(host: str, port: int) -> None:
 @command
 def main() -> None:
     """Serve from the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0: every one")
     parser.add_argument("--port", type=int, help="port to listen on")
     parser.add_argument("--workers", type=int, help="how many processes answer")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
     config = read_config()
-    path = find_model_file(arguments.model or config.paths.model)
+    path = find_model_file(options.model or config.paths.model)
     load_model(path)  # a broken file is told here in one line, not by every worker
-    host = arguments.host or config.serving.host
-    port = config.serving.port if arguments.port is None else arguments.port
+    host = options.host or config.serving.host
+    port = config.serving.port if options.port is None else options.port
     check_port(host, port)
     os.environ[MODEL_VARIABLE] = str(path)
     Granian(
@@ -145,7 +131,7 @@ def main() -> None:
         interface=Interfaces.WSGI,
         address=host,
         port=port,
-        workers=arguments.workers or config.serving.workers,
+        workers=options.workers or config.serving.workers,
         websockets=False,
         blocking_threads=2,  # more of them only wait for each other
     ).serve()

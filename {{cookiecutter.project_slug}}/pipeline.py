@@ -5,7 +5,6 @@ Examples:
     uv run pipeline.py --raw "data/raw/2026-*.csv" --output data/processed/2026.parquet
 """
 
-import argparse
 import json
 import logging
 import time
@@ -15,19 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from {{ cookiecutter.project_slug }} import data_preprocessing
-from {{ cookiecutter.project_slug }}.config import (
-    Config,
-    read_config,
-)
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed
-from {{ cookiecutter.project_slug }}.raw_data import (
-    RawData,
-    read_raw_data,
-)
+from {{ cookiecutter.project_slug }}.raw_data import RawData, read_raw_data
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
     command,
+    command_line,
     set_up_logging,
     write_atomically,
 )
@@ -85,15 +79,9 @@ def keep_rejected(raw: RawData, reasons: pd.Series, output: Path) -> None:
 def run(pattern: str, output: Path, config: Config) -> dict[str, object]:
     """Run the whole ETL and return its record; a run that fails leaves the old output."""
     start = time.perf_counter()
-    record: dict[str, object] = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": "failed",
-        "rows_read": 0,
-        "rows_kept": 0,
-        "rows_rejected": 0,
-        "rows_duplicate": 0,
-        "output": str(output),
-    }
+    counts = dict.fromkeys(("rows_read", "rows_kept", "rows_rejected", "rows_duplicate"), 0)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record: dict[str, object] = {"time": now, "status": "failed", **counts, "output": str(output)}
     try:
         raw = extract(pattern, config)
         result = transform(raw, config)
@@ -125,16 +113,14 @@ def append_record(record: dict[str, object], file: Path) -> None:
 @command
 def main() -> None:
     """Run the pipeline from the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--raw", metavar="GLOB", help="raw files to read")
     parser.add_argument("--output", metavar="PATH", type=Path, help="Parquet file to write")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
     config = read_config()
     set_up_logging(config.paths.logs / "pipeline.log")
-    run(arguments.raw or config.paths.raw, arguments.output or config.paths.processed, config)
+    run(options.raw or config.paths.raw, options.output or config.paths.processed, config)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,7 @@ import yaml
 import pipeline
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.columns import Table
-from {{ cookiecutter.project_slug }}.config import (
-    Config,
-    read_config,
-)
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.raw_data import RawData
 from {{ cookiecutter.project_slug }}.schema import read_table
 

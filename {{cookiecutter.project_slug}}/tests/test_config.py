@@ -2,10 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.config import (
-    Config,
-    read_config,
-)
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

@@ -5,10 +5,7 @@ import pandas as pd
 import pytest
 from conftest import rows_of
 
-from {{ cookiecutter.project_slug }}.columns import (
-    Column,
-    Table,
-)
+from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.feature_engineering import (
     arrays_of_frame,
     arrays_of_rows,

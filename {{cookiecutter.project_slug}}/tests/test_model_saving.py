@@ -1,8 +1,10 @@
 import json
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
@@ -14,39 +16,31 @@ from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_saving import (
     NotConvertible,
     compare,
-    convert,
+    convert_to_onnx,
     save_model,
 )
 from {{ cookiecutter.project_slug }}.model_training import (
+    BOOSTING,
+    LINEAR,
     MODELS,
-    Recipe,
     Trained,
-    preprocess_for_boosting,
-    preprocess_for_linear,
     read_processed,
     train,
 )
-from {{ cookiecutter.project_slug }}.prediction import (
-    load_model,
-    run_scikit_learn,
-)
+from {{ cookiecutter.project_slug }}.prediction import load_model, run_scikit_learn
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.utils import (
-    UserError,
-    fingerprint,
-)
+from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 
-def train_model(name: str, config: Config) -> tuple[Trained, Table]:
+def train_model(name: str, config: Config) -> Trained:
     table = read_table(config)
     frame = read_processed(config.paths.processed, [*table.features, table.target])
-    return train(frame, table, name, config.training), table
+    return train(frame, table, name, config.training)
 
 
 def test_every_model_converts_and_answers_alike(trained_config: Config) -> None:
     for name in MODELS[read_table(trained_config).task]:
-        trained, table = train_model(name, trained_config)
-        assert convert(trained.pipeline, trained.split.test, table, {})  # compares; raises if not
+        assert convert_to_onnx(train_model(name, trained_config), {})  # raises if it differs
 
 
 def test_the_report_says_how_the_model_came_about(trained_config: Config) -> None:
@@ -57,7 +51,7 @@ def test_the_report_says_how_the_model_came_about(trained_config: Config) -> Non
     assert report["file"]["sha256"] == fingerprint(path)
     assert report["train_rows"] + report["test_rows"] == 300
     assert report["metrics"].keys() == report["baseline"].keys()
-    assert Table.from_dict(report["table"]) == read_table(trained_config)
+    assert TypeAdapter(Table).validate_python(report["table"]) == read_table(trained_config)
     assert {"python", "scikit-learn", "onnxruntime"} <= report["versions"].keys()
 
 
@@ -71,19 +65,16 @@ def test_the_same_training_gives_the_same_file(trained_config: Config) -> None:
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
-        (Recipe(preprocess_for_linear, lambda random_state: LabelPropagation()), "no conversion"),
+        (LINEAR(lambda random_state: LabelPropagation()), "no conversion"),
         (
-            Recipe(
-                preprocess_for_boosting,
-                partial(HistGradientBoostingClassifier, categorical_features=[1]),
-            ),
+            BOOSTING(partial(HistGradientBoostingClassifier, categorical_features=[1])),
             "answers differently",
         ),
     ],
 )
 def test_what_cannot_be_onnx_is_kept_as_skops_and_served(
     trained_config: Config,
-    recipe: Recipe,
+    recipe: Any,
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -97,14 +88,13 @@ def test_what_cannot_be_onnx_is_kept_as_skops_and_served(
     assert not onnx_file.exists()
     assert reason in caplog.text
     model = load_model(path)
-    trained, _ = train_model("special", trained_config)
-    assert model.predict([{}])[0]["prediction"] in trained.labels
+    assert model.predict([{}])[0]["prediction"] in ("lost", "won")
 
 
 def test_a_conversion_that_differs_is_refused(
     trained_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained, table = train_model("gradient_boosting", trained_config)
+    trained = train_model("gradient_boosting", trained_config)
 
     def wrong(pipeline: Pipeline) -> object:
         right = run_scikit_learn(pipeline)
@@ -113,15 +103,15 @@ def test_a_conversion_that_differs_is_refused(
     name = "{{ cookiecutter.project_slug }}.model_saving.run_scikit_learn"
     monkeypatch.setattr(name, wrong)
     with pytest.raises(NotConvertible, match="answers differently, by up to"):
-        convert(trained.pipeline, trained.split.test, table, {})
+        convert_to_onnx(trained, {})
 
 
 def test_another_suffix_is_refused(trained_config: Config) -> None:
-    trained, table = train_model("gradient_boosting", trained_config)
+    trained = train_model("gradient_boosting", trained_config)
     data = trained_config.paths.processed
     output = trained_config.root / "model.pkl"
     with pytest.raises(UserError, match=r"must end in \.onnx or \.skops"):
-        save_model(output, trained, table, "gradient_boosting", data, trained_config)
+        save_model(output, trained, data, trained_config)
     assert not output.exists()
 
 
@@ -138,9 +128,8 @@ class Unknown(DummyClassifier):
 def test_what_the_server_would_not_trust_is_not_saved(
     trained_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = Recipe(preprocess_for_linear, Unknown)
-    monkeypatch.setitem(MODELS["classification"], "unknown", recipe)
+    monkeypatch.setitem(MODELS["classification"], "unknown", LINEAR(Unknown))
     output = trained_config.root / "unknown.onnx"
-    with pytest.raises(UserError, match=r"does not trust .*Unknown.*TRUSTED_TYPES"):
+    with pytest.raises(UserError, match=r"would refuse the model: .*Unknown.*TRUSTED_TYPES"):
         model_training.run(trained_config.paths.processed, "unknown", output, trained_config)
     assert not list(trained_config.root.glob("unknown.*"))

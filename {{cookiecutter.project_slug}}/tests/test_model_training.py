@@ -5,14 +5,9 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import (
-    Column,
-    Table,
-)
-from {{ cookiecutter.project_slug }}.config import (
-    Config,
-    TrainingConfig,
-)
+from {{ cookiecutter.project_slug }}.columns import Column, Kind, Table
+from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig
+from {{ cookiecutter.project_slug }}.model_saving import convert_to_onnx
 from {{ cookiecutter.project_slug }}.model_training import (
     MODELS,
     encode_target,
@@ -75,6 +70,18 @@ def test_the_split_keeps_the_classes_shares() -> None:
     split = split_rows(pd.DataFrame({"x": range(100)}), target, "classification", SETTINGS)
     assert np.bincount(split.test_target).tolist() == [16, 4]
     assert not set(split.train.index) & set(split.test.index)
+
+
+@pytest.mark.parametrize("kind", ["number", "date", "category", "boolean"])
+def test_a_table_with_one_feature_of_any_kind_even_without_values(kind: Kind) -> None:
+    table = Table((Column("x", kind, True),), Column("y", "category"), "classification")
+    dtypes = {"number": "float64", "date": "datetime64[ns]", "category": "str"}
+    missing = pd.Series([None] * 40, dtype=dtypes.get(kind, "boolean"))
+    frame = pd.DataFrame({"x": missing, "y": ["no", "yes"] * 20})
+    for model in MODELS["classification"]:
+        trained = train(frame, table, model, SETTINGS)
+        assert trained.metrics["accuracy"] == trained.baseline["accuracy"]
+        assert convert_to_onnx(trained, {})
 
 
 def test_a_class_with_one_row_is_learnt_from() -> None:

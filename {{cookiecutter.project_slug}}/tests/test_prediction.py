@@ -8,15 +8,8 @@ import pytest
 from conftest import rows_of
 
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.feature_engineering import (
-    arrays_of_frame,
-    build_features,
-)
-from {{ cookiecutter.project_slug }}.model_training import (
-    as_frame,
-    read_processed,
-    train,
-)
+from {{ cookiecutter.project_slug }}.feature_engineering import arrays_of_frame, build_features
+from {{ cookiecutter.project_slug }}.model_training import as_frame, read_processed, train
 from {{ cookiecutter.project_slug }}.prediction import (
     find_model_file,
     load_model,

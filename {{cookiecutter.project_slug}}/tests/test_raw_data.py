@@ -4,10 +4,7 @@ import pytest
 from conftest import HEADER, make_lines, write_raw
 
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.raw_data import (
-    find_files,
-    read_raw_data,
-)
+from {{ cookiecutter.project_slug }}.raw_data import find_files, read_raw_data
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

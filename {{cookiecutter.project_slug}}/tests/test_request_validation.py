@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.columns import (
-    Column,
-    Table,
-)
+from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.config import ServingConfig
-from {{ cookiecutter.project_slug }}.request_validation import (
-    InvalidRequest,
-    Problem,
-    RequestReader,
-)
+from {{ cookiecutter.project_slug }}.request_validation import InvalidRequest, Problem, RequestReader
 
 TABLE = Table(
     (

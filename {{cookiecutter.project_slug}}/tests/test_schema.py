@@ -1,18 +1,14 @@
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
-from {{ cookiecutter.project_slug }}.columns import (
-    Column,
-    Table,
-)
+from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.schema import (
-    read_schema,
-    read_table,
-)
+from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
@@ -36,7 +32,7 @@ def test_describes_the_features_and_the_target(config: Config) -> None:
 
 def test_survives_json(config: Config) -> None:
     table = read_table(config)
-    assert Table.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert TypeAdapter(Table).validate_python(json.loads(json.dumps(asdict(table)))) == table
 
 
 @pytest.mark.parametrize(

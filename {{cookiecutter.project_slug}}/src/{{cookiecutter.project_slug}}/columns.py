@@ -4,8 +4,8 @@ Training reads it from schema.yaml (see schema.py) and puts it into the model fi
 reads it from there. So both follow the same contract, and the server starts in no time.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Kind = Literal["number", "integer", "boolean", "category", "date"]
 Task = Literal["classification", "regression"]
@@ -13,7 +13,7 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its kind and its limits (of dates: in ISO format)."""
+    """One column: its name, its kind and the limits of its values (of dates: in ISO format)."""
 
     name: str
     kind: Kind
@@ -30,20 +30,3 @@ class Table:
     features: tuple[Column, ...]
     target: Column
     task: Task
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the table as plain dictionaries and lists, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> "Table":
-        """Build the table from what `to_dict` gave."""
-        return cls(
-            features=tuple(_column(column) for column in content["features"]),
-            target=_column(content["target"]),
-            task=content["task"],
-        )
-
-
-def _column(content: dict[str, Any]) -> Column:
-    return Column(**{**content, "categories": tuple(content["categories"])})

@@ -8,7 +8,6 @@ To add a feature, add it to `number_features`: a name and an array.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,34 +36,20 @@ class Features(NamedTuple):
     categories: NDArray[np.object_]
 
 
-def arrays_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
+def arrays_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Arrays:
     """Take the columns out of a processed table; each array has one element a row."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for column in columns:
-        values = frame[column.name]
-        if column.kind == "category":
-            arrays[column.name] = values.astype(object).where(values.notna(), None).to_numpy()
-        elif column.kind == "date":
-            arrays[column.name] = values.to_numpy(dtype="datetime64[us]")
-        else:
-            arrays[column.name] = values.to_numpy(dtype=float, na_value=np.nan)
-    return arrays
+    return {column.name: to_array(frame[column.name], column) for column in columns}
 
 
-def arrays_of_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
-) -> dict[str, NDArray[Any]]:
+def arrays_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Arrays:
     """Take the columns out of the rows of a request; an absent value is a missing one."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for column in columns:
-        values = [row.get(column.name) for row in rows]
-        if column.kind == "category":
-            arrays[column.name] = np.array(values, dtype=object)
-        elif column.kind == "date":
-            arrays[column.name] = np.array(values, dtype="datetime64[us]")
-        else:
-            arrays[column.name] = np.array(values, dtype=float)
-    return arrays
+    return {c.name: to_array([row.get(c.name) for row in rows], c) for c in columns}
+
+
+def to_array(values: Any, column: Column) -> NDArray[Any]:
+    """Return values as objects, times in microseconds or floats, as their kind asks."""
+    dtype = {"category": "object", "date": "datetime64[us]"}.get(column.kind, "float64")
+    return np.asarray(values, dtype=dtype)
 
 
 def build_features(arrays: Arrays, columns: Sequence[Column]) -> Features:
@@ -121,7 +106,9 @@ def spell_categories(
     """Spell categories as the schema does, whatever their blanks and letter case."""
     spelling = {clean_text(str(category)): str(category) for category in categories}
     spelled = [
-        MISSING_CATEGORY if value is None else spelling.get(clean_text(value), value.strip())
+        spelling.get(clean_text(value), value.strip())
+        if isinstance(value, str)
+        else MISSING_CATEGORY
         for value in values
     ]
     return np.array(spelled, dtype=object)
@@ -142,10 +129,5 @@ def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
 
 def feature_names(columns: Sequence[Column]) -> list[str]:
     """Return the names of all features: first the numbers, then the categories."""
-    example = {column.name: _example(column) for column in columns}
-    return [*number_features(example, columns), *category_features(example, columns)]
-
-
-def _example(column: Column) -> NDArray[Any]:
-    values = {"category": [None], "date": [datetime(2000, 1, 1)]}.get(column.kind, [0.0])
-    return np.array(values, dtype="datetime64[us]" if column.kind == "date" else None)
+    empty = arrays_of_rows([], columns)
+    return [*number_features(empty, columns), *category_features(empty, columns)]

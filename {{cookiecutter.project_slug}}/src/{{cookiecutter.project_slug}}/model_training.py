@@ -6,7 +6,6 @@ Examples:
     uv run train --data data/processed/2026.parquet --model random_forest --output models/rf.onnx
 """
 
-import argparse
 import logging
 import time
 from collections.abc import Callable
@@ -18,15 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
+from sklearn import ensemble, linear_model
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -37,58 +30,39 @@ from .evaluation import evaluate, evaluate_baseline, format_metrics
 from .feature_engineering import Features, arrays_of_frame, build_features
 from .model_saving import save_model
 from .schema import read_table
-from .utils import UserError, command, set_up_logging
+from .utils import UserError, command, command_line, set_up_logging
 
 log = logging.getLogger("train")
 
-
-def preprocess_for_boosting(numbers: slice, categories: slice) -> ColumnTransformer:
-    """Numbers as they are, missing ones too; categories as codes."""
-    return ColumnTransformer(
-        [("numbers", "passthrough", numbers), ("categories", codes(), categories)]
-    )
-
-
-def preprocess_for_forest(numbers: slice, categories: slice) -> ColumnTransformer:
-    """The median for missing numbers; categories as codes. No scaler: it would move thresholds."""
-    return ColumnTransformer([("numbers", median(), numbers), ("categories", codes(), categories)])
-
-
-def preprocess_for_linear(numbers: slice, categories: slice) -> ColumnTransformer:
-    """The median for missing numbers, all on one scale; a 0/1 column for each category."""
-    scaled = make_pipeline(median(), StandardScaler())
-    one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
-    return ColumnTransformer([("numbers", scaled, numbers), ("categories", one_hot, categories)])
-
-
-def median() -> SimpleImputer:
-    """Fill missing numbers with the column's median."""
-    return SimpleImputer(strategy="median", keep_empty_features=True)
-
-
-def codes() -> OrdinalEncoder:
-    """Number the categories; one that was not there in training gets -1."""
-    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
+CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+ONE_HOT = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
 
 
 class Recipe(NamedTuple):
-    """How to build a model: what is done to the features first, and the estimator's constructor."""
+    """How to build a model: what is done to numbers and to categories, and the constructor."""
 
-    preprocess: Callable[[slice, slice], ColumnTransformer]
+    numbers: Any
+    categories: Any
     estimator: Callable[..., Any]
 
+
+# Boosting takes missing numbers as they are; trees get no scaler, which would move thresholds.
+BOOSTING = partial(Recipe, "passthrough", CODES)
+FOREST = partial(Recipe, MEDIAN, CODES)
+LINEAR = partial(Recipe, make_pipeline(MEDIAN, StandardScaler()), ONE_HOT)
 
 # To add a model, add a line here.
 MODELS: dict[Task, dict[str, Recipe]] = {
     "classification": {
-        "gradient_boosting": Recipe(preprocess_for_boosting, HistGradientBoostingClassifier),
-        "random_forest": Recipe(preprocess_for_forest, partial(RandomForestClassifier, n_jobs=-1)),
-        "logistic": Recipe(preprocess_for_linear, LogisticRegression),
+        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingClassifier),
+        "random_forest": FOREST(partial(ensemble.RandomForestClassifier, n_jobs=-1)),
+        "logistic": LINEAR(linear_model.LogisticRegression),
     },
     "regression": {
-        "gradient_boosting": Recipe(preprocess_for_boosting, HistGradientBoostingRegressor),
-        "random_forest": Recipe(preprocess_for_forest, partial(RandomForestRegressor, n_jobs=-1)),
-        "linear": Recipe(preprocess_for_linear, Ridge),
+        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingRegressor),
+        "random_forest": FOREST(partial(ensemble.RandomForestRegressor, n_jobs=-1)),
+        "linear": LINEAR(linear_model.Ridge),
     },
 }
 
@@ -105,6 +79,8 @@ class Split(NamedTuple):
 class Trained(NamedTuple):
     """A fitted pipeline, the labels of its classes (none in a regression), and how good it is."""
 
+    model: str
+    table: Table
     pipeline: Pipeline
     labels: list[Any]
     split: Split
@@ -119,17 +95,15 @@ def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig)
     target, labels = encode_target(frame[table.target.name], table)
     split = split_rows(as_frame(features), target, table.task, config)
     pipeline = build_pipeline(model, table.task, features, config)
+    # Gradient boosting fails on a feature without a single value; a constant is as good as none.
+    empty = split.train.columns[split.train.isna().all()]
     try:
-        pipeline.fit(split.train, split.train_target)
+        pipeline.fit(split.train.assign(**dict.fromkeys(empty, 0)), split.train_target)
     except ValueError as error:
         raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
-    return Trained(
-        pipeline,
-        labels,
-        split,
-        evaluate(pipeline, split.test, split.test_target, table.task),
-        evaluate_baseline(split.train_target, split.test_target, table.task),
-    )
+    metrics = evaluate(pipeline, split.test, split.test_target, table.task)
+    baseline = evaluate_baseline(split.train_target, split.test_target, table.task)
+    return Trained(model, table, pipeline, labels, split, metrics, baseline)
 
 
 def build_pipeline(model: str, task: Task, features: Features, config: TrainingConfig) -> Pipeline:
@@ -143,9 +117,10 @@ def build_pipeline(model: str, task: Task, features: Features, config: TrainingC
         estimator = recipe.estimator(**settings)
     except TypeError as error:
         raise UserError(f"config.yaml: training.settings.{model}: {error}") from error
-    numbers, categories = features.numbers.shape[1], features.categories.shape[1]
-    preprocess = recipe.preprocess(slice(0, numbers), slice(numbers, numbers + categories))
-    return Pipeline([("preprocess", preprocess), ("model", estimator)])
+    first, count = features.numbers.shape[1], features.categories.shape[1]
+    blocks = [("numbers", recipe.numbers, slice(0, first))] if first else []
+    blocks += [("categories", recipe.categories, slice(first, first + count))] if count else []
+    return Pipeline([("preprocess", ColumnTransformer(blocks)), ("model", estimator)])
 
 
 def as_frame(features: Features) -> pd.DataFrame:
@@ -159,14 +134,13 @@ def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[A
     """Return the target as numbers, of classes their position in the list of labels beside it."""
     if table.task == "regression":
         return target.to_numpy(dtype=float), []
-    codes, uniques = pd.factorize(target, sort=True)
-    labels = [label.item() if hasattr(label, "item") else label for label in uniques]
+    codes, labels = pd.factorize(target, sort=True)
     if len(labels) < 2:
         raise UserError(
             f"the target {table.target.name!r} has {len(labels)} class(es) in the processed table; "
             "a model needs at least two: check `target` in config.yaml and data/rejected/"
         )
-    return codes, labels
+    return codes, labels.tolist()
 
 
 def split_rows(
@@ -178,22 +152,16 @@ def split_rows(
     """
     if len(target) < 10:
         raise UserError(f"{len(target)} rows are too few to train and test a model; 10 at least")
-    rows = np.arange(len(target))
-    split = partial(
-        train_test_split, rows, test_size=config.test_share, random_state=config.random_seed
-    )
+    shares = {"test_size": config.test_share, "random_state": config.random_seed}
     classes = target if task == "classification" else None
     try:
-        train_rows, test_rows = split(stratify=classes)
+        train, test = train_test_split(np.arange(len(target)), stratify=classes, **shares)
     except ValueError:  # a class with one row, or more classes than test rows
-        train_rows, test_rows = split()
+        train, test = train_test_split(np.arange(len(target)), **shares)
     if task == "classification":
-        unseen = ~np.isin(target[test_rows], target[train_rows])
-        train_rows = np.concatenate([train_rows, test_rows[unseen]])
-        test_rows = test_rows[~unseen]
-    return Split(
-        features.iloc[train_rows], features.iloc[test_rows], target[train_rows], target[test_rows]
-    )
+        unseen = ~np.isin(target[test], target[train])
+        train, test = np.concatenate([train, test[unseen]]), test[~unseen]
+    return Split(features.iloc[train], features.iloc[test], target[train], target[test])
 
 
 def read_processed(path: Path, columns: list[Column]) -> pd.DataFrame:
@@ -219,7 +187,7 @@ def run(data: Path, model: str, output: Path, config: Config) -> Path:
     trained = train(frame, table, model, config.training)
     log.info("test:     %s", format_metrics(trained.metrics))
     log.info("baseline: %s", format_metrics(trained.baseline))
-    path = save_model(output, trained, table, model, data, config)
+    path = save_model(output, trained, data, config)
     log.info("saved %s in %.1f s", path, time.perf_counter() - start)
     return path
 
@@ -227,20 +195,14 @@ def run(data: Path, model: str, output: Path, config: Config) -> Path:
 @command
 def main() -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
     names = sorted({name for models in MODELS.values() for name in models})
+    parser = command_line(__doc__)
     parser.add_argument("--data", metavar="PATH", type=Path, help="processed table, Parquet")
     parser.add_argument("--model", metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--output", metavar="PATH", type=Path, help="model file to write, .onnx")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
     config = read_config()
     set_up_logging(config.paths.logs / "train.log")
-    run(
-        arguments.data or config.paths.processed,
-        arguments.model or config.training.model,
-        arguments.output or config.paths.model,
-        config,
-    )
+    data, output = options.data or config.paths.processed, options.output or config.paths.model
+    run(data, options.model or config.training.model, output, config)

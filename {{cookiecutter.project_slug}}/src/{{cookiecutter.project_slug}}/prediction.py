@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from .columns import Table
 from .feature_engineering import Features, arrays_of_rows, build_features
@@ -79,10 +80,10 @@ def find_model_file(path: Path) -> Path:
 
 def load_model(path: Path) -> Model:
     """Load a model file, .onnx or .skops."""
-    content = path.read_bytes()
+    load = load_skops if path.suffix == ".skops" else load_onnx
     try:
-        outputs, contract = (load_skops if path.suffix == ".skops" else load_onnx)(content)
-        table = Table.from_dict(contract["table"])
+        outputs, contract = load(path.read_bytes())
+        table = TypeAdapter(Table).validate_python(contract["table"])
     except Exception as error:  # both libraries raise whatever they stumble over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
@@ -90,35 +91,21 @@ def load_model(path: Path) -> Model:
 
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
-    """Load an ONNX model and its contract from the content of a file."""
-    session = open_session(content)
-    return run_session(session), json.loads(session.get_modelmeta().custom_metadata_map["contract"])
+    """Load an ONNX model and its contract from the content of a file.
 
-
-def run_onnx(content: bytes) -> Outputs:
-    """Return the function that an ONNX model computes."""
-    return run_session(open_session(content))
-
-
-def open_session(content: bytes) -> onnxruntime.InferenceSession:
-    """Open an ONNX model on one thread: one process a core is faster than threads in each."""
+    It runs on one thread: one process a core is faster than several threads in each.
+    """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def run_session(session: onnxruntime.InferenceSession) -> Outputs:
-    """Return the function that a session computes; of a classifier the probabilities."""
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     inputs = [each.name for each in session.get_inputs()]
-    output = session.get_outputs()[-1].name
+    output = session.get_outputs()[-1].name  # of a classifier the probabilities
 
     def outputs(features: Features) -> NDArray[Any]:
-        feed = {name: getattr(features, name) for name in inputs}
-        result = session.run([output], feed)[0]
+        result = session.run([output], {name: getattr(features, name) for name in inputs})[0]
         return result.ravel() if output == "variable" else result
 
-    return outputs
+    return outputs, json.loads(session.get_modelmeta().custom_metadata_map["contract"])
 
 
 def load_skops(content: bytes) -> tuple[Outputs, dict[str, Any]]:

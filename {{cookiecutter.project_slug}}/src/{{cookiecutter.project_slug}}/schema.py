@@ -6,7 +6,9 @@ the categories, `in_range` and its like are the limits, `nullable` allows missin
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -16,6 +18,13 @@ from .columns import Column, Kind, Table, Task
 from .config import Config, TableConfig
 from .utils import UserError
 
+DTYPES: dict[Kind, Callable[[Any], bool]] = {
+    "boolean": pd.api.types.is_bool_dtype,
+    "date": pd.api.types.is_datetime64_any_dtype,
+    "integer": pd.api.types.is_integer_dtype,
+    "number": pd.api.types.is_float_dtype,
+    "category": pd.api.types.is_string_dtype,
+}
 MINIMUM_CHECKS = {"in_range", "greater_than_or_equal_to", "greater_than"}
 MAXIMUM_CHECKS = {"in_range", "less_than_or_equal_to", "less_than"}
 
@@ -91,20 +100,12 @@ def describe_column(column: pa.Column) -> Column:
 
 def find_kind(column: pa.Column) -> Kind:
     """Return the kind of a column, from its dtype."""
-    dtype = column.dtype.type if column.dtype else None
-    if dtype is None:
+    if column.dtype is None:
         raise UserError(f"schema.yaml gives the column {column.name!r} no dtype")
-    if pd.api.types.is_bool_dtype(dtype):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return "date"
-    if pd.api.types.is_integer_dtype(dtype):
-        return "integer"
-    if pd.api.types.is_float_dtype(dtype):
-        return "number"
-    if pd.api.types.is_string_dtype(dtype):
-        return "category"
-    raise UserError(f"schema.yaml: column {column.name!r} has a dtype that is not known: {dtype}")
+    for kind, has_dtype in DTYPES.items():
+        if has_dtype(column.dtype.type):
+            return kind
+    raise UserError(f"schema.yaml: {column.name!r} has a dtype nobody knows: {column.dtype}")
 
 
 def plain_limit(limit: float | pd.Timestamp, included: bool, inwards: float) -> float | str:

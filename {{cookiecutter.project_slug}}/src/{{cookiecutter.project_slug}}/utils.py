@@ -1,5 +1,6 @@
 """Small helpers that every part of the project uses."""
 
+import argparse
 import hashlib
 import logging
 import os
@@ -30,6 +31,12 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(2)
 
     return run
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose --help shows the description as it is written."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=layout)
 
 
 def clean_text(text: str) -> str:
