@@ -49,7 +49,7 @@ def test_a_bad_request_is_a_problem_with_every_error(client: FlaskClient) -> Non
     assert answer.mimetype == "application/problem+json"
     problem = json.loads(answer.data)
     assert problem["status"] == 422
-    assert problem["detail"].startswith("row 0, Total Charges: should be less")
+    assert problem["detail"].startswith("row 0: Total Charges should be less")
     assert [(each["row"], each["column"]) for each in problem["errors"]] == [
         (0, "Total Charges"),
         (0, "sise"),
@@ -95,6 +95,11 @@ def test_a_busy_port_is_refused() -> None:
         port = server.getsockname()[1]
         with pytest.raises(UserError, match=f"can't listen on 127.0.0.1:{port}: .*another --port"):
             app.check_port("127.0.0.1", port)
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    with pytest.raises(UserError, match=r"can't listen on 127.0.0.1:70000: .*0-65535"):
+        app.check_port("127.0.0.1", 70000)
 
 
 def test_starting_without_a_model_says_what_to_run(

@@ -34,7 +34,7 @@ def refuse(content: bytes, **serving: Any) -> InvalidRequest:
 
 def problems(row: dict[str, Any], **serving: Any) -> list[Problem]:
     error = refuse(json.dumps({"features": row}).encode(), **serving)
-    assert error.status == 422
+    assert error.code == 422
     return error.problems
 
 
@@ -66,6 +66,8 @@ def test_a_row_and_a_list_of_rows() -> None:
         ("row", "2024-02-30", "should be a date like 2026-01-31"),
         ("row", "1999-12-31", "should not be before 2000-01-01"),
         ("row", "2031-01-01T00:00:00Z", "should not be after 2030-12-31"),
+        ("row", "0001-01-01T00:00:00+14:00", "should be a date like 2026-01-31"),
+        ("row", "2024-01-31T00:00:00+99:00", "should be a date like 2026-01-31"),
         ("row", 1706659200, "should be a valid string"),
     ],
 )
@@ -110,6 +112,7 @@ def test_unknown_categories_follow_the_config() -> None:
         (b"null", 422),
         (b"[]", 422),
         (b"{}", 422),
+        (b'{"features": {"class": "\\ud800"}}', 400),
         (b'{"features": 3}', 422),
         (b'{"features": []}', 422),
         (b'{"features": [3]}', 422),
@@ -119,5 +122,5 @@ def test_unknown_categories_follow_the_config() -> None:
 )
 def test_what_is_no_request_is_refused(content: bytes, status: int) -> None:
     error = refuse(content, max_rows=2)
-    assert error.status == status
+    assert error.code == status
     assert all(problem.problem for problem in error.problems)

@@ -4,7 +4,7 @@
 other row the reasons why not. The functions below it each do one step, on one column at a time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from pandera.errors import SchemaErrors
 
 from .columns import Column
 from .config import TableConfig
+from .feature_engineering import spell_categories
 from .schema import describe_column
 from .utils import clean_text
 
@@ -103,11 +104,10 @@ def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
     return dates
 
 
-def match_categories(text: pd.Series, categories: Iterable[str | int]) -> pd.Series:
+def match_categories(text: pd.Series, categories: Sequence[str | int]) -> pd.Series:
     """Spell each value as the schema does, where only blanks and letter case differ."""
-    spelling = {clean_text(str(category)): str(category) for category in categories}
-    cleaned = text.map(clean_text, na_action="ignore")
-    return cleaned.map(spelling).where(cleaned.isin(spelling), text)
+    values = text.dropna().unique()
+    return text.map(dict(zip(values, spell_categories(values, categories), strict=True)))
 
 
 def describe_bad_cells(cells: pd.Series) -> pd.DataFrame:

@@ -7,7 +7,7 @@ training and another in serving, and the server needs no pandas.
 To add a feature, add it to `number_features`: a name and an array.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -100,9 +100,7 @@ def date_features(name: str, dates: NDArray[np.datetime64]) -> dict[str, NDArray
     }
 
 
-def spell_categories(
-    values: NDArray[np.object_], categories: Sequence[str | int]
-) -> NDArray[np.object_]:
+def spell_categories(values: Iterable[Any], categories: Sequence[str | int]) -> NDArray[np.object_]:
     """Spell categories as the schema does, whatever their blanks and letter case."""
     spelling = {clean_text(str(category)): str(category) for category in categories}
     spelled = [

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
+from werkzeug.exceptions import HTTPException
 
 from .columns import Column, Table
 from .config import ServingConfig
@@ -31,13 +32,15 @@ class Problem(NamedTuple):
     problem: str
 
 
-class InvalidRequest(Exception):  # noqa: N818 - named after what the client sent
+class InvalidRequest(HTTPException):
     """A request that can't be answered: its HTTP status, and all its problems."""
 
     def __init__(self, status: int, problems: list[Problem]) -> None:
-        """Keep what the answer needs."""
-        super().__init__(status, problems)
-        self.status = status
+        """Keep all problems; the description tells the first."""
+        row, column, problem = problems[0]
+        place = ("" if row is None else f"row {row}: ") + ("" if column is None else f"{column} ")
+        super().__init__(place + problem)
+        self.code = status
         self.problems = problems
 
 
@@ -81,6 +84,8 @@ class RequestReader:
 
     def explain(self, detail: ErrorDetails, column: str | None) -> str:
         """Put pydantic's message in the words of the table."""
+        if len(detail["loc"]) == 1:
+            return 'the body should be {"features": …} and nothing else'
         if detail["type"] == "missing":
             return "is required"
         if detail["type"] == "extra_forbidden":
@@ -119,10 +124,10 @@ def date_reader(column: Column) -> Callable[[str], datetime]:
     def read(text: str) -> datetime:
         try:
             date = datetime.fromisoformat(text)
-        except ValueError:
+            if date.tzinfo:
+                date = date.astimezone(UTC).replace(tzinfo=None)
+        except (ValueError, OverflowError):
             raise ValueError("should be a date like 2026-01-31") from None
-        if date.tzinfo:
-            date = date.astimezone(UTC).replace(tzinfo=None)
         if low and date < low:
             raise ValueError(f"should not be before {low.date()}")
         if high and date > high:
