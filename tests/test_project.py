@@ -80,7 +80,9 @@ def test_the_project_is_light(project):
     names = files(project)
     assert len(names) <= 70
     code = [name for name in names if name.endswith(".py") and not name.startswith("tests/")]
-    lengths = {name: len((project.path / name).read_text().splitlines()) for name in code}
+    lengths = {
+        name: len((project.path / name).read_text(encoding="utf-8").splitlines()) for name in code
+    }
     assert max(lengths.values()) <= 250
     assert sum(lengths.values()) <= 1800
 
@@ -122,7 +124,9 @@ def test_the_lock_has_hashes_and_no_address(project):
 def test_the_lock_holds_every_dependency(project):
     content = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
     pinned = re.findall(
-        r"^([\w.-]+)==", (project.path / "requirements.txt").read_text(), re.MULTILINE
+        r"^([\w.-]+)==",
+        (project.path / "requirements.txt").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     wanted = [*content["project"]["dependencies"], *content["dependency-groups"]["dev"]]
     assert {re.match(r"[\w-]+", name)[0].lower() for name in wanted} <= set(pinned)

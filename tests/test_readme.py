@@ -122,7 +122,7 @@ def test_one_pasted_line_bakes_runs_trains_and_serves(bare, tmp_path):
     with serving(block(clone / "README.md", "cookiecutter"), clone):
         print(f"README line to first answer: {time.monotonic() - start:.1f} s")
     project = tmp_path / "customer_churn"
-    metrics = json.loads((project / "models" / "model.json").read_text())["metrics"]
+    metrics = json.loads((project / "models" / "model.json").read_text(encoding="utf-8"))["metrics"]
     readme = (TEMPLATE / "README.md").read_text(encoding="utf-8")
     best, reached = map(float, re.findall(r"(?:known:|reaches) (0\.\d+)", readme))
     assert round(metrics["accuracy"], 2) == reached

@@ -20,7 +20,7 @@ class Section(BaseModel):
 
 
 class Paths(Section):
-    """Where things lie; written relative to config.yaml, read as absolute. `raw` is a glob."""
+    """Where things lie, seen from config.yaml; `read_config` adds its folder. `raw` is a glob."""
 
     raw: str
     processed: Path

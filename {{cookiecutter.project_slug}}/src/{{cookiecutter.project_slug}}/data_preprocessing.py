@@ -46,7 +46,9 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     rejected = join_reasons([*problems, failures])
 
     good = checked.drop(index=rejected.index)
-    duplicate = good.duplicated(subset=config.key) if config.key else good.index != good.index
+    if config.key is None:
+        return Transformed(good, rejected, good.index[:0])
+    duplicate = good.duplicated(subset=config.key)
     return Transformed(good[~duplicate], rejected, good.index[duplicate])
 
 
