@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conftest import TEMPLATE
 from cookiecutter.generate import generate_files
-from markdown_it import MarkdownIt  # comes with cookiecutter
+from markdown_it import MarkdownIt
 
 from hooks.answers import markdown, problems, quoted, slug, wrong_slug
 

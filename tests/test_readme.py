@@ -43,13 +43,12 @@ def bare(monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(python), "/usr/bin", "/bin"]))
 
 
-def shell(script, folder, *, check=True):
+def shell(script, folder):
     """Run commands as if pasted, stopping at the first that fails."""
     result = subprocess.run(
         ["bash", "-ec", script], cwd=folder, capture_output=True, encoding="utf-8", check=False
     )
-    if check:
-        assert result.returncode == 0, f"{script}\n{result.stdout[-5000:]}\n{result.stderr[-5000:]}"
+    assert result.returncode == 0, f"{script}\n{result.stdout[-5000:]}\n{result.stderr[-5000:]}"
     return result
 
 

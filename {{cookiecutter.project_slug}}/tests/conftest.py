@@ -72,8 +72,8 @@ def write_raw(config: Config, lines: list[str], header: list[str] | None = None)
     return file
 
 
-def make_project(root: Path, target: str = "classes", **table: Any) -> Config:
-    """Make a project of the tests' own in a folder; `table` changes that part of its config."""
+def make_project(root: Path, target: str = "classes") -> Config:
+    """Make a project of the tests' own in a folder, to predict classes or numbers."""
     schema = deepcopy(SCHEMA)
     if target == "numbers":
         schema["columns"]["outcome"] = {"dtype": "float64"}
@@ -85,7 +85,7 @@ def make_project(root: Path, target: str = "classes", **table: Any) -> Config:
         "false_values": ["no"],
         "missing_values": ["", "?"],
     }
-    content["table"] |= {"key": "id", "target": "outcome", "exclude": [], **table}
+    content["table"] |= {"key": "id", "target": "outcome", "exclude": []}
     content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
     (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")

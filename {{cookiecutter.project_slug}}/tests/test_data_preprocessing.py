@@ -14,6 +14,7 @@ from {{ cookiecutter.project_slug }}.data_preprocessing import (
 )
 from {{ cookiecutter.project_slug }}.raw_data import RawData
 from {{ cookiecutter.project_slug }}.schema import read_schema
+from {{ cookiecutter.project_slug }}.utils import UserError
 
 
 def text(*values: str | None) -> pd.Series:
@@ -101,6 +102,14 @@ def test_transform_without_a_key_drops_nothing(config: Config) -> None:
     table = config.table.model_copy(update={"key": None})
     result = clean(config.model_copy(update={"table": table}), *["k1,2,,,,,won"] * 3)
     assert len(result.kept) == 3
+
+
+def test_a_check_that_is_not_about_single_cells_is_not_passed_over(config: Config) -> None:
+    text = config.schema_file.read_text(encoding="utf-8")
+    text += "    unique_values_eq: [lost, won, drawn]\n"  # of the last column
+    config.schema_file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"outcome: unique_values_eq.* for the table as a whole"):
+        clean(config, "k1,,,,,,won", "k2,,,,,,lost")
 
 
 def test_transform_takes_an_empty_table(config: Config) -> None:

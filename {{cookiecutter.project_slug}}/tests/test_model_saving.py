@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.semi_supervised import LabelPropagation
 
-from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }} import model_saving, model_training
 from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_saving import (
@@ -100,8 +100,7 @@ def test_a_conversion_that_differs_is_refused(
         right = run_scikit_learn(pipeline)
         return lambda features: right(features) + 1e-3 * max(1, len(features.numbers))
 
-    name = "{{ cookiecutter.project_slug }}.model_saving.run_scikit_learn"
-    monkeypatch.setattr(name, wrong)
+    monkeypatch.setattr(model_saving, "run_scikit_learn", wrong)
     with pytest.raises(NotConvertible, match="answers differently, by up to"):
         convert_to_onnx(trained, {})
 

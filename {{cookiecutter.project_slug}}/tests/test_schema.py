@@ -1,12 +1,9 @@
-import json
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import TypeAdapter
 
-from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.columns import Column
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
@@ -28,11 +25,6 @@ def test_describes_the_features_and_the_target(config: Config) -> None:
     )
     assert table.target == Column("outcome", "category", categories=("lost", "won"))
     assert table.task == "classification"
-
-
-def test_survives_json(config: Config) -> None:
-    table = read_table(config)
-    assert TypeAdapter(Table).validate_python(json.loads(json.dumps(asdict(table)))) == table
 
 
 @pytest.mark.parametrize(

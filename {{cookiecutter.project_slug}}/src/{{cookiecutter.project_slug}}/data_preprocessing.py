@@ -16,7 +16,7 @@ from .columns import Column
 from .config import TableConfig
 from .feature_engineering import spell_categories
 from .schema import describe_column
-from .utils import clean_text
+from .utils import UserError, clean_text
 
 LARGEST_EXACT_INTEGER = 2**53
 
@@ -124,6 +124,7 @@ def check_limits(
     """Check the table against the schema.
 
     Returns it with the schema's dtypes, and what fails, one row a cell: row, column, problem.
+    Raises UserError where a check fails that is not about single cells.
     """
     typed = parsed.astype({name: str(column.dtype) for name, column in schema.columns.items()})
     try:
@@ -131,6 +132,10 @@ def check_limits(
         failures = pd.DataFrame({"index": [], "column": [], "check": [], "failure_case": []})
     except SchemaErrors as errors:
         failures = errors.failure_cases
+    whole = failures[failures["index"].isna()]
+    if not whole.empty:
+        name, check = whole[["column", "check"]].iloc[0]
+        raise UserError(f"schema.yaml: {name}: {check} fails for the table as a whole")
     problems = [
         "is missing" if check == "not_nullable" else f"{value} fails {check[:80]}"
         for value, check in zip(failures["failure_case"], failures["check"], strict=True)
