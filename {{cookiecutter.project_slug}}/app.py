@@ -7,8 +7,10 @@ Examples:
 
 import json
 import os
+import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, abort, request
 from flask.typing import ResponseReturnValue
@@ -22,6 +24,16 @@ from {{ cookiecutter.project_slug }}.request_validation import RequestReader
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
+
+
+class Server(Granian):
+    """Granian that also stops when a second signal comes at once, as from `uv run` and systemd."""
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop; a signal in the middle of that would wait for a lock that its own thread holds."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        super().signal_handler_interrupt(*args, **kwargs)
 
 
 def create_app(model_path: Path | None = None) -> Flask:
@@ -102,7 +114,7 @@ def main() -> None:
     port = config.serving.port if options.port is None else options.port
     check_port(host, port)
     os.environ[MODEL_VARIABLE] = str(path)
-    Granian(
+    Server(
         "app:create_app",
         factory=True,
         interface=Interfaces.WSGI,
