@@ -114,7 +114,7 @@ def test_what_can_go_wrong_after_the_pipeline(run, refused):
     assert run("pipeline.py").returncode == 0
     message = refused("train", "--model", "forest")
     assert message.startswith("no model 'forest' for a classification; there are: ")
-    assert "must end in .onnx or .skops" in refused("train", "--output", "models/model.pkl")
+    assert "must end in .onnx" in refused("train", "--output", "models/model.pkl")
 
 
 def test_a_target_with_one_class(project, sample, run, refused):

@@ -19,14 +19,14 @@ from granian.constants import Interfaces
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.prediction import find_model_file, load_model, read_model_report
+from {{ cookiecutter.project_slug }}.prediction import load_model, read_model_report
 from {{ cookiecutter.project_slug }}.request_validation import RequestReader
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
 
 
-class Server(Granian):
+class Server(Granian):  # type: ignore[misc, valid-type]
     """Granian that also stops when a second signal comes at once, as from `uv run` and systemd."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
@@ -44,11 +44,8 @@ def create_app(model_path: Path | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = config.serving.max_bytes
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    try:
-        path = find_model_file(path)
-    except UserError as error:
-        reason = str(error)
-        app.before_request(lambda: abort(503, reason))
+    if not path.exists():
+        app.before_request(lambda: abort(503, f"no model at {path}; run: uv run train"))
         return app
 
     model = load_model(path)
@@ -108,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
 
     config = read_config()
-    path = find_model_file(options.model or config.paths.model)
+    path = options.model or config.paths.model
     load_model(path)  # a broken file is told here in one line, not by every worker
     host = options.host or config.serving.host
     port = config.serving.port if options.port is None else options.port

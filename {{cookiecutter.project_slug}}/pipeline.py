@@ -32,7 +32,7 @@ log = logging.getLogger("pipeline")
 def extract(pattern: str, config: Config) -> RawData:
     """Read the raw files that match the pattern, as text."""
     columns = list(read_schema(config.schema_file).columns)
-    raw = read_raw_data(pattern, columns, config)
+    raw = read_raw_data(pattern, columns, config.table)
     log.info("extract: %d rows from %s", len(raw.rows) + len(raw.broken), pattern)
     return raw
 

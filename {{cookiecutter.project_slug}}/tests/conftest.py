@@ -79,13 +79,18 @@ def make_project(root: Path, target: str = "classes") -> Config:
         schema["columns"]["outcome"] = {"dtype": "float64"}
     content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     content["paths"]["raw"] = "data/raw/*.csv"
-    content["table"] |= {"separator": ",", "encoding": "utf-8", "date_formats": ["%Y-%m-%d"]}
+    content["table"] |= {
+        "separator": ",",
+        "encoding": "utf-8",
+        "decimal": ".",
+        "date_formats": ["%Y-%m-%d"],
+    }
     content["table"] |= {
         "true_values": ["yes"],
         "false_values": ["no"],
         "missing_values": ["", "?"],
     }
-    content["table"] |= {"key": "id", "target": "outcome", "exclude": []}
+    content["table"] |= {"key": "id", "target": "outcome", "task": None, "exclude": []}
     content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
     (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")

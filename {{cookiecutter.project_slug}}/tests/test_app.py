@@ -119,9 +119,8 @@ def test_the_project_s_own_rows_are_answered_as_in_training(
 ) -> None:
     frame, training = own_processed, own_config.training
     own_processed.to_parquet(own_config.paths.processed)
-    path = model_training.run(
-        own_config.paths.processed, training.model, own_config.paths.model, own_config
-    )
+    path = own_config.paths.model
+    model_training.run(own_config.paths.processed, training.model, path, own_config)
     trained = model_training.train(frame, own_table, training.model, training)
     features = model_training.build_features(
         model_training.arrays_of_frame(frame, own_table.features), own_table.features

@@ -8,14 +8,13 @@ import pytest
 from conftest import rows_of
 
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.feature_engineering import arrays_of_frame, build_features
-from {{ cookiecutter.project_slug }}.model_training import as_frame, read_processed, train
-from {{ cookiecutter.project_slug }}.prediction import (
-    find_model_file,
-    load_model,
-    name_label,
-    read_model_report,
+from {{ cookiecutter.project_slug }}.feature_engineering import (
+    arrays_of_frame,
+    as_frame,
+    build_features,
 )
+from {{ cookiecutter.project_slug }}.model_training import read_processed, train
+from {{ cookiecutter.project_slug }}.prediction import load_model, name_label, read_model_report
 from {{ cookiecutter.project_slug }}.schema import read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
@@ -53,15 +52,9 @@ def test_labels_as_names(label: object, name: str) -> None:
     assert name_label(label) == name
 
 
-def test_finds_the_file_that_train_left(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
+def test_a_missing_file_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no model at .*model\.onnx; run: uv run train"):
-        find_model_file(path)
-    other = path.with_suffix(".skops")
-    other.touch()
-    assert find_model_file(path) == other
-    path.touch()
-    assert find_model_file(path) == path
+        load_model(tmp_path / "model.onnx")
 
 
 class Trap:
@@ -74,10 +67,9 @@ class Trap:
         return Path.touch, (self.file,)
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".skops"])
 @pytest.mark.parametrize("content", ["pickle", "half", "empty", "text"])
 def test_any_other_file_is_refused_and_nothing_in_it_runs(
-    trained_config: Config, tmp_path: Path, suffix: str, content: str
+    trained_config: Config, tmp_path: Path, content: str
 ) -> None:
     real = trained_config.paths.model.read_bytes()
     trap = tmp_path / "sprung"
@@ -87,7 +79,7 @@ def test_any_other_file_is_refused_and_nothing_in_it_runs(
         "empty": b"",
         "text": b"a model",
     }
-    file = tmp_path / f"model{suffix}"
+    file = tmp_path / "model.onnx"
     file.write_bytes(contents[content])
     with pytest.raises(UserError, match=r"can't be served .*; run: uv run train") as error:
         load_model(file)

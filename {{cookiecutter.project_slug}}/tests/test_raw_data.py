@@ -10,7 +10,7 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 
 def test_every_cell_is_text_and_every_row_has_its_place(config: Config) -> None:
     file = write_raw(config, ["k1,1.50,02,Small,yes,,won", '"k\n2",,,,,,lost', "k3,,,,,,won"])
-    raw = read_raw_data(str(file), HEADER, config)
+    raw = read_raw_data(str(file), HEADER, config.table)
     assert list(raw.rows.loc[0]) == ["k1", "1.50", "02", "Small", "yes", "", "won"]
     assert raw.places["source"].tolist() == [file.name] * 3
     assert raw.places["line"].tolist() == [2, 3, 5]
@@ -19,13 +19,13 @@ def test_every_cell_is_text_and_every_row_has_its_place(config: Config) -> None:
 def test_columns_may_stand_in_another_order_and_between_blanks(config: Config) -> None:
     header = [f" {name} " for name in reversed(HEADER)]
     file = write_raw(config, ["won,2024-01-01,yes,Small,1,2.0,k1"], header)
-    raw = read_raw_data(str(file), HEADER, config)
+    raw = read_raw_data(str(file), HEADER, config.table)
     assert list(raw.rows.loc[0]) == ["k1", "2.0", "1", "Small", "yes", "2024-01-01", "won"]
 
 
 def test_a_line_that_is_no_row_is_kept_as_it_stands(config: Config) -> None:
     file = write_raw(config, ["k1,,,,,,won", "too,few", "k2,,,,,,won,too,many", "", "k3,,,,,,won"])
-    raw = read_raw_data(str(file), HEADER, config)
+    raw = read_raw_data(str(file), HEADER, config.table)
     assert raw.rows["id"].tolist() == ["k1", "k3"]
     assert raw.broken["line"].tolist() == [3, 4]
     assert raw.broken["reason"].tolist() == ["2 fields instead of 7", "9 fields instead of 7"]
@@ -37,7 +37,7 @@ def test_reads_all_files_of_a_glob_in_order(config: Config) -> None:
     first.rename(first.with_name("b.csv"))
     second = write_raw(config, ["k2,,,,,,won"])
     second.rename(second.with_name("a.csv"))
-    raw = read_raw_data(config.paths.raw, HEADER, config)
+    raw = read_raw_data(config.paths.raw, HEADER, config.table)
     assert raw.places["source"].tolist() == ["a.csv", "b.csv"]
     assert raw.rows["id"].tolist() == ["k2", "k1"]
 
@@ -52,11 +52,11 @@ def test_reads_a_byte_order_mark_and_other_encodings(config: Config) -> None:
     file = write_raw(config, make_lines(3))
     text = file.read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8-sig")
-    assert len(read_raw_data(str(file), HEADER, config).rows) == 3
+    assert len(read_raw_data(str(file), HEADER, config.table).rows) == 3
     file.write_text(text, encoding="cp1252")
     table = config.table.model_copy(update={"encoding": "cp1252"})
     other = config.model_copy(update={"table": table})
-    assert len(read_raw_data(str(file), HEADER, other).rows) == 3
+    assert len(read_raw_data(str(file), HEADER, other.table).rows) == 3
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_a_file_that_does_not_fit_is_refused(config: Config, content: bytes, mes
     file = config.root / "table.csv"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
-        read_raw_data(str(file), HEADER, config)
+        read_raw_data(str(file), HEADER, config.table)
     assert "\n" not in str(error.value)
     assert "table.csv" in str(error.value)
 
 
 def test_no_file_and_a_folder_are_refused(config: Config) -> None:
     with pytest.raises(UserError, match=r"no file matches .*; put your table there or give --raw"):
-        read_raw_data(config.paths.raw, HEADER, config)
+        read_raw_data(config.paths.raw, HEADER, config.table)
     with pytest.raises(UserError, match="is a folder; name its files"):
-        read_raw_data(str(config.root), HEADER, config)
+        read_raw_data(str(config.root), HEADER, config.table)

@@ -25,8 +25,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The features in their order, the target, and what is to be done with it."""
+    """The features in their order, the target, and what is to be done with it.
+
+    `unused` names the other columns of a row: the key, and what config.yaml excludes.
+    """
 
     features: tuple[Column, ...]
     target: Column
     task: Task
+    unused: tuple[str, ...] = ()

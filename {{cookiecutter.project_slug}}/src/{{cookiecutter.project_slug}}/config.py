@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .columns import Task
 from .utils import UserError
 
 FILE_NAME = "config.yaml"
@@ -30,17 +31,27 @@ class Paths(Section):
 
 
 class TableConfig(Section):
-    """How the table's files are written, and what its columns are for."""
+    """How the table's files are written, and what its columns are for.
+
+    `date_formats` are tried in their order; by column, where the columns contradict each other.
+    """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
     encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
     missing_values: list[str] = [""]
     true_values: list[str] = ["true"]
     false_values: list[str] = ["false"]
-    date_formats: list[str] = ["%Y-%m-%d"]
+    date_formats: list[str] | dict[str, list[str]] = ["ISO8601"]
     key: str | None = None
     target: str
+    task: Task | None = None
     exclude: list[str] = []
+
+    def formats_of(self, column: str) -> list[str]:
+        """Return the formats of a column of dates."""
+        formats = self.date_formats
+        return formats if isinstance(formats, list) else formats.get(column, ["ISO8601"])
 
 
 class TrainingConfig(Section):

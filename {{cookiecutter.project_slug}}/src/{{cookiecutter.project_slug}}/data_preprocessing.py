@@ -19,14 +19,20 @@ from .schema import describe_column
 from .utils import UserError, clean_text
 
 LARGEST_EXACT_INTEGER = 2**53
+CURRENCY = "[$€£¥₹₽₩]|[A-Z]{3}"
 
 
 class Transformed(NamedTuple):
-    """The outcome of `transform`; each row of the input is in exactly one of the three."""
+    """The outcome of `transform`; each row of the input is in exactly one of the first three.
+
+    `problems` says of each cell that is at fault, by the row's label in the input: row, column,
+    problem.
+    """
 
     kept: pd.DataFrame
     rejected: pd.Series  # the reasons, by the row's label in the input
     duplicates: pd.Index  # labels of rows whose key stood in a kept row before
+    problems: pd.DataFrame
 
 
 def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig) -> Transformed:
@@ -37,19 +43,19 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     """
     text = mark_missing(raw[list(schema.columns)], config.missing_values)
     parsed = pd.DataFrame(index=raw.index)
-    problems = []
+    found = []
     for name, column in schema.columns.items():
         values, bad = parse_column(text[name], describe_column(column), config)
         parsed[name] = values
-        problems.append(describe_bad_cells(text.loc[bad, name]))
+        found.append(describe_bad_cells(text.loc[bad, name]))
     checked, failures = check_limits(parsed, schema)
-    rejected = join_reasons([*problems, failures])
+    # Of a cell the first problem is enough: one that can't be read is missing too.
+    problems = pd.concat([*found, failures]).drop_duplicates(["row", "column"])
+    rejected = join_reasons(problems)
 
     good = checked.drop(index=rejected.index)
-    if config.key is None:
-        return Transformed(good, rejected, good.index[:0])
-    duplicate = good.duplicated(subset=config.key)
-    return Transformed(good[~duplicate], rejected, good.index[duplicate])
+    duplicate = good.duplicated(config.key) if config.key else pd.Series(False, good.index)
+    return Transformed(good[~duplicate], rejected, good.index[duplicate], problems)
 
 
 def mark_missing(raw: pd.DataFrame, spellings: Iterable[str]) -> pd.DataFrame:
@@ -71,23 +77,44 @@ def parse_column(
     Returns the values, missing where the text is, and a mask of the cells that could not be read.
     """
     if column.kind in ("number", "integer"):
-        values = parse_numbers(text, whole=column.kind == "integer")
+        values = parse_numbers(text, config.decimal, whole=column.kind == "integer")
     elif column.kind == "boolean":
         values = parse_booleans(text, config.true_values, config.false_values)
     elif column.kind == "date":
-        values = parse_dates(text, config.date_formats)
+        values = parse_dates(text, config.formats_of(column.name))
     else:
         values = match_categories(text, column.categories)
     return values, values.isna() & text.notna()
 
 
-def parse_numbers(text: pd.Series, whole: bool = False) -> pd.Series:
-    """Read numbers; `whole` refuses fractions, and integers too large to be held exactly."""
-    values = pd.to_numeric(text, errors="coerce").astype(float)
+def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> pd.Series:
+    """Read numbers, also with marks of thousands, a currency or a percent sign (12 % gives 12).
+
+    `whole` refuses fractions, and integers too large to be held exactly.
+    """
+    direct = text if decimal == "." else text.mask(text.str.contains(".", regex=False, na=False))
+    values = pd.to_numeric(direct, errors="coerce").astype(float)
+    rest = text[values.isna() & text.notna()]
+    values[rest.index] = pd.to_numeric(take_off_marks(rest, decimal), errors="coerce")
     good = np.isfinite(values)
     if whole:
         good &= (values % 1 == 0) & (values.abs() <= LARGEST_EXACT_INTEGER)
     return values.where(good)
+
+
+def take_off_marks(text: pd.Series, decimal: str) -> pd.Series:
+    """Spell numbers plainly: € 1,234.50 as 1234.50, (5) as -5; what is no number is missing."""
+    mark = "," if decimal == "." else r"\."
+    pattern = (
+        rf"(?P<minus>[-(\u2212])?\s*(?:{CURRENCY})?\s*(?P<sign>[-+])?"
+        rf"(?P<whole>\d(1, 3)(?:[{mark}'\s]\d3)+|\d*)"
+        rf"(?:\{decimal}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?\s*(?:{CURRENCY}|%)?\)?"
+    )
+    found = text.str.extract(f"^{pattern}$")
+    minus = found["minus"].fillna("").str.len() + found["sign"].eq("-")
+    whole = found["whole"].str.replace(r"\D", "", regex=True)
+    plain = whole + "." + found["part"].fillna("0") + found["power"].fillna("")
+    return plain.where(minus == 0, "-" + plain).where(minus < 2)
 
 
 def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -> pd.Series:
@@ -98,11 +125,15 @@ def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -
 
 
 def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
-    """Read dates in the first of the formats that fits each of them."""
+    """Read dates in the first of the formats that fits each of them; UTC where they have a zone.
+
+    ISO8601 stands for every way in which that standard writes a date or a time.
+    """
     dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
     for form in formats:
-        rest = dates.isna() & text.notna()
-        dates[rest] = pd.to_datetime(text[rest], format=form, errors="coerce")
+        rest = text[dates.isna() & text.notna()]
+        read = pd.to_datetime(rest, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+        dates[rest.index] = read.where(read.between(pd.Timestamp.min, pd.Timestamp.max))
     return dates
 
 
@@ -145,8 +176,7 @@ def check_limits(
     )
 
 
-def join_reasons(problems: list[pd.DataFrame]) -> pd.Series:
-    """Make one line of all that is wrong with a row; a cell's first problem is enough."""
-    table = pd.concat(problems).drop_duplicates(["row", "column"])
-    reasons = table["column"].astype(str) + ": " + table["problem"].astype(str)
-    return reasons.groupby(table["row"]).agg("; ".join)
+def join_reasons(problems: pd.DataFrame) -> pd.Series:
+    """Make one line of all that is wrong with a row."""
+    reasons = problems["column"].astype(str) + ": " + problems["problem"].astype(str)
+    return reasons.groupby(problems["row"]).agg("; ".join)

@@ -125,6 +125,15 @@ def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
     return np.where(np.isnan(bounded), np.float32(np.nan), rounded)
 
 
+def as_frame(features: Features) -> "pd.DataFrame":
+    """Put both blocks side by side in one frame, as scikit-learn's pipelines take them."""
+    import pandas as pd  # only here: the server has none
+
+    blocks = [pd.DataFrame(features.numbers), pd.DataFrame(features.categories, dtype=object)]
+    frame = pd.concat(blocks, axis=1)
+    return frame.set_axis([f"feature_{i}" for i in range(frame.shape[1])], axis=1)
+
+
 def feature_names(columns: Sequence[Column]) -> list[str]:
     """Return the names of all features: first the numbers, then the categories."""
     empty = arrays_of_rows([], columns)

@@ -1,11 +1,9 @@
-"""Save a trained model in a file that holds no code.
+"""Save a trained model as ONNX (https://onnx.ai): a file that loads fast and holds no code.
 
-ONNX (https://onnx.ai) by default: it loads fast, runs fast and can't execute anything. A pipeline
-that can't be converted, or answers differently once it is, is kept in the skops format instead.
+A pipeline that can't be converted, or answers differently once it is, is not saved at all.
 """
 
 import json
-import logging
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,49 +18,34 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
 from .config import Config
-from .feature_engineering import MISSING_CATEGORY, Features, arrays_of_rows, build_features
-from .prediction import load_onnx, load_skops, run_scikit_learn
+from .feature_engineering import (
+    MISSING_CATEGORY,
+    Features,
+    arrays_of_rows,
+    as_frame,
+    build_features,
+)
+from .prediction import load_onnx
 from .utils import UserError, fingerprint, write_atomically
 
 if TYPE_CHECKING:
     from .model_training import Trained
 
-log = logging.getLogger("train")
-
 TOLERANCE = 1e-5
-PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "skops", "pandas", "numpy")
+PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 
 
-class NotConvertible(Exception):  # noqa: N818 - it is a finding, not a failure
-    """The pipeline has no faithful ONNX form; the message says why."""
-
-
-def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> Path:
-    """Write the model file, and beside it a JSON file that says how it came about.
-
-    Returns the model file's path: `output`, or with the suffix .skops if it can't be ONNX.
-    """
-    if output.suffix not in (".onnx", ".skops"):
-        raise UserError(f"{output}: a model file's name must end in .onnx or .skops")
+def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> None:
+    """Write the model file, and beside it a JSON file that says how it came about."""
+    if output.suffix != ".onnx":
+        raise UserError(f"{output}: a model file's name must end in .onnx")
     contract = {"table": asdict(trained.table), "labels": trained.labels}
-    content = b""
-    if output.suffix == ".onnx":
-        try:
-            content = convert_to_onnx(trained, contract)
-        except NotConvertible as reason:
-            output = output.with_suffix(".skops")
-            log.warning("kept as %s, which serves slower: %s", output.name, reason)
-    if output.suffix == ".skops":
-        content = dump_skops(trained, contract)
-
+    content = convert_to_onnx(trained, contract)
     with write_atomically(output) as file:
         file.write_bytes(content)
     report = describe(output, trained, data, config) | contract
     with write_atomically(output.with_suffix(".json")) as file:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    other = {".onnx": ".skops", ".skops": ".onnx"}[output.suffix]
-    output.with_suffix(other).unlink(missing_ok=True)  # the model that this one replaces
-    return output
 
 
 def describe(output: Path, trained: "Trained", data: Path, config: Config) -> dict[str, Any]:
@@ -82,27 +65,11 @@ def describe(output: Path, trained: "Trained", data: Path, config: Config) -> di
     }
 
 
-def dump_skops(trained: "Trained", contract: dict[str, Any]) -> bytes:
-    """Return the pipeline in the skops format, if the server will trust what is in it."""
-    import skops.io  # only here: it takes a second, and is seldom needed
-
-    model = {"pipeline": trained.pipeline, "contract": json.dumps(contract)}
-    content: bytes = skops.io.dumps(model)
-    try:
-        load_skops(content)
-    except Exception as error:  # skops raises whatever it stumbles over
-        raise UserError(
-            f"the server would refuse the model: {error} "
-            "If you know these types, add them to TRUSTED_TYPES in prediction.py"
-        ) from error
-    return content
-
-
 def convert_to_onnx(trained: "Trained", contract: dict[str, Any]) -> bytes:
     """Convert the fitted pipeline to ONNX, and make sure that it answers as before.
 
     The answers are compared on the whole test split, on the same rows with missing values and with
-    unknown categories, and on single rows. Raises NotConvertible where they differ.
+    unknown categories, and on single rows. Raises UserError where they differ.
     """
     columns, pipeline, test = trained.table.features, trained.pipeline, trained.split.test
     nothing = build_features(arrays_of_rows([], columns), columns)
@@ -114,18 +81,21 @@ def convert_to_onnx(trained: "Trained", contract: dict[str, Any]) -> bytes:
         graph = to_onnx(pipeline, initial_types=inputs, options=options)
     except Exception as error:  # skl2onnx raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
-        raise NotConvertible(f"no conversion to ONNX ({reason})") from error
+        raise UserError(f"{trained.model} has no conversion to ONNX: {reason}") from error
     onnx.helper.set_model_props(graph, {"contract": json.dumps(contract)})
     content: bytes = graph.SerializeToString()
 
-    answer, expected = load_onnx(content)[0], run_scikit_learn(pipeline)
+    answer, expected = load_onnx(content)[0], getattr(pipeline, "predict_proba", pipeline.predict)
     features = Features(
         test.iloc[:, :numbers].to_numpy(np.float32), test.iloc[:, numbers:].to_numpy(object)
     )
     for rows in hard_cases(features):
-        difference = compare(expected(rows), answer(rows))
+        difference = compare(expected(as_frame(rows)), answer(rows))
         if difference > TOLERANCE:
-            raise NotConvertible(f"ONNX answers differently, by up to {difference:.2g}")
+            raise UserError(
+                f"{trained.model} answers differently as ONNX, by up to {difference:.2g}, and is "
+                "not saved; try another --model"
+            )
     return content
 
 

@@ -27,7 +27,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from .columns import Column, Table, Task
 from .config import Config, TrainingConfig, read_config
 from .evaluation import evaluate, evaluate_baseline, format_metrics
-from .feature_engineering import Features, arrays_of_frame, build_features
+from .feature_engineering import Features, arrays_of_frame, as_frame, build_features
 from .model_saving import save_model
 from .schema import read_table
 from .utils import UserError, command, command_line, set_up_logging
@@ -123,13 +123,6 @@ def build_pipeline(model: str, task: Task, features: Features, config: TrainingC
     return Pipeline([("preprocess", ColumnTransformer(blocks)), ("model", estimator)])
 
 
-def as_frame(features: Features) -> pd.DataFrame:
-    """Put both blocks side by side in one frame, as scikit-learn's pipelines take them."""
-    blocks = [pd.DataFrame(features.numbers), pd.DataFrame(features.categories, dtype=object)]
-    frame = pd.concat(blocks, axis=1)
-    return frame.set_axis([f"feature_{i}" for i in range(frame.shape[1])], axis=1)
-
-
 def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[Any]]:
     """Return the target as numbers, of classes their position in the list of labels beside it."""
     if table.task == "regression":
@@ -178,8 +171,8 @@ def read_processed(path: Path, columns: list[Column]) -> pd.DataFrame:
     return frame
 
 
-def run(data: Path, model: str, output: Path, config: Config) -> Path:
-    """Train and save; return the file the model is in."""
+def run(data: Path, model: str, output: Path, config: Config) -> None:
+    """Train, evaluate and save."""
     start = time.perf_counter()
     table = read_table(config)
     frame = read_processed(data, [*table.features, table.target])
@@ -187,9 +180,8 @@ def run(data: Path, model: str, output: Path, config: Config) -> Path:
     trained = train(frame, table, model, config.training)
     log.info("test:     %s", format_metrics(trained.metrics))
     log.info("baseline: %s", format_metrics(trained.baseline))
-    path = save_model(output, trained, data, config)
-    log.info("saved %s in %.1f s", path, time.perf_counter() - start)
-    return path
+    save_model(output, trained, data, config)
+    log.info("saved %s in %.1f s", output, time.perf_counter() - start)
 
 
 @command

@@ -1,4 +1,4 @@
-"""Load a model file and predict with it. Needs neither pandas nor scikit-learn for ONNX."""
+"""Load a model file and predict with it. Needs neither pandas nor scikit-learn."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,23 +18,6 @@ from .utils import UserError
 # Probabilities of float32 and float64 agree to this many digits, so both find the same label
 # where two classes are equally likely.
 DIGITS = 6
-
-# What a skops file may hold beyond skops' own list: parts of scikit-learn's models, none of which
-# can run code of the file's choosing.
-TRUSTED_TYPES = [
-    "functools.partial",
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.utils.validation.check_array",
-]
 
 Outputs = Callable[[Features], NDArray[Any]]
 
@@ -70,21 +53,14 @@ def name_label(label: Any) -> str:
     return label if isinstance(label, str) else json.dumps(label)
 
 
-def find_model_file(path: Path) -> Path:
-    """Return the file, or the one in the other format if `train` had to choose that."""
-    for candidate in (path, path.with_suffix(".skops")):
-        if candidate.is_file():
-            return candidate
-    raise UserError(f"no model at {path}; run: uv run train")
-
-
 def load_model(path: Path) -> Model:
-    """Load a model file, .onnx or .skops."""
-    load = load_skops if path.suffix == ".skops" else load_onnx
+    """Load a model file."""
     try:
-        outputs, contract = load(path.read_bytes())
+        outputs, contract = load_onnx(path.read_bytes())
         table = TypeAdapter(Table).validate_python(contract["table"])
-    except Exception as error:  # both libraries raise whatever they stumble over
+    except FileNotFoundError as error:
+        raise UserError(f"no model at {path}; run: uv run train") from error
+    except Exception as error:  # ONNX Runtime raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
     return Model(table, contract["labels"], outputs)
@@ -106,22 +82,6 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
         return result.ravel() if output == "variable" else result
 
     return outputs, json.loads(session.get_modelmeta().custom_metadata_map["contract"])
-
-
-def load_skops(content: bytes) -> tuple[Outputs, dict[str, Any]]:
-    """Load a scikit-learn pipeline and its contract from the content of a skops file."""
-    import skops.io  # only here: it brings scikit-learn along
-
-    model = skops.io.loads(content, trusted=TRUSTED_TYPES)
-    return run_scikit_learn(model["pipeline"]), json.loads(model["contract"])
-
-
-def run_scikit_learn(pipeline: Any) -> Outputs:
-    """Return the function that a fitted scikit-learn pipeline computes."""
-    from .model_training import as_frame
-
-    compute = getattr(pipeline, "predict_proba", pipeline.predict)
-    return lambda features: compute(as_frame(features))
 
 
 def read_model_report(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Read raw CSV files as they are: every cell as text, every row with the place it came from."""
+"""Read raw files as they are: every cell as text, every row with the place it came from."""
 
 import csv
 import io
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
 
-from .config import Config
+from .config import TableConfig
 from .utils import UserError, nearest
 
 csv.field_size_limit(2**31 - 1)
@@ -18,8 +21,8 @@ class RawData(NamedTuple):
     """What stood in the files, row by row.
 
     `rows` holds text, one column for each of the schema's; `places` says for each of these rows
-    its `source` (file name) and `line`; `broken` holds what is no row at all, as it stood: columns
-    `source`, `line`, `reason`, `raw`.
+    its `source` (file name) and `line` (of Parquet: the row, counted from 1); `broken` holds what
+    is no row at all, as it stood: columns `source`, `line`, `reason`, `raw`.
     """
 
     rows: pd.DataFrame
@@ -27,12 +30,21 @@ class RawData(NamedTuple):
     broken: pd.DataFrame
 
 
-def read_raw_data(pattern: str, columns: list[str], config: Config) -> RawData:
-    """Read all files that match the pattern, in the order of their names."""
-    parts = [
-        read_raw_file(path, columns, config.table.separator, config.table.encoding)
-        for path in find_files(pattern)
-    ]
+def read_raw_data(
+    pattern: str, columns: list[str], config: TableConfig, optional: tuple[str, ...] = ()
+) -> RawData:
+    """Read all files that match the pattern, CSV or Parquet, in the order of their names.
+
+    No columns: those of the first file. The optional ones may be there or not, and are left out.
+    """
+    parts = []
+    for path in find_files(pattern):
+        read = read_parquet if path.suffix == ".parquet" else read_csv
+        part = read(path, config)
+        header = part.rows.columns.to_list()
+        columns = columns or header
+        check_header(path, header, columns, optional, config.separator)
+        parts.append(part._replace(rows=part.rows[columns]))
     raw = RawData(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
     if raw.rows.empty and raw.broken.empty:
         raise UserError(f"{pattern} has a header but no rows")
@@ -50,12 +62,11 @@ def find_files(pattern: str) -> list[Path]:
     return files
 
 
-def read_raw_file(path: Path, columns: list[str], separator: str, encoding: str) -> RawData:
-    """Read one file; the order of its columns may differ from the schema's."""
-    lines = list(io.StringIO(decode(path, encoding), newline=""))
-    reader = csv.reader(lines, delimiter=separator)
-    header = [name.strip() for name in next(reader, [])]
-    check_header(path, header, columns, separator)
+def read_csv(path: Path, config: TableConfig) -> RawData:
+    """Read one CSV file."""
+    lines = list(io.StringIO(decode(path, config.encoding), newline=""))
+    reader = csv.reader(lines, delimiter=config.separator)
+    header = name_columns(next(reader, []))
 
     rows, places, broken = [], [], []
     start = reader.line_num
@@ -68,10 +79,28 @@ def read_raw_file(path: Path, columns: list[str], separator: str, encoding: str)
             reason = f"{len(row)} fields instead of {len(header)}"
             broken.append((path.name, first, reason, "".join(lines[first - 1 : start])))
     return RawData(
-        pd.DataFrame(rows, columns=header, dtype="str")[columns],
+        pd.DataFrame(rows, columns=header, dtype="str"),
         pd.DataFrame(places, columns=["source", "line"]),
         pd.DataFrame(broken, columns=["source", "line", "reason", "raw"]),
     )
+
+
+def read_parquet(path: Path, config: TableConfig) -> RawData:
+    """Read one Parquet file, as if it had been exported as CSV."""
+    try:
+        table = pa.parquet.read_table(path)
+        columns = [column.cast(pa.string()) for column in table.columns]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(f"{path} can't be read as text: {' '.join(str(error).split())}") from error
+    rows = pd.DataFrame({i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str")
+    rows = rows.mask(rows == "nan").set_axis(name_columns(table.column_names), axis=1)
+    places = pd.DataFrame({"source": path.name, "line": range(1, len(rows) + 1)})
+    return RawData(rows, places, pd.DataFrame(columns=["source", "line", "reason", "raw"]))
+
+
+def name_columns(header: list[str]) -> list[str]:
+    """Take the blanks off the names; a column without one, as of row numbers, is called so."""
+    return [name.strip() or f"column {place}" for place, name in enumerate(header, start=1)]
 
 
 def decode(path: Path, encoding: str) -> str:
@@ -89,12 +118,14 @@ def decode(path: Path, encoding: str) -> str:
         raise UserError(f"config.yaml: table.encoding: {encoding!r} is not known") from error
 
 
-def check_header(path: Path, header: list[str], columns: list[str], separator: str) -> None:
+def check_header(
+    path: Path, header: list[str], columns: list[str], optional: tuple[str, ...], separator: str
+) -> None:
     """Refuse a file whose columns are not the schema's, and name each that differs."""
     if not header:
         raise UserError(f"{path} is empty; it must begin with a line of column names")
     missing = [name for name in columns if name not in header]
-    unknown = [name for name in header if name not in columns]
+    unknown = [name for name in header if name not in (*columns, *optional)]
     other = next((sign for sign in ";\t|," if sign != separator and sign in header[0]), None)
     if len(header) == 1 and missing and other:
         raise UserError(
@@ -103,6 +134,7 @@ def check_header(path: Path, header: list[str], columns: list[str], separator: s
         )
     problems = [f"no column {name!r}{nearest(name, unknown)}" for name in missing]
     problems += [f"unknown column {name!r}" for name in unknown]
-    problems += [f"column {name!r} twice" for name in columns if header.count(name) > 1]
+    twice = dict.fromkeys(name for name in header if header.count(name) > 1)
+    problems += [f"column {name!r} twice" for name in twice]
     if problems:
         raise UserError(f"{path} does not fit schema.yaml: {'; '.join(problems)}")

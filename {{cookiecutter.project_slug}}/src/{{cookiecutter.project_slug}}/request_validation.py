@@ -52,6 +52,7 @@ class RequestReader:
         self.columns = [column.name for column in table.features]
         # TypedDicts, because their keys may be any text: "Total Charges", "class", "größe".
         fields = {column.name: field(column, config) for column in table.features}
+        fields |= {name: NotRequired[Any] for name in table.unused}
         row = TypedDict("row", fields)  # type: ignore[misc]
         row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
         rows = Annotated[list[row], Field(min_length=1, max_length=config.max_rows)]

@@ -51,28 +51,29 @@ def read_table(config: Config) -> Table:
 def describe_table(schema: pa.DataFrameSchema, config: TableConfig) -> Table:
     """Return the schema's features and target as plain data.
 
-    A target of text or booleans, or one whose values are listed, makes a classification; any other
-    number a regression.
+    The task is the one config.yaml names. Else a target of text or booleans, or one whose values
+    are listed, makes a classification; any other number a regression.
     """
     for name in (config.target, *config.exclude, *([config.key] if config.key else [])):
         if name not in schema.columns:
             raise UserError(f"config.yaml names the column {name!r}, but schema.yaml does not")
     columns = {name: describe_column(column) for name, column in schema.columns.items()}
     target = columns.pop(config.target)
-    unused = {config.key, *config.exclude}
+    unused = tuple(name for name in columns if name in (config.key, *config.exclude))
     features = tuple(column for name, column in columns.items() if name not in unused)
     if not features:
         raise UserError("schema.yaml leaves no column to learn from; see `exclude` in config.yaml")
-    return Table(features, target, find_task(target))
+    return Table(features, target, find_task(target, config.task), unused)
 
 
-def find_task(target: Column) -> Task:
-    """Return what is to be learnt, from the kind of the target."""
+def find_task(target: Column, wanted: Task | None = None) -> Task:
+    """Return what is to be learnt: what is wanted, or what the kind of the target asks for."""
     if target.kind == "date":
         raise UserError(f"the target {target.name!r} is a date; it must be classes or a number")
-    if target.kind in ("category", "boolean") or target.categories:
-        return "classification"
-    return "regression"
+    if target.kind in ("category", "boolean") and wanted == "regression":
+        raise UserError(f"config.yaml: task: the target {target.name!r} is no number")
+    listed = target.kind in ("category", "boolean") or target.categories
+    return wanted or ("classification" if listed else "regression")
 
 
 def describe_column(column: pa.Column) -> Column:

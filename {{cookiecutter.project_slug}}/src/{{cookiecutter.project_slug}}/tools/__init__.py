@@ -1,0 +1,1 @@
+"""Helpers round the project itself: none of the modules above needs them."""

@@ -1,0 +1,214 @@
+"""How `infer-schema` decides what a column is: one rule, one function.
+
+Each looks at a sample of the raw text, its blanks taken off and its missing values marked.
+docs/own-table.md lists them.
+"""
+
+import re
+import warnings
+from datetime import datetime
+
+import pandas as pd
+from pandas.tseries.api import guess_datetime_format
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from ..columns import Task
+from ..config import TableConfig
+from ..data_preprocessing import LARGEST_EXACT_INTEGER, parse_dates, parse_numbers
+from ..utils import clean_text
+
+MOST = 0.95  # of the values must be of a kind; the others will be rejected
+FEW = 20  # different whole numbers at most are classes
+MANY = 1000  # rows without a gap: tomorrow's will have none either
+OFTEN = 5  # rows at least for each category: there will hardly be others
+LISTED = 50  # categories at most are listed
+SURE, UNSURE = 0.98, 0.9  # of the target, with a value that gives it away and without
+ID_NAMES = {"id", "uuid", "guid", "key", "no", "nr", "number", "index"}
+CODE_NAMES = {"id", "code", "zip", "zipcode", "postcode", "plz"}
+
+
+def find_encoding(content: bytes) -> str:
+    """UTF-8 where every byte fits, else what Windows writes."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def find_separator(lines: list[str]) -> str:
+    """The sign that stands equally often, but at least once, in most of the lines."""
+
+    def share(sign: str) -> float:
+        counts = pd.Series([line.count(sign) for line in lines if line.strip()])
+        usual = counts.mode().max()
+        return float((counts == usual).mean()) if usual > 0 else 0
+
+    return max(",;\t|", key=share)
+
+
+def find_decimal(text: pd.DataFrame, separator: str) -> str:
+    """The sign with which more cells are numbers; where both do, a comma beside a semicolon."""
+    cells = pd.concat([text[name] for name in text], ignore_index=True).dropna()
+    cells = cells[cells.str.contains(r"\d[.,]\d")].head(100_000)
+    point, comma = (parse_numbers(cells, sign).notna().sum() for sign in ".,")
+    return "," if comma > point or (comma == point and separator == ";") else "."
+
+
+def is_boolean(text: pd.Series, config: TableConfig) -> bool:
+    """Every value means true or false by the lists in config.yaml, and both occur."""
+    values = set(text.map(clean_text, na_action="ignore").dropna())
+    true, false = set(config.true_values), set(config.false_values)
+    return bool(values & true) and bool(values & false) and values <= true | false
+
+
+def is_number(text: pd.Series, decimal: str) -> bool:
+    """Nearly all values are numbers, and none has a leading zero, as codes have."""
+    numbers = parse_numbers(text.dropna(), decimal)
+    return bool(numbers.notna().mean() >= MOST) and not text.str.fullmatch(r"0\d+").any()
+
+
+def is_whole(numbers: pd.Series) -> bool:
+    """All numbers are whole, and small enough to be held exactly."""
+    values = numbers.dropna()
+    return bool((values % 1 == 0).all() and values.abs().max() <= LARGEST_EXACT_INTEGER)
+
+
+def ends_in(name: str, words: set[str]) -> bool:
+    """The last word of customer_id, customerID or "Customer Id" is one of the words."""
+    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    return bool(parts) and parts[-1].lower() in words
+
+
+def is_code(name: str, numbers: pd.Series) -> bool:
+    """Whole numbers that come again and again, and are called a code."""
+    often = numbers.count() >= OFTEN * numbers.nunique()
+    return is_whole(numbers) and often and ends_in(name, CODE_NAMES)
+
+
+def is_running_number(name: str, numbers: pd.Series) -> bool:
+    """Whole numbers, nearly all different, that count the rows, only rise, or are called an id."""
+    values = numbers.dropna()
+    if len(values) < FEW or values.nunique() < 0.9 * len(values) or not is_whole(values):
+        return False
+    dense = values.max() - values.min() < 1.1 * values.nunique()
+    return bool(dense or values.is_monotonic_increasing or ends_in(name, ID_NAMES))
+
+
+def is_identifier(name: str, text: pd.Series) -> bool:
+    """Text that is nearly always different, or often different and called an id."""
+    share = text.nunique() / text.count()
+    return text.count() >= FEW and (share > 0.9 or (share > 0.01 and ends_in(name, ID_NAMES)))
+
+
+def is_free_text(text: pd.Series) -> bool:
+    """Often different, and on average more than three words or fifty letters."""
+    long = text.str.count(r"\S+").mean() > 3 or text.str.len().mean() > 50
+    return bool(long) and text.nunique() > max(FEW, 0.1 * text.count())
+
+
+def find_date_formats(text: pd.Series, day_first: bool) -> tuple[list[str], int]:
+    """The formats that read the dates if the day, or the month, comes first; how many stay unread.
+
+    Several, if the dates are written in several ways.
+    """
+    formats: list[str] = []
+    unread = text.dropna()
+    for form in ["ISO8601", *(guess_date_format(v, day_first) for v in unread.unique()[:200])]:
+        if form and form not in formats:
+            read = parse_dates(unread, [form])
+            if read.count() > 0.001 * text.count():
+                formats.append(form)
+                unread = unread[read.isna()]
+    return formats, len(unread)
+
+
+def guess_date_format(value: str, day_first: bool) -> str | None:
+    """The format that pandas guesses, once each part has the width that it wants."""
+    day_first = day_first or bool(re.match(r"\d+\.\d+\.", value))  # dots: the day is first
+    wide = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", value)
+    long = re.sub(r"^(\d\d\W(?:\d\d|[A-Za-z]{3,})\W)(\d\d)(?!\d)", r"\g<1>20\2", wide)
+    with warnings.catch_warnings(action="ignore"):
+        form = guess_datetime_format(long, day_first) if re.search(r"\d.*\d", value) else None
+    if form is None or "%Y" not in form or re.match(r"%Y\W?%d", form):
+        return None
+    if re.match(r"%[dm]\W%[dm]\W", form) and form.startswith("%d") != day_first:
+        return None
+    return form if long == wide else form.replace("%Y", "%y")
+
+
+def is_date(text: pd.Series, formats: list[str]) -> bool:
+    """Nearly all values are dates from 150 years ago to 150 years ahead, and more than a year."""
+    dates = parse_dates(text.dropna(), formats)
+    near = (dates.dt.year - datetime.now().year).abs() <= 150
+    return bool(near.mean() >= MOST) and not text.str.fullmatch(r"\d{4}|\d{6}").any()
+
+
+def find_categories(text: pd.Series) -> tuple[str, ...]:
+    """The categories as they are mostly spelled; none, if others are likely to come.
+
+    Values seen once tell that some have not been seen at all; five times each, that hardly any
+    has not (the estimate of Good and Turing).
+    """
+    counts = text.value_counts().groupby(clean_text).sum()
+    return find_classes(text) if counts.min() >= OFTEN and len(counts) <= LISTED else ()
+
+
+def find_classes(text: pd.Series) -> tuple[str, ...]:
+    """All values that differ in more than blanks and letter case, as they are mostly spelled."""
+    spellings = text.value_counts().groupby(clean_text)
+    return tuple(sorted(spellings.idxmax()))
+
+
+def find_limits(numbers: pd.Series) -> tuple[float, float]:
+    """Ten times the largest size, rounded up; and 0 where no value is on its other side."""
+    low, high = numbers.min(), numbers.max()
+    ten_times = 10 * max(abs(low), abs(high))
+    digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
+    room = -(-ten_times // digit) * digit
+    return (0 if low >= 0 else -room), (0 if high <= 0 else room)
+
+
+def find_date_limits(dates: pd.Series) -> tuple[str, str]:
+    """Whole years, ten before the first and ten after the last."""
+    return f"{dates.min().year - 10}-01-01", f"{dates.max().year + 10}-12-31"
+
+
+def is_required(text: pd.Series) -> bool:
+    """No gap in a thousand rows or more."""
+    return len(text) >= MANY and bool(text.notna().all())
+
+
+def find_task(text: pd.Series, decimal: str) -> Task:
+    """Text and few different whole numbers are classes; any other numbers a regression."""
+    numbers = parse_numbers(text, decimal)
+    few = is_whole(numbers) and numbers.nunique() <= min(FEW, numbers.count() / 2)
+    return "regression" if is_number(text, decimal) and not few else "classification"
+
+
+def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
+    """What gives the target away: all of the column, or one value of it; empty, if nothing does.
+
+    A tree learns the target from this column alone and is tested on other rows.
+    """
+    codes = values if values.dtype != "str" else values.map(values.value_counts().rank())
+    score, tree = r2_score, DecisionTreeRegressor(max_leaf_nodes=200, random_state=0)
+    if task == "classification":
+        target = target[target.groupby(target).transform("size") >= 3]  # one for each fold
+        score, tree = balanced_accuracy_score, DecisionTreeClassifier(random_state=0)
+    if target.nunique() < 2:
+        return ""
+    column = codes[target.index].astype(float).to_frame()
+    if score(target, cross_val_predict(tree, column, target, cv=3)) > SURE:
+        return "the column"
+    if task == "classification":
+        named = values[target.index].astype(object).fillna("a missing value")
+        counts = pd.crosstab(named, target)
+        counts = counts[counts.sum(axis=1) >= LISTED]
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        unsure = target.value_counts(normalize=True) < UNSURE
+        for value in shares.index[(shares.loc[:, unsure] > SURE).any(axis=1)]:
+            return f"the value {value}"
+    return ""
