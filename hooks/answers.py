@@ -33,12 +33,12 @@ TAKEN = {
     ),
     "is a package that the project uses": (  # imported by this name, or used to build
         "argon2 attr bs4 dateutil google hatchling ipykernel_launcher jupyter mpl_toolkits pil pip"
-        " pkg_resources py pylab pythonjsonlogger rpds setuptools sklearn uv websocket wheel yaml"
-        " zmq"
+        " pkg_resources py pylab pythonjsonlogger rpds ruamel setuptools sklearn uv websocket wheel"
+        " yaml zmq"
     ),
     "is a name that the project itself uses": (  # by its own files, or by what git ignores
-        "app build conftest data dist env infer_schema lib logs models notebooks pipeline predict"
-        " report reports setup_clone src tests train venv"
+        "app build conftest data dist docs env infer_schema lib logs models notebooks pipeline"
+        " predict report reports setup_clone src tests tools train venv"
     ),
     "is a device on Windows": (
         "aux con nul prn com0 com1 com2 com3 com4 com5 com6 com7 com8 com9"

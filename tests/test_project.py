@@ -11,6 +11,7 @@ from conftest import TEMPLATE
 TREE = """
 .gitattributes .gitignore LICENSE README.md app.py config.yaml pipeline.py pyproject.toml
 requirements.txt schema.yaml
+docs/own-table.md tools/__init__.py tools/column_rules.py tools/infer_schema.py
 data/README.md data/raw/customers.csv data/processed/.gitkeep data/rejected/.gitkeep
 models/.gitkeep reports/.gitkeep
 notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
@@ -18,7 +19,7 @@ notebooks/03_model_prototyping.ipynb
 """
 
 MODULES = """
-columns config data_preprocessing evaluation feature_engineering model_saving model_training
+batch_prediction columns config data_preprocessing evaluation feature_engineering model_saving model_training
 prediction raw_data request_validation schema utils
 """
 
@@ -43,11 +44,20 @@ def test_the_tree_is_what_the_readme_says(bake):
     project = bake()
     modules = [f"src/customer_churn/{name}.py" for name in [*MODULES.split(), "__init__"]]
     tests = {f"tests/test_{name}.py" for name in MODULES.split()}
-    tests |= {"tests/test_app.py", "tests/test_pipeline.py", "tests/conftest.py"}
+    others = ("test_app", "test_pipeline", "test_column_rules", "test_infer_schema", "conftest")
+    tests |= {f"tests/{name}.py" for name in others}
     assert files(project) == {*TREE.split(), *modules, *tests}
     readme = (project.path / "README.md").read_text(encoding="utf-8")
     for name in MODULES.split():
         assert re.search(rf"\b{name}\b", readme), f"README.md does not name {name}"
+
+
+def test_the_page_on_rules_names_every_rule(bake):
+    project = bake()
+    code = (project.path / "tools" / "column_rules.py").read_text(encoding="utf-8")
+    page = (project.path / "docs" / "own-table.md").read_text(encoding="utf-8")
+    rows = "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", rows)) == set(re.findall(r"^def (\w+)", code, re.MULTILINE))
 
 
 def test_no_template_text_is_left(project):

@@ -16,7 +16,7 @@ import pandas as pd
 from {{ cookiecutter.project_slug }} import data_preprocessing
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed
-from {{ cookiecutter.project_slug }}.raw_data import RawData, read_raw_data
+from {{ cookiecutter.project_slug }}.raw_data import RawData, read_raw_data, write_rejected
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
@@ -59,23 +59,6 @@ def load(table: pd.DataFrame, output: Path) -> None:
     log.info("load: %d rows to %s", len(table), output)
 
 
-def keep_rejected(raw: RawData, reasons: pd.Series, output: Path) -> None:
-    """Write what did not fit: where it stood, why it was rejected, and its cells as they stood.
-
-    A line that is no row at all stands whole in the last column, `raw`.
-    """
-    rejected = raw.places.loc[reasons.index].assign(reason=reasons)
-    places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
-    cells = raw.rows.loc[reasons.index].reset_index(drop=True)
-    whole = pd.Series(raw.broken["raw"].to_numpy(), places.index[len(cells) :], name="raw")
-    # Side by side, because the table may have columns of the same names.
-    table = pd.concat([places, cells, whole], axis=1)
-    table = table.loc[places.sort_values(["source", "line"]).index]
-    with write_atomically(output) as file:
-        table.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
-    log.info("rejected: %d rows to %s", len(table), output)
-
-
 def run(pattern: str, output: Path, config: Config) -> dict[str, object]:
     """Run the whole ETL and return its record; a run that fails leaves the old output."""
     start = time.perf_counter()
@@ -85,7 +68,7 @@ def run(pattern: str, output: Path, config: Config) -> dict[str, object]:
     try:
         raw = extract(pattern, config)
         result = transform(raw, config)
-        keep_rejected(raw, result.rejected, config.paths.rejected)
+        write_rejected(raw, result.rejected, config.paths.rejected)
         load(result.kept, output)
         record |= {
             "status": "ok",

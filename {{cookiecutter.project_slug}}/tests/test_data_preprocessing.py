@@ -1,3 +1,5 @@
+from datetime import datetime
+
 import pandas as pd
 import pytest
 from conftest import HEADER, make_lines
@@ -40,6 +42,49 @@ def test_parse_numbers() -> None:
     assert numbers.isna().tolist() == [False, False, True, True, True, True]
 
 
+@pytest.mark.parametrize(
+    ("cell", "decimal", "number"),
+    [
+        ("1,234", ".", 1234),
+        ("-1,234,567.50", ".", -1_234_567.5),
+        ("1 234.5", ".", 1234.5),
+        ("1\u202f234", ".", 1234),  # the narrow blank of French exports
+        ("1'234.50", ".", 1234.5),
+        ("12,5", ",", 12.5),
+        ("1.234,50", ",", 1234.5),
+        ("1.234", ",", 1234),
+        (",5", ",", 0.5),
+        ("1,5e3", ",", 1500),
+        ("$5", ".", 5),
+        ("€ 1,234.50", ".", 1234.5),
+        ("-$5.20", ".", -5.2),
+        ("$ -5.20", ".", -5.2),
+        ("12.50 USD", ".", 12.5),
+        ("1.234,50 €", ",", 1234.5),
+        ("12.5 %", ".", 12.5),
+        ("12%", ",", 12),
+        ("(5)", ".", -5),
+        ("(1,234.50)", ".", -1234.5),
+        ("($5)", ".", -5),
+        ("\u22125", ".", -5),  # a minus sign that is no hyphen
+    ],
+)
+def test_numbers_with_marks(cell: str, decimal: str, number: float) -> None:
+    assert parse_numbers(text(cell, None), decimal)[0] == number
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal"),
+    [
+        *(("12,34", "."), ("1,23,456", "."), ("1.2.3", "."), ("1,234.5", ","), ("1.5", ",")),
+        *(("5 apples", "."), ("--5", "."), ("-(5)", "."), ("1-5", ".")),
+        *(("JFK", "."), ("E12", "."), ("$", "."), ("-", "."), ("%", "."), ("()", "."), ("", ".")),
+    ],
+)
+def test_what_is_no_number(cell: str, decimal: str) -> None:
+    assert parse_numbers(text(cell), decimal).isna().all()
+
+
 def test_parse_whole_numbers_refuses_fractions_and_what_a_float_cannot_hold() -> None:
     numbers = parse_numbers(text("3", "3.0", "3.5", "9007199254740993000"), whole=True)
     assert numbers.isna().tolist() == [False, False, True, True]
@@ -55,6 +100,32 @@ def test_parse_dates_takes_the_first_format_that_fits() -> None:
     dates = parse_dates(text("2024-03-01", "02/03/2024", "2024-02-30", None), formats)
     expected = [pd.Timestamp(2024, 3, 1), pd.Timestamp(2024, 3, 2), pd.NaT, pd.NaT]
     assert dates.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "date"),
+    [
+        ("2024-01-31", datetime(2024, 1, 31)),
+        ("20240131", datetime(2024, 1, 31)),
+        ("2024-01-31 10:05", datetime(2024, 1, 31, 10, 5)),
+        ("2024-01-31T10:05:07.5", datetime(2024, 1, 31, 10, 5, 7, 500_000)),
+        ("2024-01-31T10:05:07Z", datetime(2024, 1, 31, 10, 5, 7)),
+        ("2024-01-31T23:05:07-02:00", datetime(2024, 2, 1, 1, 5, 7)),
+        ("2024-01-31 00:30+0100", datetime(2024, 1, 30, 23, 30)),
+        ("31/01/2024 13:00 +0200", datetime(2024, 1, 31, 11)),
+    ],
+)
+def test_parse_dates_reads_iso_forms_and_turns_time_zones_into_utc(
+    cell: str, date: datetime
+) -> None:
+    dates = parse_dates(text("2020-02-29", cell, None), ["%d/%m/%Y %H:%M %z"])
+    assert dates.tolist() == [datetime(2020, 2, 29), date, pd.NaT]
+    assert dates.dtype == "datetime64[ns]"
+
+
+@pytest.mark.parametrize("cell", ["2024-02-30", "31/01/2024", "9999-12-31", "0001-01-01", "soon"])
+def test_what_is_no_date(cell: str) -> None:
+    assert parse_dates(text(cell, "2024-01-31"), []).isna().tolist() == [True, False]
 
 
 def test_match_categories_spells_as_the_schema_does() -> None:
@@ -89,6 +160,17 @@ def test_transform_rejects_with_the_reason(config: Config, line: str, reason: st
     result = clean(config, "k0,,,,,,won", line)
     assert result.rejected.to_dict() == {1: reason}
     assert result.kept["id"].tolist() == ["k0"]
+
+
+def test_problems_name_each_bad_cell_once(config: Config) -> None:
+    result = clean(config, "k0,,,,,,won", "k1,101,x,,,,?", "k2,,,huge,,,won")
+    assert sorted(result.problems.itertuples(index=False, name=None)) == [
+        (1, "Total Charges", "101.0 fails in_range(0, 100)"),
+        (1, "class", "'x' can't be read"),
+        (1, "outcome", "is missing"),
+        (2, "größe", "huge fails isin(['Small', 'Large'])"),
+    ]
+    assert clean(config, "k0,,,,,,won").problems.empty
 
 
 def test_transform_keeps_the_first_good_row_of_a_key(config: Config) -> None:

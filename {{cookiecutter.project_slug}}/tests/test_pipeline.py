@@ -7,7 +7,7 @@ from conftest import HEADER, make_lines, write_raw
 
 import pipeline
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.raw_data import RawData
+from {{ cookiecutter.project_slug }}.raw_data import RawData, write_rejected
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 LINES = ["k1,1.5,,Small,,,won", "k2,999,,,,,lost", "too,few", "k1,2.5,,,,,won", "k3,,,,,,lost"]
@@ -58,7 +58,7 @@ def test_a_table_may_have_columns_named_like_those_of_the_rejected_rows(
         pd.DataFrame([["t.csv", 3, "1 fields instead of 4", "x"]], columns=names),
     )
     file = tmp_path / "rejected.csv"
-    pipeline.keep_rejected(raw, pd.Series({1: "is bad"}), file)
+    write_rejected(raw, pd.Series({1: "is bad"}), file)
     assert file.read_text(encoding="utf-8").splitlines() == [
         "source,line,reason,source,line,reason,raw,raw",
         "t.csv,3,1 fields instead of 4,,,,,x",

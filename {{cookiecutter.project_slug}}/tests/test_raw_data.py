@@ -1,5 +1,7 @@
+from datetime import date, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import HEADER, make_lines, write_raw
 
@@ -57,6 +59,70 @@ def test_reads_a_byte_order_mark_and_other_encodings(config: Config) -> None:
     table = config.table.model_copy(update={"encoding": "cp1252"})
     other = config.model_copy(update={"table": table})
     assert len(read_raw_data(str(file), HEADER, other.table).rows) == 3
+
+
+def test_parquet_is_read_as_the_text_it_would_be_in_a_csv_file(config: Config) -> None:
+    table = pd.DataFrame(
+        {
+            "number": [1.5, float("nan")],
+            "integer": pd.array([12, None], dtype="Int64"),
+            "boolean": pd.array([True, None], dtype="boolean"),
+            "day": [date(2024, 1, 31), None],
+            "time": [datetime(2024, 1, 31, 10, 5), pd.NaT],
+            "category": pd.Series(["Small", None], dtype="category"),
+            " text ": ["NA", None],
+        }
+    )
+    file = config.root / "table.parquet"
+    table.to_parquet(file, index=False)
+    raw = read_raw_data(str(file), [], config.table)
+    assert raw.rows.columns.tolist() == [str(name).strip() for name in table]
+    *cells, time, category, text = raw.rows.loc[0]
+    assert (cells, category, text) == (["1.5", "12", "true", "2024-01-31"], "Small", "NA")
+    assert pd.Timestamp(str(time)) == datetime(2024, 1, 31, 10, 5)
+    assert raw.rows.loc[1].isna().all()
+    assert set(raw.rows.dtypes.astype(str)) == {"str"}
+    assert raw.places["line"].tolist() == [1, 2]
+    assert raw.broken.empty
+
+
+def test_parquet_that_is_no_table_of_cells_is_refused(config: Config) -> None:
+    file = config.root / "table.parquet"
+    pd.DataFrame({"a": [[1, 2]]}).to_parquet(file)
+    for content in (file.read_bytes(), b"PAR1"):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"table\.parquet can't be read as text: ") as error:
+            read_raw_data(str(file), [], config.table)
+        assert "\n" not in str(error.value)
+
+
+def test_a_column_without_a_name_is_called_by_its_place(config: Config) -> None:
+    file = write_raw(config, ["0,k1,won,", "1,k2,lost,"], ["", "id", "outcome", " "])
+    raw = read_raw_data(str(file), [], config.table)
+    assert raw.rows.columns.tolist() == ["column 1", "id", "outcome", "column 4"]
+
+
+def test_without_columns_those_of_the_first_file_count(config: Config) -> None:
+    first = write_raw(config, ["1,2"], ["b", "a"])
+    first.rename(first.with_name("a.csv"))
+    second = write_raw(config, ["3,4"], ["a", "b"])
+    raw = read_raw_data(config.paths.raw, [], config.table)
+    assert raw.rows.to_dict("list") == {"b": ["1", "4"], "a": ["2", "3"]}
+    write_raw(config, ["3,4"], ["a", "c"])
+    with pytest.raises(UserError, match=f"{second.name} .* no column 'b'.* unknown column 'c'"):
+        read_raw_data(config.paths.raw, [], config.table)
+
+
+def test_optional_columns_may_be_there_or_not(config: Config) -> None:
+    names, optional = ["id", "class"], ("outcome",)
+    for header, line in ((["outcome", "class", "id"], "won,1,k1"), (["id", "class"], "k1,1")):
+        file = write_raw(config, [line], header)
+        raw = read_raw_data(str(file), names, config.table, optional)
+        assert raw.rows[names].to_dict("list") == {"id": ["k1"], "class": ["1"]}
+        assert set(raw.rows.columns) == set(header)
+    file = write_raw(config, ["k1,1,x"], ["id", "class", "extra"])
+    with pytest.raises(UserError, match="unknown column 'extra'"):
+        read_raw_data(str(file), names, config.table, optional)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -91,6 +92,17 @@ def test_an_unknown_column_is_refused_and_the_nearest_named() -> None:
 
 def test_a_missing_column_is_named() -> None:
     assert problems({}) == [Problem(0, "class", "is required")]
+
+
+def test_the_key_and_excluded_columns_may_be_there_but_not_the_target() -> None:
+    reader = RequestReader(replace(TABLE, unused=("id", "free text")), ServingConfig())
+    row = {"class": 3, "id": "k1", "free text": None}
+    assert reader.read(json.dumps({"features": row}).encode())
+    assert reader.read(json.dumps({"features": [row, {"class": 4, "id": 7}]}).encode())
+    with pytest.raises(InvalidRequest) as error:
+        reader.read(json.dumps({"features": row | {"outcome": "won"}}).encode())
+    assert error.value.problems == [Problem(0, "outcome", "is not a column of the schema")]
+    assert [problem.column for problem in problems({"class": 3, "id": "k1"})] == ["id"]
 
 
 def test_unknown_categories_follow_the_config() -> None:

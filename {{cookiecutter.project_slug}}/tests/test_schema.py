@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import yaml
 
-from {{ cookiecutter.project_slug }}.columns import Column
+from {{ cookiecutter.project_slug }}.columns import Column, Task
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
+from {{ cookiecutter.project_slug }}.schema import describe_table, read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
@@ -42,6 +42,44 @@ def test_the_kind_of_the_target_decides_the_task(
 ) -> None:
     write_schema(config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target})
     assert read_table(config).task == task
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        ({"dtype": "Int64"}, "classification"),
+        ({"dtype": "Int64", "isin": [1, 2, 3]}, "regression"),
+        ({"dtype": "str"}, "classification"),
+    ],
+)
+def test_the_task_in_the_config_decides_first(
+    config: Config, target: dict[str, Any], task: Task
+) -> None:
+    write_schema(config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target})
+    table = config.table.model_copy(update={"task": task})
+    assert describe_table(read_schema(config.schema_file), table).task == task
+
+
+@pytest.mark.parametrize("dtype", ["str", "boolean"])
+def test_a_regression_needs_a_number(config: Config, dtype: str) -> None:
+    columns = {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": {"dtype": dtype}}
+    write_schema(config, columns)
+    table = config.table.model_copy(update={"task": "regression"})
+    with pytest.raises(UserError, match="task: the target 'outcome' is no number"):
+        describe_table(read_schema(config.schema_file), table)
+
+
+def test_the_key_and_the_excluded_columns_are_unused(config: Config) -> None:
+    schema = read_schema(config.schema_file)
+    assert describe_table(schema, config.table).unused == ("id",)
+    excluded = config.table.model_copy(update={"exclude": ["since", "class"]})
+    table = describe_table(schema, excluded)
+    assert table.unused == ("id", "class", "since")
+    assert [column.name for column in table.features] == ["Total Charges", "größe", "member"]
+    unknown = config.table.model_copy(update={"key": None, "exclude": ["sinse"]})
+    assert describe_table(schema, config.table.model_copy(update={"key": None})).unused == ()
+    with pytest.raises(UserError, match=r"config\.yaml names the column 'sinse', but schema"):
+        describe_table(schema, unknown)
 
 
 @pytest.mark.parametrize(

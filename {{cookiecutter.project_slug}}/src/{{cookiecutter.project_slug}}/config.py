@@ -33,7 +33,7 @@ class Paths(Section):
 class TableConfig(Section):
     """How the table's files are written, and what its columns are for.
 
-    `date_formats` are tried in their order; by column, where the columns contradict each other.
+    `date_formats` are tried in their order, after ISO 8601; by column, where columns contradict.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
@@ -42,7 +42,7 @@ class TableConfig(Section):
     missing_values: list[str] = [""]
     true_values: list[str] = ["true"]
     false_values: list[str] = ["false"]
-    date_formats: list[str] | dict[str, list[str]] = ["ISO8601"]
+    date_formats: list[str] | dict[str, list[str]] = []
     key: str | None = None
     target: str
     task: Task | None = None
@@ -51,7 +51,7 @@ class TableConfig(Section):
     def formats_of(self, column: str) -> list[str]:
         """Return the formats of a column of dates."""
         formats = self.date_formats
-        return formats if isinstance(formats, list) else formats.get(column, ["ISO8601"])
+        return formats if isinstance(formats, list) else formats.get(column, [])
 
 
 class TrainingConfig(Section):

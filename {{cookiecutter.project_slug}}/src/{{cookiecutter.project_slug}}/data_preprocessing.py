@@ -42,13 +42,12 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     key the first good one is kept.
     """
     text = mark_missing(raw[list(schema.columns)], config.missing_values)
-    parsed = pd.DataFrame(index=raw.index)
-    found = []
+    parsed, found = {}, []
     for name, column in schema.columns.items():
         values, bad = parse_column(text[name], describe_column(column), config)
         parsed[name] = values
         found.append(describe_bad_cells(text.loc[bad, name]))
-    checked, failures = check_limits(parsed, schema)
+    checked, failures = check_limits(pd.DataFrame(parsed, index=raw.index), schema)
     # Of a cell the first problem is enough: one that can't be read is missing too.
     problems = pd.concat([*found, failures]).drop_duplicates(["row", "column"])
     rejected = join_reasons(problems)
@@ -95,7 +94,8 @@ def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> p
     direct = text if decimal == "." else text.mask(text.str.contains(".", regex=False, na=False))
     values = pd.to_numeric(direct, errors="coerce").astype(float)
     rest = text[values.isna() & text.notna()]
-    values[rest.index] = pd.to_numeric(take_off_marks(rest, decimal), errors="coerce")
+    if not rest.empty:
+        values[rest.index] = pd.to_numeric(take_off_marks(rest, decimal), errors="coerce")
     good = np.isfinite(values)
     if whole:
         good &= (values % 1 == 0) & (values.abs() <= LARGEST_EXACT_INTEGER)
@@ -105,32 +105,34 @@ def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> p
 def take_off_marks(text: pd.Series, decimal: str) -> pd.Series:
     """Spell numbers plainly: € 1,234.50 as 1234.50, (5) as -5; what is no number is missing."""
     mark = "," if decimal == "." else r"\."
+    whole = r"(?P<whole>\d{1,3}(?:[" + mark + r"'\s]\d{3})+|\d*)"
     pattern = (
-        rf"(?P<minus>[-(\u2212])?\s*(?:{CURRENCY})?\s*(?P<sign>[-+])?"
-        rf"(?P<whole>\d(1, 3)(?:[{mark}'\s]\d3)+|\d*)"
+        rf"(?P<minus>[-(\u2212])?\s*(?:{CURRENCY})?\s*(?P<sign>[-+])?{whole}"
         rf"(?:\{decimal}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?\s*(?:{CURRENCY}|%)?\)?"
     )
     found = text.str.extract(f"^{pattern}$")
     minus = found["minus"].fillna("").str.len() + found["sign"].eq("-")
-    whole = found["whole"].str.replace(r"\D", "", regex=True)
-    plain = whole + "." + found["part"].fillna("0") + found["power"].fillna("")
+    digits = found["whole"].str.replace(r"\D", "", regex=True)
+    part = found["part"].fillna("")
+    plain = (digits + "." + part + found["power"].fillna("")).where(digits + part != "")
     return plain.where(minus == 0, "-" + plain).where(minus < 2)
 
 
 def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -> pd.Series:
-    """Read booleans, in any letter case."""
-    meaning = {clean_text(spelling): True for spelling in true}
+    """Read booleans, in any letter case: true, false, and the other spellings."""
+    meaning = {"true": True, "false": False}
+    meaning |= {clean_text(spelling): True for spelling in true}
     meaning |= {clean_text(spelling): False for spelling in false}
     return text.str.lower().map(meaning).astype("boolean")
 
 
 def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
-    """Read dates in the first of the formats that fits each of them; UTC where they have a zone.
+    """Read dates as ISO 8601, or in the first of the formats that fits; in UTC if they have a zone.
 
-    ISO8601 stands for every way in which that standard writes a date or a time.
+    A date before 1677 or after 2262 can't be held, and is missing.
     """
     dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
-    for form in formats:
+    for form in ("ISO8601", *formats):
         rest = text[dates.isna() & text.notna()]
         read = pd.to_datetime(rest, format=form, errors="coerce", utc=True).dt.tz_localize(None)
         dates[rest.index] = read.where(read.between(pd.Timestamp.min, pd.Timestamp.max))

@@ -141,7 +141,8 @@ def split_rows(
 ) -> Split:
     """Hold out rows for the test, of each class its share.
 
-    A class too rare to be in both parts is learnt from, not tested on.
+    A class too rare to be in both parts is learnt from, not tested on. The only row of a class is
+    learnt from twice, because some models hold out a part of each class themselves.
     """
     if len(target) < 10:
         raise UserError(f"{len(target)} rows are too few to train and test a model; 10 at least")
@@ -154,6 +155,8 @@ def split_rows(
     if task == "classification":
         unseen = ~np.isin(target[test], target[train])
         train, test = np.concatenate([train, test[unseen]]), test[~unseen]
+        alone = np.bincount(target[train])[target[train]] == 1
+        train = np.concatenate([train, train[alone]])
     return Split(features.iloc[train], features.iloc[test], target[train], target[test])
 
 

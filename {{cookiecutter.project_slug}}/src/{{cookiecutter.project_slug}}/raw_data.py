@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,9 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from .config import TableConfig
-from .utils import UserError, nearest
+from .utils import UserError, nearest, write_atomically
 
+log = logging.getLogger("pipeline")
 csv.field_size_limit(2**31 - 1)
 
 
@@ -35,7 +37,7 @@ def read_raw_data(
 ) -> RawData:
     """Read all files that match the pattern, CSV or Parquet, in the order of their names.
 
-    No columns: those of the first file. The optional ones may be there or not, and are left out.
+    No columns: those of the first file. The optional ones may be there or not.
     """
     parts = []
     for path in find_files(pattern):
@@ -44,7 +46,7 @@ def read_raw_data(
         header = part.rows.columns.to_list()
         columns = columns or header
         check_header(path, header, columns, optional, config.separator)
-        parts.append(part._replace(rows=part.rows[columns]))
+        parts.append(part if optional else part._replace(rows=part.rows[columns]))
     raw = RawData(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
     if raw.rows.empty and raw.broken.empty:
         raise UserError(f"{pattern} has a header but no rows")
@@ -90,6 +92,9 @@ def read_parquet(path: Path, config: TableConfig) -> RawData:
     try:
         table = pa.parquet.read_table(path)
         columns = [column.cast(pa.string()) for column in table.columns]
+        for place, column in enumerate(table.columns):
+            if pa.types.is_floating(column.type):
+                columns[place] = pa.compute.replace_substring(columns[place], ".", config.decimal)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise UserError(f"{path} can't be read as text: {' '.join(str(error).split())}") from error
     rows = pd.DataFrame({i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str")
@@ -137,4 +142,22 @@ def check_header(
     twice = dict.fromkeys(name for name in header if header.count(name) > 1)
     problems += [f"column {name!r} twice" for name in twice]
     if problems:
-        raise UserError(f"{path} does not fit schema.yaml: {'; '.join(problems)}")
+        fits = "has" if columns == header else "does not fit schema.yaml:"
+        raise UserError(f"{path} {fits} {'; '.join(problems)}")
+
+
+def write_rejected(raw: RawData, reasons: pd.Series, output: Path) -> None:
+    """Write what did not fit: where it stood, why it was rejected, and its cells as they stood.
+
+    A line that is no row at all stands whole in the last column, `raw`.
+    """
+    rejected = raw.places.loc[reasons.index].assign(reason=reasons)
+    places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
+    cells = raw.rows.loc[reasons.index].reset_index(drop=True)
+    whole = pd.Series(raw.broken["raw"].to_numpy(), places.index[len(cells) :], name="raw")
+    # Side by side, because the table may have columns of the same names.
+    table = pd.concat([places, cells, whole], axis=1)
+    table = table.loc[places.sort_values(["source", "line"]).index]
+    with write_atomically(output) as file:
+        table.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+    log.info("rejected: %d rows to %s", len(table), output)

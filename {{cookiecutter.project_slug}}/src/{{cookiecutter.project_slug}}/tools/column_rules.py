@@ -11,12 +11,17 @@ from datetime import datetime
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 from sklearn.metrics import balanced_accuracy_score, r2_score
-from sklearn.model_selection import cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..columns import Task
 from ..config import TableConfig
-from ..data_preprocessing import LARGEST_EXACT_INTEGER, parse_dates, parse_numbers
+from ..data_preprocessing import (
+    LARGEST_EXACT_INTEGER,
+    parse_booleans,
+    parse_dates,
+    parse_numbers,
+)
+from ..feature_engineering import LARGEST_NUMBER
 from ..utils import clean_text
 
 MOST = 0.95  # of the values must be of a kind; the others will be rejected
@@ -30,7 +35,9 @@ CODE_NAMES = {"id", "code", "zip", "zipcode", "postcode", "plz"}
 
 
 def find_encoding(content: bytes) -> str:
-    """UTF-8 where every byte fits, else what Windows writes."""
+    """UTF-16 where its mark is first, UTF-8 where every byte fits, else what Windows writes."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -59,9 +66,9 @@ def find_decimal(text: pd.DataFrame, separator: str) -> str:
 
 def is_boolean(text: pd.Series, config: TableConfig) -> bool:
     """Every value means true or false by the lists in config.yaml, and both occur."""
-    values = set(text.map(clean_text, na_action="ignore").dropna())
-    true, false = set(config.true_values), set(config.false_values)
-    return bool(values & true) and bool(values & false) and values <= true | false
+    cleaned = text.dropna().map(clean_text)
+    values = parse_booleans(cleaned, config.true_values, config.false_values)
+    return bool(values.notna().all() and values.nunique() == 2)
 
 
 def is_number(text: pd.Series, decimal: str) -> bool:
@@ -110,13 +117,13 @@ def is_free_text(text: pd.Series) -> bool:
 
 
 def find_date_formats(text: pd.Series, day_first: bool) -> tuple[list[str], int]:
-    """The formats that read the dates if the day, or the month, comes first; how many stay unread.
+    """The formats of dates where the day, or the month, is first; and how many stay unread.
 
-    Several, if the dates are written in several ways.
+    None for ISO 8601, which is always read; several, if the dates are written in several ways.
     """
     formats: list[str] = []
-    unread = text.dropna()
-    for form in ["ISO8601", *(guess_date_format(v, day_first) for v in unread.unique()[:200])]:
+    unread = text[parse_dates(text, []).isna()].dropna()
+    for form in [guess_date_format(value, day_first) for value in unread.unique()[:50]]:
         if form and form not in formats:
             read = parse_dates(unread, [form])
             if read.count() > 0.001 * text.count():
@@ -129,6 +136,7 @@ def guess_date_format(value: str, day_first: bool) -> str | None:
     """The format that pandas guesses, once each part has the width that it wants."""
     day_first = day_first or bool(re.match(r"\d+\.\d+\.", value))  # dots: the day is first
     wide = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", value)
+    wide = re.sub(r"\bPM\b", "AM", wide, flags=re.IGNORECASE)
     long = re.sub(r"^(\d\d\W(?:\d\d|[A-Za-z]{3,})\W)(\d\d)(?!\d)", r"\g<1>20\2", wide)
     with warnings.catch_warnings(action="ignore"):
         form = guess_datetime_format(long, day_first) if re.search(r"\d.*\d", value) else None
@@ -143,7 +151,7 @@ def is_date(text: pd.Series, formats: list[str]) -> bool:
     """Nearly all values are dates from 150 years ago to 150 years ahead, and more than a year."""
     dates = parse_dates(text.dropna(), formats)
     near = (dates.dt.year - datetime.now().year).abs() <= 150
-    return bool(near.mean() >= MOST) and not text.str.fullmatch(r"\d{4}|\d{6}").any()
+    return bool(near.mean() >= MOST) and not text.str.fullmatch(r"\d{4}(\.\d+)?|\d{6}").any()
 
 
 def find_categories(text: pd.Series) -> tuple[str, ...]:
@@ -191,24 +199,29 @@ def find_task(text: pd.Series, decimal: str) -> Task:
 def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
     """What gives the target away: all of the column, or one value of it; empty, if nothing does.
 
-    A tree learns the target from this column alone and is tested on other rows.
+    A tree learns the target from half of the rows and this column alone, and is tested on the rest.
     """
-    codes = values if values.dtype != "str" else values.map(values.value_counts().rank())
+    codes = (
+        values if values.dtype != "str" else values.map(values.value_counts().rank(method="first"))
+    )
     score, tree = r2_score, DecisionTreeRegressor(max_leaf_nodes=200, random_state=0)
     if task == "classification":
-        target = target[target.groupby(target).transform("size") >= 3]  # one for each fold
         score, tree = balanced_accuracy_score, DecisionTreeClassifier(random_state=0)
-    if target.nunique() < 2:
+        target = target[target.groupby(target).transform("size") > 1]
+    if target.nunique() < 2 or len(target) < FEW:
         return ""
-    column = codes[target.index].astype(float).to_frame()
-    if score(target, cross_val_predict(tree, column, target, cv=3)) > SURE:
-        return "the column"
+    half = target.sample(frac=0.5, random_state=0).index
+    rest = target.index.difference(half)
+    column = codes[target.index].astype(float).clip(-LARGEST_NUMBER, LARGEST_NUMBER).to_frame()
+    guess = tree.fit(column.loc[half], target[half]).predict(column.loc[rest])
+    with warnings.catch_warnings(action="ignore"):  # of classes that only one half has
+        if score(target[rest], guess) > SURE:
+            return "the column"
     if task == "classification":
         named = values[target.index].astype(object).fillna("a missing value")
-        counts = pd.crosstab(named, target)
-        counts = counts[counts.sum(axis=1) >= LISTED]
-        shares = counts.div(counts.sum(axis=1), axis=0)
+        often = named[named.groupby(named).transform("size") >= LISTED]
+        shares = pd.crosstab(often, target, normalize="index")
         unsure = target.value_counts(normalize=True) < UNSURE
-        for value in shares.index[(shares.loc[:, unsure] > SURE).any(axis=1)]:
+        for value in shares.index[(shares.loc[:, unsure[shares.columns]] > SURE).any(axis=1)]:
             return f"the value {value}"
     return ""

@@ -10,6 +10,7 @@ Examples:
 
 import json
 import os
+import re
 from difflib import unified_diff
 from io import StringIO
 from itertools import count
@@ -25,6 +26,7 @@ from ..columns import Column, Kind
 from ..config import FILE_NAME, Config, TableConfig, read_config
 from ..data_preprocessing import Transformed, mark_missing, parse_column, parse_numbers, transform
 from ..raw_data import RawData, find_files, read_raw_data
+from ..schema import describe_table
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import column_rules as rules
 
@@ -74,9 +76,10 @@ def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
     if rules.is_boolean(text, config):
         spelled = ", ".join(sorted(text.dropna().unique())[:6])
         return Decision(Column(name, "boolean", nullable), f"spelled {spelled}")
-    if date := decide_date(name, text, nullable):
+    number = rules.is_number(text, config.decimal) and not rules.is_date(text, [])
+    if not number and (date := decide_date(name, text, nullable)):
         return date
-    if rules.is_number(text, config.decimal):
+    if number:
         numbers = parse_numbers(text, config.decimal)
         if rules.is_running_number(name, numbers):
             return Decision(unused, "a running number or identifier", excluded=True, look=key)
@@ -91,7 +94,9 @@ def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
         why = f"an identifier: {different:,} different ones in {text.count():,} rows"
         return Decision(unused, why, excluded=True, look=key)
     categories = rules.find_categories(text)
-    why = f"{different:,} values" + ("" if categories else ", some rare: others may come")
+    why = f"{different:,} values, some rare: others may come"
+    if categories:
+        why = f"{len(categories)} categories: {', '.join(categories[:6])}"
     return Decision(Column(name, "category", nullable, categories=categories), why)
 
 
@@ -103,7 +108,8 @@ def decide_date(name: str, text: pd.Series, nullable: bool) -> Decision | None:
     if not rules.is_date(text, formats):
         return None
     dates = rules.parse_dates(text, formats)
-    why = f"{dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, written as {' or '.join(formats)}"
+    written = " or ".join(formats) or "ISO 8601"
+    why = f"{dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, written as {written}"
     look = ""
     if unread == still_unread and set(month_first) != set(day_first):
         look = "no day is above 12: read as month, day; else turn %m and %d in date_formats"
@@ -123,13 +129,15 @@ def decide_target(text: pd.Series, config: TableConfig) -> Decision:
             f"the target {name!r} has {len(classes):,} different values in {text.count():,} rows; "
             "it must be a number, or two classes or more with some rows each"
         )
-    column = Column(name, "category", categories=classes)
+    column, look = Column(name, "category", categories=classes), ""
     if rules.is_number(text, config.decimal) and rules.is_whole(numbers):
         whole = sorted(numbers.dropna().astype(int).unique().tolist())
         column = Column(name, "integer", categories=tuple(whole))
+        look = "whole numbers as classes; if they are amounts, set task: regression in config.yaml"
     elif set(map(str.lower, classes)) == {"true", "false"}:
         column = Column(name, "boolean")
-    return Decision(column, f"{why}, {len(classes)} classes: {', '.join(classes[:6])}")
+    shown = f"{why}, {len(classes)} classes: {', '.join(classes[:6])}"
+    return Decision(column, shown, look=look if len(classes) > 2 else "")
 
 
 def warn_of_leak(decision: Decision, text: pd.DataFrame, config: TableConfig) -> Decision:
@@ -187,7 +195,7 @@ def change_config(text: str, raw: str, table: TableConfig) -> str:
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
     content = parser.load(text)
-    name = Path(raw).stem.strip("*?") or "table"
+    name = re.sub(r"[*?\[\]]+", "_", Path(raw).stem).strip("_") or "table"
     paths = {"processed": f"data/processed/{name}.parquet", "rejected": f"data/rejected/{name}.csv"}
     for section, values in (("paths", paths | {"raw": raw}), ("table", table.model_dump())):
         for key, value in values.items():
@@ -224,8 +232,9 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
         f"{len(result.duplicates):,} are duplicates, {aside:,} have no target and are kept aside."
     )
     first = problems[~missing].groupby("column")["problem"].agg(["size", "first"])
-    first.loc["no row at all"] = [len(raw.broken), *raw.broken["reason"].head(1), ""][:2]
-    first = first[first["size"] > 0].sort_values("size", ascending=False)
+    if not raw.broken.empty:
+        first.loc["no row at all"] = [len(raw.broken), raw.broken["reason"].iloc[0]]
+    first = first.sort_values("size", ascending=False)
     for name, (size, problem) in first.head().iterrows():
         print(f"  {size / rows:.2%}  {name}: {problem}")
     if rejected > MOST_REJECTED * rows:
@@ -238,12 +247,15 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
 def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -> None:
     """Infer the schema of the files that match, write it, and try it on all their rows."""
     first = find_files(pattern)[0]
+    table = table.model_copy(update={"decimal": "."})
     if first.suffix != ".parquet":
         encoding = rules.find_encoding(first.read_bytes())
         lines = first.read_text(encoding, errors="replace").splitlines()[:1000]
         separator = rules.find_separator(lines)
         table = table.model_copy(update={"encoding": encoding, "separator": separator})
     raw = read_raw_data(pattern, [], table)
+    if table.target in (table.key, *table.exclude):
+        raise UserError(f"{table.target!r} can't be the target and the key, or excluded")
     for name in filter(None, (table.target, table.key, *table.exclude)):
         if name not in raw.rows:
             raise UserError(f"{first} has no column {name!r}{nearest(name, raw.rows.columns)}")
@@ -270,14 +282,16 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
     replace_file(config.schema_file, schema, force)
     relative = Path(os.path.relpath(pattern, config.root)).as_posix()
     replace_file(file, change_config(file.read_text(encoding="utf-8"), relative, table), force)
-    result = transform(raw.rows, pandas_io.from_yaml(schema), table)
+    contract = pandas_io.from_yaml(schema)
+    describe_table(contract, table)  # is there a column to learn from?
+    result = transform(raw.rows, contract, table)
     check_rows(raw, result, decisions, table.target)
     print("\nNext: uv run pipeline.py && uv run train && uv run app.py")
 
 
 def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[str]]:
     """Return one list for all columns; or one for each, where some contradict the others."""
-    merged = list(dict.fromkeys(["ISO8601", *(form for each in formats.values() for form in each)]))
+    merged = list(dict.fromkeys(form for each in formats.values() for form in each))
     turned = {form.translate(str.maketrans("dm", "md")) for form in merged if form[1] in "dm"}
     return formats if turned & set(merged) else merged
 

@@ -1,0 +1,77 @@
+"""Predict every row of a file, in its order; rows that do not fit the schema are kept beside it.
+
+Examples:
+    uv run predict --data data/raw/new.csv --output reports/predictions.csv
+    uv run predict --data "data/raw/*.parquet" --output reports/predictions.parquet
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .config import Config, read_config
+from .data_preprocessing import transform
+from .feature_engineering import arrays_of_frame, build_features
+from .prediction import DIGITS, Model, load_model, name_label
+from .raw_data import read_raw_data, write_rejected
+from .schema import read_schema, read_table
+from .utils import UserError, command, command_line, set_up_logging, write_atomically
+
+log = logging.getLogger("predict")
+
+
+def predict_frame(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row of answers for each row of a processed table: its prediction, and of classes
+    the probability of each.
+    """
+    features = build_features(arrays_of_frame(frame, model.table.features), model.table.features)
+    outputs = model.outputs(features)
+    if model.table.task == "regression":
+        return pd.DataFrame({"prediction": outputs}, frame.index)
+    probabilities = np.round(outputs.astype(float), DIGITS)
+    best = np.array(model.labels, dtype=object)[probabilities.argmax(axis=1)]
+    names = [f"probability {name_label(label)}" for label in model.labels]
+    answers = pd.DataFrame(probabilities, frame.index, names)
+    answers.insert(0, "prediction", pd.Series(best, frame.index).infer_objects())
+    return answers
+
+
+def run(data: str, output: Path, model_path: Path, config: Config) -> None:
+    """Predict the rows of the files that match, and write them with their predictions."""
+    if output.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{output}: the name of the output must end in .csv or .parquet")
+    model, schema = load_model(model_path), read_schema(config.schema_file)
+    names = [column.name for column in model.table.features]
+    if names != [column.name for column in read_table(config).features]:
+        raise UserError(f"{model_path} was trained with other columns; run: uv run train")
+    others = tuple(name for name in schema.columns if name not in names)
+    raw = read_raw_data(data, names, config.table, optional=others)
+    table = config.table.model_copy(update={"key": None})
+    result = transform(raw.rows, schema.select_columns(names), table)
+    answers = predict_frame(model, result.kept)
+    rows = raw.rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
+    rejected = output.with_name(f"{output.stem}.rejected.csv")
+    write_rejected(raw, result.rejected, rejected)
+    with write_atomically(output) as file:
+        predicted = pd.concat([rows, answers], axis=1)
+        if output.suffix == ".csv":
+            predicted.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+        else:
+            predicted.to_parquet(file, index=False)
+    log.info("predict: %d rows to %s", len(predicted), output)
+
+
+@command
+def main() -> None:
+    """Predict from the command line."""
+    parser = command_line(__doc__)
+    parser.add_argument("--data", metavar="PATH", required=True, help="CSV or Parquet, or a glob")
+    parser.add_argument("--output", metavar="PATH", type=Path, required=True, help="file to write")
+    parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
+    options = parser.parse_args()
+
+    config = read_config()
+    set_up_logging(config.paths.logs / "predict.log")
+    run(options.data, options.output, options.model or config.paths.model, config)

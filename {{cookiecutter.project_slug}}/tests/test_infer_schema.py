@@ -1,0 +1,240 @@
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import ROOT, write_raw
+
+import pipeline
+from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }}.columns import Column, Table
+from {{ cookiecutter.project_slug }}.config import Config, TableConfig, read_config
+from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
+from {{ cookiecutter.project_slug }}.tools import infer_schema
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+SOME = ["features", "Total Charges", "2020", "outcome"]
+
+
+def make_table() -> pd.DataFrame:
+    draw = Random(1)
+    days = [date(2020, 1, 1) + timedelta(draw.randrange(1500)) for _ in range(100)]
+    charges = [draw.uniform(10, 90) for _ in days]
+    return pd.DataFrame(
+        {
+            "features": [f"K{number:05}" for number in range(100)],
+            "Total Charges": [f"{charge:.2f}" for charge in charges],
+            "class": [draw.choice(["A", "B"]) for _ in days],
+            "größe": [draw.choice(["Small", "Large", "Large", "large "]) for _ in days],
+            "yes": [draw.choice(["yes", "no", "?"]) for _ in days],
+            "2020": [f"{day:%d/%m/%Y}" for day in days],
+            "null": [str(draw.randrange(30)) for _ in days],
+            "note": [f"{draw.randrange(10**9)} was his or her word" for _ in days],
+            "outcome": [["lost", "won"][charge + draw.gauss(0, 20) > 50] for charge in charges],
+        }
+    )
+
+
+def infer(config: Config, table: pd.DataFrame, force: bool = False, **wanted: Any) -> Config:
+    file = write_raw(config, [])
+    table.to_csv(file, index=False)
+    options = {"key": None, "target": "outcome", "exclude": []} | wanted
+    infer_schema.run(str(file), config.table.model_copy(update=options), config, force)
+    return read_config(config.root)
+
+
+def test_the_schema_and_the_config_say_what_the_table_is(config: Config) -> None:
+    changed = infer(config, make_table())
+    assert read_table(changed) == Table(
+        (
+            Column("Total Charges", "number", True, 0, 900),
+            Column("class", "category", True, categories=("A", "B")),
+            Column("größe", "category", True, categories=("Large", "Small")),
+            Column("yes", "boolean", True),
+            Column("2020", "date", True, "2010-01-01", "2034-12-31"),
+            Column("null", "integer", True, 0, 300),
+        ),
+        Column("outcome", "category", categories=("lost", "won")),
+        "classification",
+        ("features", "note"),
+    )
+    found = {"date_formats": ["%d/%m/%Y"], "exclude": ["features", "note"]}
+    wanted = {"key": None, "task": "classification"}
+    assert changed.table == config.table.model_copy(update=found | wanted)
+    assert changed.paths.raw == str(config.root / "data" / "raw" / "table.csv")
+    assert changed.paths.processed == config.root / "data" / "processed" / "table.parquet"
+    assert (changed.training, changed.serving) == (config.training, config.serving)
+
+
+@pytest.mark.parametrize(("target", "model"), [("yes", "logistic"), ("Total Charges", "linear")])
+def test_a_model_can_be_trained_on_the_result(config: Config, target: str, model: str) -> None:
+    changed = infer(config, make_table(), target=target, key="features")
+    table = read_table(changed)
+    assert table.task == {"logistic": "classification", "linear": "regression"}[model]
+    assert table.unused == ("features", "note")
+    pipeline.run(changed.paths.raw, changed.paths.processed, changed)
+    model_training.run(changed.paths.processed, model, changed.paths.model, changed)
+    assert load_model(changed.paths.model).table == table
+
+
+def test_a_european_export_is_read_as_it_is(config: Config) -> None:
+    table = make_table().replace({"Total Charges": {r"\.": ","}}, regex=True)
+    file = config.root / "export.csv"
+    table.to_csv(file, sep=";", encoding="cp1252", index=False)
+    infer_schema.run(str(file), config.table.model_copy(update={"key": "features"}), config)
+    changed = read_config(config.root)
+    found = changed.table
+    assert (found.separator, found.encoding, found.decimal) == (";", "cp1252", ",")
+    assert pipeline.run(str(file), changed.paths.processed, changed)["rows_kept"] == 100
+
+
+def test_a_parquet_file(config: Config) -> None:
+    table = make_table().assign(yes=[True, False] * 50, null=[1.5, float("nan"), 2, 3] * 25)
+    table["2020"] = pd.to_datetime(table["2020"], format="%d/%m/%Y")
+    file = config.root / "table.parquet"
+    table.to_parquet(file)
+    spelled = {"true_values": ["true"], "false_values": ["false"], "decimal": ","}
+    infer_schema.run(str(file), config.table.model_copy(update=spelled | {"key": None}), config)
+    changed = read_config(config.root)
+    kinds = [column.kind for column in read_table(changed).features]
+    assert kinds == ["number", "category", "category", "boolean", "date", "number"]
+    assert pipeline.run(str(file), changed.paths.processed, changed)["rows_kept"] == 100
+
+
+def test_an_edited_schema_is_kept_each_time_unless_forced_or_equal(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    infer(config, make_table()[SOME], force=True)
+    made = config.schema_file.read_text(encoding="utf-8")
+    for number in (1, 2):
+        edited = made.replace("max_value: 900.0", f"max_value: {number}")
+        config.schema_file.write_text(edited, encoding="utf-8")
+        capsys.readouterr()
+        infer(config, make_table()[SOME])
+        printed = capsys.readouterr().out
+        assert f"schema.yaml: the old one is kept as schema.old-{number}.yaml." in printed
+        lines = [line for line in printed.splitlines() if "in_range: " in line]
+        assert [line[0] for line in lines] == ["-", "+"]
+        assert f"max_value: {number}" in lines[0]
+        assert "max_value: 900.0" in lines[1]
+        assert (config.root / f"schema.old-{number}.yaml").read_text(encoding="utf-8") == edited
+    infer(config, make_table()[SOME])
+    assert config.schema_file.read_text(encoding="utf-8") == made
+    assert "max_value: 1}" in (config.root / "schema.old-1.yaml").read_text(encoding="utf-8")
+    names = [file.name for file in config.root.glob("*.old-*")]
+    assert sorted(names) == ["schema.old-1.yaml", "schema.old-2.yaml"]
+
+
+def test_comments_in_the_config_survive(config: Config) -> None:
+    file = config.root / "config.yaml"
+    before = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    file.write_text(before, encoding="utf-8")
+    infer(read_config(config.root), make_table()[SOME])
+    after = file.read_text(encoding="utf-8")
+    comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
+    assert [line.partition("#")[2] for line in after.splitlines() if "#" in line] == comments
+    assert before[before.index("training:") :] == after[after.index("training:") :]
+
+
+def test_each_column_has_its_line_and_some_are_to_be_looked_at(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = make_table().assign(paid=[f"0{number % 9 + 1}/01/2024" for number in range(100)])
+    infer(config, early.assign(copy=early["outcome"].str[0], empty=""), exclude=["class"])
+    lines, _, looks = capsys.readouterr().out.partition("\nLook at by hand:\n")
+    kinds = {line[:13].strip(): line[13:].split("  ")[1] for line in lines.splitlines()}
+    assert list(kinds) == [*early, "copy", "empty"]
+    assert (kinds["Total Charges"], kinds["paid"]) == ("number", "date")
+    assert kinds["class"] == kinds["note"] == kinds["features"] == kinds["empty"] == "excluded"
+    assert "  features: if each row has its own, --key 'features' drops rows" in looks
+    assert "  paid: no day is above 12: read as month, day; else turn %m and %d" in looks
+    assert "  copy: the column gives the target away" in looks
+    assert "  Total Charges:" not in looks
+
+
+def test_the_classes_of_the_target() -> None:
+    def decide(classes: str) -> Column:
+        config = TableConfig(target="y", task="classification")
+        return infer_schema.decide_target(pd.Series(classes.split() * 10), config).column
+
+    assert decide("No Yes yes Yes") == Column("y", "category", categories=("No", "Yes"))
+    assert decide("1 2.0 3") == Column("y", "integer", categories=(1, 2, 3))
+    assert decide("JFK LAX") == Column("y", "category", categories=("JFK", "LAX"))
+    assert decide("01 02") == Column("y", "category", categories=("01", "02"))
+    assert decide("True false") == Column("y", "boolean")
+
+
+def test_columns_that_write_dates_in_contrary_ways_have_each_their_formats(config: Config) -> None:
+    table = make_table()[SOME]
+    turned = pd.to_datetime(table["2020"], format="%d/%m/%Y").dt.strftime("%m/%d/%Y")
+    changed = infer(config, table.assign(paid=turned))
+    assert changed.table.date_formats == {"2020": ["%d/%m/%Y"], "paid": ["%m/%d/%Y"]}
+    pipeline.run(changed.paths.raw, changed.paths.processed, changed)
+    processed = pd.read_parquet(changed.paths.processed)
+    assert processed["2020"].equals(processed["paid"])
+    assert processed["paid"].notna().all()
+    alike = {"a": ["%d/%m/%Y"], "b": ["%m-%d-%Y"]}
+    assert infer_schema.merge_formats(alike) == ["%d/%m/%Y", "%m-%d-%Y"]
+
+
+def test_what_the_schema_rejects_is_counted(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = make_table()[SOME]
+    table.loc[:19, "outcome"] = "?"
+    table.loc[20:22, "Total Charges"] = "unknown"
+    table.loc[30, "features"] = "K00031"
+    infer(config, table, key="features")
+    printed = capsys.readouterr().out
+    assert "Of 100 rows 76 are kept, 3 rejected, 1 are duplicates, 20 have no target" in printed
+    assert "\n  3.00%  Total Charges: 'unknown' can't be read\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fix"),
+    [
+        ("Total Charges", "a few", "'a few' can't be read; add it to missing_values"),
+        ("2020", "2024 or so", "'2024 or so' can't be read; add its format to date_formats"),
+        ("features", "?", "is missing; set its nullable to true in schema.yaml"),
+    ],
+)
+def test_too_many_rejected_rows_end_with_the_fix(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    column: str, value: str, fix: str,
+) -> None:  # fmt: skip
+    table = make_table()[SOME]
+    table.loc[range(0, 100, 25), column] = value
+    file = write_raw(config, ["too,few"] * 3, SOME)
+    with file.open("a", encoding="utf-8") as lines:
+        table.to_csv(lines, index=False, header=False)
+    monkeypatch.chdir(config.root)
+    options = ["--target", "outcome", "--key", "features", "--exclude", "2020"]
+    monkeypatch.setattr("sys.argv", ["infer-schema", "data/raw/table.csv", *options])
+    with pytest.raises(SystemExit) as stop:
+        infer_schema.main()
+    assert stop.value.code == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: 7% of the rows are rejected; {column}: {fix}")
+    assert list(read_schema(Path("schema.yaml")).columns) == SOME
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"target": "outcme"}, r"table.csv has no column 'outcme' \(the nearest is 'outcome'\)"),
+        ({"key": "id"}, "has no column 'id'"),
+        ({"exclude": ["Total charges"]}, "the nearest is 'Total Charges'"),
+        ({"target": "note"}, "the target 'note' has 100 different values in 100 rows"),
+        ({"target": "empty"}, "the target 'empty' has 0 different values in 0 rows"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_changes_nothing(
+    config: Config, wanted: dict[str, Any], message: str
+) -> None:
+    before = config.schema_file.read_bytes()
+    with pytest.raises(UserError, match=message):
+        infer(config, make_table()[[*SOME, "note"]].assign(empty=""), **wanted)
+    assert (config.schema_file.read_bytes(), read_config(config.root)) == (before, config)
