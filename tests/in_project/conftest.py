@@ -22,7 +22,7 @@ from customer_churn import model_training
 from customer_churn.config import Config, read_config
 from customer_churn.feature_engineering import arrays_of_frame, as_frame, build_features
 from customer_churn.model_training import Trained
-from customer_churn.tools import infer_schema
+from tools import infer_schema
 
 PROJECT = Path.cwd()
 AT_ONCE = 2000  # rows in one request

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 from conftest import MISSING, go, type_in, write
-from customer_churn.tools import infer_schema
+from tools import infer_schema
 
 WORDS = ["the", "parcel", "came", "late", "and", "its", "box", "was", "open", "again"]
 

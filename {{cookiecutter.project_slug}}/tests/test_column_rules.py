@@ -4,8 +4,8 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
+import tools.column_rules as rules
 from {{ cookiecutter.project_slug }}.config import TableConfig
-from {{ cookiecutter.project_slug }}.tools import column_rules as rules
 
 DRAW = random.Random(0)
 HALF = [DRAW.choice(["won", "lost"]) for _ in range(600)]
@@ -30,6 +30,7 @@ def shuffled(values: range) -> pd.Series:
 def test_the_encoding_is_utf_8_where_it_can_be() -> None:
     assert rules.find_encoding(b"a,b") == rules.find_encoding("größe".encode()) == "utf-8"
     assert rules.find_encoding("größe".encode("cp1252")) == "cp1252"
+    assert rules.find_encoding("größe".encode("utf-16")) == "utf-16"
 
 
 @pytest.mark.parametrize(
@@ -42,11 +43,12 @@ def test_the_encoding_is_utf_8_where_it_can_be() -> None:
         (["id,note,day", '1,"old, but good",Mon', '2,"none",Tue', "3,none,Wed"], ","),
         (["id;note", '1;"a, b, c"', '2;"d, e, f"', '3;"g"'], ";"),
         (["id,name,tags", "1,Ann,a;b", "2,Bob,c;d", "", '3,"Coe, Cy",e;f'], ","),
+        (["id\tnote\tprice", '1\t"a\tb,c"\t$1,234.50', '2\t"x,\ny"\t$5'], "\t"),
         (["only", "one", "column"], ","),
     ],
 )
 def test_the_separator_stands_equally_often_in_most_lines(lines: list[str], separator: str) -> None:
-    assert rules.find_separator(lines) == separator
+    assert rules.find_separator("\n".join(lines)) == separator
 
 
 @pytest.mark.parametrize(
@@ -111,11 +113,13 @@ def test_codes_come_again_and_are_called_so() -> None:
     assert not rules.is_code("zip", shuffled(range(10_000, 90_000, 1_000)))
 
 
-def test_running_numbers_count_or_rise_or_are_called_so() -> None:
+def test_running_numbers_count_the_rows_or_are_called_so() -> None:
     dense, sparse = range(100), range(0, 10_000, 100)
+    sample = numbers(*range(5000)).sample(100, random_state=0).sort_index()
+    assert rules.is_running_number("row", sample)
     assert rules.is_running_number("row", numbers(*dense))
     assert rules.is_running_number("row", shuffled(dense))
-    assert rules.is_running_number("opened", numbers(*sparse))
+    assert not rules.is_running_number("sorted by price", numbers(*sparse))
     assert rules.is_running_number("order_id", shuffled(sparse))
     assert not rules.is_running_number("price", shuffled(sparse))
     assert not rules.is_running_number("order_id", numbers(*[1, 2, 3, 4] * 25))

@@ -63,7 +63,7 @@ def mark_missing(raw: pd.DataFrame, spellings: Iterable[str]) -> pd.DataFrame:
 
     def mark(column: pd.Series) -> pd.Series:
         stripped = column.str.strip()
-        return stripped.mask(stripped.str.lower().isin(missing))
+        return stripped.mask(stripped.str.casefold().isin(missing))
 
     return raw.apply(mark)
 
@@ -123,7 +123,7 @@ def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -
     meaning = {"true": True, "false": False}
     meaning |= {clean_text(spelling): True for spelling in true}
     meaning |= {clean_text(spelling): False for spelling in false}
-    return text.str.lower().map(meaning).astype("boolean")
+    return text.str.casefold().map(meaning).astype("boolean")
 
 
 def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:

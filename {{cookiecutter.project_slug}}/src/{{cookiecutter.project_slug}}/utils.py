@@ -40,8 +40,8 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 
 
 def clean_text(text: str) -> str:
-    """Return the text in lower case, without blanks around it and with single blanks within."""
-    return " ".join(text.split()).lower()
+    """Return the text in one letter case, without blanks around it and with single ones within."""
+    return " ".join(text.split()).casefold()
 
 
 def nearest(name: str, others: Iterable[str]) -> str:

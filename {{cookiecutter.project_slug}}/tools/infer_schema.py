@@ -22,15 +22,30 @@ import yaml
 from pandera.io import pandas_io
 from ruamel.yaml import YAML
 
-from ..columns import Column, Kind
-from ..config import FILE_NAME, Config, TableConfig, read_config
-from ..data_preprocessing import Transformed, mark_missing, parse_column, parse_numbers, transform
-from ..raw_data import RawData, find_files, read_raw_data
-from ..schema import describe_table
-from ..utils import UserError, command, command_line, nearest, write_atomically
+from {{ cookiecutter.project_slug }}.columns import Column, Kind
+from {{ cookiecutter.project_slug }}.config import FILE_NAME, Config, TableConfig, read_config
+from {{ cookiecutter.project_slug }}.data_preprocessing import (
+    Transformed,
+    mark_missing,
+    parse_column,
+    parse_numbers,
+    transform,
+)
+from {{ cookiecutter.project_slug }}.raw_data import RawData, find_files, read_raw_data
+from {{ cookiecutter.project_slug }}.schema import describe_table
+from {{ cookiecutter.project_slug }}.utils import (
+    UserError,
+    command,
+    command_line,
+    nearest,
+    write_atomically,
+)
+
 from . import column_rules as rules
 
 SAMPLE_ROWS = 10_000
+SAMPLE_TEXT = 500_000  # characters
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 MOST_REJECTED = 0.05
 SHOWN = 40  # lines of a difference
 DTYPES = {
@@ -136,6 +151,7 @@ def decide_target(text: pd.Series, config: TableConfig) -> Decision:
         look = "whole numbers as classes; if they are amounts, set task: regression in config.yaml"
     elif set(map(str.lower, classes)) == {"true", "false"}:
         column = Column(name, "boolean")
+    classes = tuple(map(str, column.categories)) or classes
     shown = f"{why}, {len(classes)} classes: {', '.join(classes[:6])}"
     return Decision(column, shown, look=look if len(classes) > 2 else "")
 
@@ -199,10 +215,16 @@ def change_config(text: str, raw: str, table: TableConfig) -> str:
     paths = {"processed": f"data/processed/{name}.parquet", "rejected": f"data/rejected/{name}.csv"}
     for section, values in (("paths", paths | {"raw": raw}), ("table", table.model_dump())):
         for key, value in values.items():
-            if content[section].get(key) != value:  # JSON is YAML, with every text in quotes
-                content[section][key] = parser.load(json.dumps(value, ensure_ascii=False))
+            if content[section].get(key) != value:
+                content[section][key] = parser.load(write_quoted(value))
     parser.dump(content, changed := StringIO())
     return changed.getvalue()
+
+
+def write_quoted(value: Any) -> str:
+    """Return a value as YAML with every text in quotes, so that "no" can't be read as false."""
+    text = json.dumps(value, ensure_ascii=False)
+    return UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def replace_file(path: Path, text: str, force: bool) -> None:
@@ -250,8 +272,7 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
     table = table.model_copy(update={"decimal": "."})
     if first.suffix != ".parquet":
         encoding = rules.find_encoding(first.read_bytes())
-        lines = first.read_text(encoding, errors="replace").splitlines()[:1000]
-        separator = rules.find_separator(lines)
+        separator = rules.find_separator(first.read_text(encoding, errors="replace")[:SAMPLE_TEXT])
         table = table.model_copy(update={"encoding": encoding, "separator": separator})
     raw = read_raw_data(pattern, [], table)
     if table.target in (table.key, *table.exclude):

@@ -13,16 +13,16 @@ from pandas.tseries.api import guess_datetime_format
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from ..columns import Task
-from ..config import TableConfig
-from ..data_preprocessing import (
+from {{ cookiecutter.project_slug }}.columns import Task
+from {{ cookiecutter.project_slug }}.config import TableConfig
+from {{ cookiecutter.project_slug }}.data_preprocessing import (
     LARGEST_EXACT_INTEGER,
     parse_booleans,
     parse_dates,
     parse_numbers,
 )
-from ..feature_engineering import LARGEST_NUMBER
-from ..utils import clean_text
+from {{ cookiecutter.project_slug }}.feature_engineering import LARGEST_NUMBER
+from {{ cookiecutter.project_slug }}.utils import clean_text
 
 MOST = 0.95  # of the values must be of a kind; the others will be rejected
 FEW = 20  # different whole numbers at most are classes
@@ -45,11 +45,12 @@ def find_encoding(content: bytes) -> str:
     return "utf-8"
 
 
-def find_separator(lines: list[str]) -> str:
-    """The sign that stands equally often, but at least once, in most of the lines."""
+def find_separator(text: str) -> str:
+    """The sign that stands equally often, but at least once, in most lines, outside of quotes."""
+    lines = [line for line in re.sub(r'"[^"]*"', "", text).splitlines() if line.strip()]
 
     def share(sign: str) -> float:
-        counts = pd.Series([line.count(sign) for line in lines if line.strip()])
+        counts = pd.Series([line.count(sign) for line in lines])
         usual = counts.mode().max()
         return float((counts == usual).mean()) if usual > 0 else 0
 
@@ -96,12 +97,13 @@ def is_code(name: str, numbers: pd.Series) -> bool:
 
 
 def is_running_number(name: str, numbers: pd.Series) -> bool:
-    """Whole numbers, nearly all different, that count the rows, only rise, or are called an id."""
+    """Whole numbers, nearly all different, that count the rows or are called an id."""
     values = numbers.dropna()
     if len(values) < FEW or values.nunique() < 0.9 * len(values) or not is_whole(values):
         return False
     dense = values.max() - values.min() < 1.1 * values.nunique()
-    return bool(dense or values.is_monotonic_increasing or ends_in(name, ID_NAMES))
+    steps = values.diff() == values.index.to_series().diff()  # of a sample: as far as the rows
+    return bool(dense or steps.mean() > 0.9 or ends_in(name, ID_NAMES))
 
 
 def is_identifier(name: str, text: pd.Series) -> bool:

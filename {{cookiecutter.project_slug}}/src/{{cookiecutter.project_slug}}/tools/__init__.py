@@ -1,1 +1,0 @@
-"""Helpers round the project itself: none of the modules above needs them."""

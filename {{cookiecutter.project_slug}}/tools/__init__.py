@@ -1,0 +1,1 @@
+"""Commands round the project: no module of it needs them."""
