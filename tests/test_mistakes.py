@@ -9,7 +9,7 @@ from conftest import Project
 pytestmark = pytest.mark.slow
 
 SAMPLE = "data/raw/customers.csv"
-LOGS = {"logs/pipeline.jsonl", "logs/pipeline.log", "logs/train.log"}
+LOGS = {f"logs/{name}" for name in ("pipeline.jsonl", "pipeline.log", "predict.log", "train.log")}
 
 
 @pytest.fixture
@@ -93,6 +93,19 @@ def test_a_raw_file_that_is_not_there(refused):
 def test_steps_before_their_turn(refused):
     assert "run: uv run pipeline.py" in refused("train")
     assert "no model at models/model.onnx; run: uv run train" in refused("app.py")
+
+
+def test_a_schema_that_cannot_be_inferred(refused):
+    assert "no file matches nowhere.csv" in refused("infer-schema", "nowhere.csv", "--target", "x")
+    message = refused("infer-schema", SAMPLE, "--target", "churn")
+    assert message == f"{SAMPLE} has no column 'churn' (the nearest is 'churned')"
+    message = refused("infer-schema", SAMPLE, "--target", "churned", "--key", "churned")
+    assert message == "'churned' can't be the target and the key, or excluded"
+
+
+def test_predictions_without_a_model(refused):
+    message = refused("predict", "--data", SAMPLE, "--output", "reports/predictions.csv")
+    assert message == "no model at models/model.onnx; run: uv run train"
 
 
 def test_parquet_that_is_none(project, refused):

@@ -69,3 +69,18 @@ def test_five_hundred_columns(draw, path, tmp_path):
     assert journey.record["rows_kept"] == rows
     assert len(journey.trained.table.features) == 499
     journey.check_answers()
+
+
+def test_many_categories_are_better_used_than_left_out(draw, path, tmp_path):
+    effects = [draw.gauss(0, 1) for _ in range(300)]
+    shops = [int(299 * draw.random() ** 3) for _ in range(4000)]  # some often, most seldom
+    scores = [effects[shop] + draw.gauss(0, 1) for shop in shops]
+    columns = {
+        "shop": [f"shop {shop}" for shop in shops],
+        "size": [round(draw.random(), 3) for _ in shops],
+        "late": ["yes" if score > 0 else "no" for score in scores],
+    }
+    file = write(path, columns)
+    used = go(tmp_path, file, "late").trained.metrics["roc_auc"]
+    left_out = go(tmp_path, file, "late", "--exclude", "shop").trained.metrics["roc_auc"]
+    assert used > left_out + 0.1

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 from conftest import MISSING, go, type_in, write
+from customer_churn.utils import UserError
 from tools import infer_schema
 
 WORDS = ["the", "parcel", "came", "late", "and", "its", "box", "was", "open", "again"]
@@ -135,7 +136,7 @@ def test_missing_values_strays_and_columns_that_say_nothing(draw, path, tmp_path
 def test_a_column_of_strays_only_in_its_later_rows_is_an_error_that_says_what_to_do(path, tmp_path):
     lines = [f"{n % 9 + 0.5},{n % 2}" for n in range(200)] + ["x,1"] * 9 + ["just one"] * 30
     path.write_text("\n".join(["size,y", *lines]), encoding="utf-8")
-    with pytest.raises(infer_schema.UserError, match=r"% of the rows are rejected.*instead of 2"):
+    with pytest.raises(UserError, match=r"% of the rows are rejected.*instead of 2"):
         go(tmp_path, path, "y")
 
 

@@ -11,7 +11,7 @@ import pipeline
 import tools.infer_schema as infer_schema
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.columns import Column, Table
-from {{ cookiecutter.project_slug }}.config import Config, TableConfig, read_config
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
@@ -153,18 +153,6 @@ def test_each_column_has_its_line_and_some_are_to_be_looked_at(
     assert "  paid: no day is above 12: read as month, day; else turn %m and %d" in looks
     assert "  copy: the column gives the target away" in looks
     assert "  Total Charges:" not in looks
-
-
-def test_the_classes_of_the_target() -> None:
-    def decide(classes: str) -> Column:
-        config = TableConfig(target="y", task="classification")
-        return infer_schema.decide_target(pd.Series(classes.split() * 10), config).column
-
-    assert decide("No Yes yes Yes") == Column("y", "category", categories=("No", "Yes"))
-    assert decide("1 2.0 3") == Column("y", "integer", categories=(1, 2, 3))
-    assert decide("JFK LAX") == Column("y", "category", categories=("JFK", "LAX"))
-    assert decide("01 02") == Column("y", "category", categories=("01", "02"))
-    assert decide("True false") == Column("y", "boolean")
 
 
 def test_columns_that_write_dates_in_contrary_ways_have_each_their_formats(config: Config) -> None:

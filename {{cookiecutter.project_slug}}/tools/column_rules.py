@@ -85,7 +85,7 @@ def is_whole(numbers: pd.Series) -> bool:
 
 
 def ends_in(name: str, words: set[str]) -> bool:
-    """The last word of customer_id, customerID or "Customer Id" is one of the words."""
+    """The last word of order_id, orderID or "Order Id" is one of the words."""
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
     return bool(parts) and parts[-1].lower() in words
 
