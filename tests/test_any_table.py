@@ -19,6 +19,12 @@ HERE = Path(__file__).parent / "in_project"
 CALM = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
+@pytest.fixture(scope="module")
+def project(bake):
+    """A project that one table after the other is made its own."""
+    return bake()
+
+
 @pytest.mark.parametrize("file", sorted(HERE.glob("test_*.py")), ids=lambda file: file.stem)
 def test_inside_a_project(ready, file, capsys):
     pytest_alone = ("pytest", "-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider")
@@ -30,6 +36,19 @@ def test_inside_a_project(ready, file, capsys):
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
     with capsys.disabled():
         print("", *(line for line in result.stdout.splitlines() if line[:1] == "|"), sep="\n")
+
+
+@pytest.mark.parametrize("table", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
+def test_the_notebooks_run_on_a_public_table(project, table):
+    path = f"data/raw/{table}.csv"
+    load = f"from sklearn.datasets import load_{table} as load; frame = load(as_frame=True).frame"
+    for command in (
+        ("python", "-c", f"{load}; frame.to_csv('{path}', index=False)"),
+        ("infer-schema", path, "--target", "target", "--force"),
+        ("pytest", "-q", "notebooks"),
+    ):
+        result = project.run("uv", "run", *command, env=CALM)
+        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
 def write_odd_table(path, target, of_numbers):

@@ -83,6 +83,7 @@ def test_booleans_are_all_listed_and_both_occur() -> None:
         ("1|" * 95 + "unknown|" * 5, ".", True),
         ("1|" * 94 + "unknown|" * 6, ".", False),
         ("01067|80331|99999", ".", False),  # a postcode
+        ("4929123412341234|4485987698769876", ".", False),  # of credit cards
         ("2024-01-31|10:30", ".", False),
         ("JFK|LAX|USD", ".", False),
         ("$|-|%", ".", False),

@@ -34,7 +34,7 @@ def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
     key = f"if each row has its own, --key {name!r} drops rows that come twice"
     if name == config.key:
         return Decision(Column(name, "category"), "the key: rows with the same one are duplicates")
-    if different < 2:
+    if different == 0 or (different == 1 and text.notna().all()):
         return Decision(unused, f"only {text.dropna().unique().tolist()} in it", excluded=True)
     if rules.is_boolean(text, config):
         spelled = ", ".join(sorted(text.dropna().unique())[:6])
@@ -87,7 +87,7 @@ def decide_target(text: pd.Series, config: TableConfig) -> Decision:
     if config.task == "regression":
         return Decision(Column(name, "number"), f"{why}, {numbers.min():g} to {numbers.max():g}")
     classes = rules.find_classes(text)
-    if not 2 <= len(classes) <= max(rules.FEW, text.count() / 10):
+    if not 2 <= len(classes) <= max(rules.FEW, text.count() / 5):
         raise UserError(
             f"the target {name!r} has {len(classes):,} different values in {text.count():,} rows; "
             "it must be a number, or two classes or more with some rows each"

@@ -73,9 +73,9 @@ def is_boolean(text: pd.Series, config: TableConfig) -> bool:
 
 
 def is_number(text: pd.Series, decimal: str) -> bool:
-    """Nearly all values are numbers, and none has a leading zero, as codes have."""
+    """Nearly all values are numbers, and none is a code: with a leading zero, or 16 digits long."""
     numbers = parse_numbers(text.dropna(), decimal)
-    return bool(numbers.notna().mean() >= MOST) and not text.str.fullmatch(r"0\d+").any()
+    return bool(numbers.notna().mean() >= MOST) and not text.str.fullmatch(r"0\d+|\d{16,}").any()
 
 
 def is_whole(numbers: pd.Series) -> bool:

@@ -85,6 +85,9 @@ def change_config(text: str, raw: str, table: TableConfig) -> str:
     """Return the text of config.yaml for another table, its comments as they were."""
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
+    parser.representer.add_representer(  # else it writes nothing at all
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     content = parser.load(text)
     name = re.sub(r"[*?\[\]]+", "_", Path(raw).stem).strip("_") or "table"
     paths = {"processed": f"data/processed/{name}.parquet", "rejected": f"data/rejected/{name}.csv"}
