@@ -23,6 +23,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from .columns import Column, Table, Task
 from .config import Config, TrainingConfig, read_config
@@ -33,6 +34,7 @@ from .schema import read_table
 from .utils import UserError, command, command_line, set_up_logging
 
 log = logging.getLogger("train")
+FEW_ROWS = 20_000
 
 MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
 CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
@@ -97,11 +99,13 @@ def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig)
     pipeline = build_pipeline(model, table.task, features, config)
     # Gradient boosting fails on a feature without a single value; a constant is as good as none.
     empty = split.train.columns[split.train.isna().all()]
-    try:
-        pipeline.fit(split.train.assign(**dict.fromkeys(empty, 0)), split.train_target)
-    except ValueError as error:
-        raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
-    metrics = evaluate(pipeline, split.test, split.test_target, table.task)
+    # With few rows threads only wait for each other, for long where other programs run as well.
+    with threadpool_limits(1 if len(frame) < FEW_ROWS else None, "openmp"):
+        try:
+            pipeline.fit(split.train.assign(**dict.fromkeys(empty, 0)), split.train_target)
+        except ValueError as error:
+            raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
+        metrics = evaluate(pipeline, split.test, split.test_target, table.task)
     baseline = evaluate_baseline(split.train_target, split.test_target, table.task)
     return Trained(model, table, pipeline, labels, split, metrics, baseline)
 
