@@ -185,6 +185,7 @@ def test_what_the_schema_rejects_is_counted(
     ("column", "value", "fix"),
     [
         ("Total Charges", "a few", "'a few' can't be read; add it to missing_values"),
+        ("Total Charges", "basin, date", "'basin, date' can't be read; add it to missing_values"),
         ("2020", "2024 or so", "'2024 or so' can't be read; add its format to date_formats"),
         ("features", "?", "is missing; set its nullable to true in schema.yaml"),
     ],
@@ -207,6 +208,15 @@ def test_too_many_rejected_rows_end_with_the_fix(
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith(f"error: 7% of the rows are rejected; {column}: {fix}")
     assert list(read_schema(Path("schema.yaml")).columns) == SOME
+
+
+def test_too_many_broken_lines_end_with_their_own_fix(config: Config) -> None:
+    table = make_table()[SOME]
+    lines = table.to_csv(index=False, header=False).splitlines()
+    file = write_raw(config, [*lines, *["too,few"] * 10], SOME)
+    wanted = config.table.model_copy(update={"key": "features", "exclude": ["2020"]})
+    with pytest.raises(UserError, match="2 fields instead of 4; check separator"):
+        infer_schema.run(str(file), wanted, config)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from pandera.io import pandas_io
 from ruamel.yaml import YAML
@@ -53,11 +54,12 @@ HEADER = """\
 # Raw rows that do not fit are kept in data/rejected/; requests that do not fit are refused.
 """
 FIXES = {
-    "in_range": "widen its in_range in schema.yaml",
-    "isin": "add to its isin in schema.yaml, or take that out",
+    "fails in_range": "widen its in_range in schema.yaml",
+    "fails isin": "add to its isin in schema.yaml, or take that out",
     "is missing": "set its nullable to true in schema.yaml",
     "date": "add its format to date_formats in config.yaml",
     "boolean": "add its spelling to true_values or false_values in config.yaml",
+    "no row": "check separator in config.yaml, and the quotes in the file",
     "": "add it to missing_values in config.yaml, if it spells one; else --exclude the column",
 }
 
@@ -131,16 +133,16 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
         f"\nOf {rows:,} rows {len(result.kept):,} are kept, {rejected:,} rejected, "
         f"{len(result.duplicates):,} are duplicates, {aside:,} have no target and are kept aside."
     )
-    first = problems[~missing].groupby("column")["problem"].agg(["size", "first"])
-    if not raw.broken.empty:
-        first.loc["no row at all"] = [len(raw.broken), raw.broken["reason"].iloc[0]]
-    first = first.sort_values("size", ascending=False)
+    broken = pd.DataFrame({"column": "lines that are no row", "problem": raw.broken["reason"]})
+    causes = pd.concat([problems[~missing], broken]).groupby("column")["problem"]
+    first = causes.agg(["size", "first"]).sort_values("size", ascending=False)
     for name, (size, problem) in first.head().iterrows():
         print(f"  {size / rows:.2%}  {name}: {problem}")
     if rejected > MOST_REJECTED * rows:
         name, problem = first.index[0], first["first"].iloc[0]
-        kind = next((each.column.kind for each in decisions if each.column.name == name), "")
-        fix = next(FIXES[word] for word in FIXES if word in problem or word == kind)
+        kinds = {each.column.name: each.column.kind for each in decisions}
+        told = [words for words in FIXES if " " in words and words in problem]
+        fix = FIXES.get((*told, kinds.get(str(name), "no row"))[0], FIXES[""])
         raise UserError(f"{rejected / rows:.0%} of the rows are rejected; {name}: {problem}; {fix}")
 
 

@@ -1,4 +1,4 @@
-"""Read raw files as they are: every cell as text, every row with the place it came from."""
+"""Read raw files as they are, each row with the place it came from; write down the rejected."""
 
 import csv
 import io
