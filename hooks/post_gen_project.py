@@ -4,6 +4,7 @@ No failure of git may fail the project: a problem is one line on stderr.
 """
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,11 @@ def has_identity():
 
 
 def set_up_git():
-    """Make a repository whose first commit is the project as it was born."""
-    if not shutil.which("git") or inside_a_repository(Path.cwd()):
+    """Make a repository whose first commit is the project as it was born, and strip notebooks."""
+    if not shutil.which("git"):
+        return
+    if inside_a_repository(Path.cwd()):
+        say("This is inside a git repository of yours; `uv run setup-clone` sets it up.")
         return
     git("-c", "init.defaultBranch=main", "init", "--quiet")
     git("add", ".")
@@ -71,6 +75,8 @@ def set_up_git():
         git("commit", "--quiet", "--message", "Bake the project")
     else:
         say("git knows no user.name and user.email: the files are staged, the commit is yours.")
+    clone = runpy.run_path("tools/setup_clone.py")
+    clone["set_filter"](clone["PYTHON"])
 
 
 def say(line):

@@ -1,0 +1,184 @@
+"""Look for what should not be in a commit: the pitfalls of notebooks, and modules grown too long.
+
+Git runs this before each commit, on what is staged. The tests call it too, and so does the CI.
+The limits stand in pyproject.toml, under `tool.checks`. It needs nothing but Python, and ruff.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The beginnings of paths that only one machine has.
+FOLDERS = "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp|usr|var"
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)")
+MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
+STRIP = "run `uv run setup-clone`, then `git add --renormalize .`"
+
+
+class Problem(NamedTuple):
+    """Something that should not be there: which check found it, where, and what to do."""
+
+    check: str
+    file: str
+    text: str
+
+
+def check_folder(root: Path) -> list[str]:
+    """Return a line for each problem of the notebooks and modules in a project's folder."""
+    content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    limits = content["tool"]["checks"]
+    off = limits.get("off", {})
+    found = [*check_notebooks(root, limits), *check_modules(root, limits["module_lines"])]
+    return [f"{file}: {text}" for check, file, text in found if check not in off.get(file, [])]
+
+
+def check_notebooks(root: Path, limits: dict[str, int]) -> Iterator[Problem]:
+    """Find the pitfalls in all notebooks of a folder."""
+    functions = defaultdict(list)
+    for path in find_notebooks(root):
+        file = path.relative_to(root).as_posix()
+        try:
+            cells = read_cells(path)
+        except (ValueError, KeyError):
+            yield Problem("format", file, "is no notebook of format 4; did a merge leave marks?")
+            continue
+        if len(cells) > limits["cells"]:
+            text = f"{len(cells)} cells, {limits['cells']} are allowed; split the notebook"
+            yield Problem("cells", file, text)
+        for number, cell in enumerate(cells, start=1):
+            for match in ABSOLUTE_PATH.finditer(cell["source"]):
+                text = f"cell {number}: {match[0]}… is a path of one machine; use a relative one"
+                yield Problem("paths", file, text)
+            for name, lines in find_functions(cell):
+                functions[name].append(file)
+                if lines > limits["function_lines"]:
+                    text = f"cell {number}: {name} has {lines} lines; move it to a module"
+                    yield Problem("functions", file, text)
+    for name, files in functions.items():
+        for file in sorted(set(files))[1:]:
+            text = f"{name} is defined in {files[0]} too; move it to a module"
+            yield Problem("functions", file, text)
+
+
+def check_modules(root: Path, most: int) -> Iterator[Problem]:
+    """Find the modules that are too long."""
+    modules = [*root.glob("*.py"), *root.glob("src/**/*.py"), *root.glob("tools/**/*.py")]
+    for path in sorted(modules):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > most:
+            file = path.relative_to(root).as_posix()
+            yield Problem("modules", file, f"{lines} lines, {most} are allowed; split the module")
+
+
+def check_outputs(root: Path) -> list[str]:
+    """Return a line for each notebook of a folder, as it stands in git, with outputs in it."""
+    found = {}
+    for path in find_notebooks(root):
+        for number, cell in enumerate(read_cells(path), start=1):
+            keeps = "keep_output" in cell["metadata"].get("tags", [])
+            if (cell.get("outputs") and not keeps) or cell.get("execution_count") is not None:
+                found[path.relative_to(root).as_posix()] = number
+    return [f"{file}: cell {number} has an output; {STRIP}" for file, number in found.items()]
+
+
+def find_notebooks(root: Path) -> list[Path]:
+    """Return all notebooks under notebooks/, those of a team too, in the order of their names."""
+    found = sorted((root / "notebooks").rglob("*.ipynb"))
+    return [path for path in found if ".ipynb_checkpoints" not in path.parts]
+
+
+def read_cells(path: Path) -> list[dict[str, Any]]:
+    """Read the cells of a notebook, the source of each as one text."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in cells]
+
+
+def find_functions(cell: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Find the functions that a cell defines, and how many lines each has."""
+    if cell["cell_type"] != "code" or cell["source"].startswith("%%"):
+        return
+    try:
+        tree = ast.parse(MAGIC.sub(r"\1pass", cell["source"]))
+    except SyntaxError:
+        return  # ruff says where
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def strips_outputs(root: Path) -> bool:
+    """Say whether git strips the notebooks of a folder, and keeps the ids of their cells."""
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": "kept"}
+    cell |= {"metadata": {}, "outputs": [], "source": ["1"]}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    stripped = json.dumps(notebook, indent=1, sort_keys=True) + "\n"
+    cell["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["1\n"]}]
+    cell["execution_count"] = 1
+    filtered = ("hash-object", "--stdin", "--path=notebooks/a.ipynb")
+    try:
+        found = git(root, *filtered, text=json.dumps(notebook))
+    except subprocess.CalledProcessError:
+        return False  # the filter's program is gone
+    return found == git(root, "hash-object", "--stdin", "--no-filters", text=stripped)
+
+
+def knows_notebooks(root: Path) -> bool:
+    """Say whether git holds notebooks of a folder, staged or committed."""
+    try:
+        return git(root, "ls-files", "*.ipynb") != ""
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return False  # no git, or no repository
+
+
+def export_staged(root: Path, folder: Path) -> Path:
+    """Write what is staged into another folder; your own stays as it is, outputs and all."""
+    names = git(root, "ls-files", "-z", "*.ipynb", "*.py", "pyproject.toml")
+    git(root, "checkout-index", "-z", "--stdin", f"--prefix={folder.as_posix()}/", text=names)
+    return folder / git(root, "rev-parse", "--show-prefix")
+
+
+def git(root: Path, *arguments: str, text: str = "") -> str:
+    """Run git in a folder, and return what it says; CalledProcessError if it fails."""
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=True,
+    ).stdout.strip()
+
+
+def run_ruff(root: Path) -> list[str]:
+    """Let ruff look at a folder; return what it finds."""
+    found = []
+    for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
+        line = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        result = subprocess.run(line, cwd=root, capture_output=True, encoding="utf-8", check=False)
+        if result.returncode:
+            found.append(f"{result.stdout}{result.stderr}run: uv run ruff {command[0]}")
+    return found
+
+
+def main() -> None:
+    """Check what is staged; end with exit code 1 if something should not be there."""
+    found = [] if strips_outputs(ROOT) else ["git would keep outputs; run: uv run setup-clone"]
+    with tempfile.TemporaryDirectory() as folder:
+        staged = export_staged(ROOT, Path(folder))
+        found += [*check_folder(staged), *check_outputs(staged), *run_ruff(staged)]
+    if found:
+        sys.exit("\n".join([*found, "Nothing was committed."]))
+
+
+if __name__ == "__main__":
+    main()
