@@ -44,7 +44,7 @@ def check_folder(root: Path) -> list[str]:
 
 def check_notebooks(root: Path, limits: dict[str, int]) -> Iterator[Problem]:
     """Find the pitfalls in all notebooks of a folder."""
-    functions = defaultdict(list)
+    places = defaultdict(list)  # of each function
     for path in find_notebooks(root):
         file = path.relative_to(root).as_posix()
         try:
@@ -56,18 +56,23 @@ def check_notebooks(root: Path, limits: dict[str, int]) -> Iterator[Problem]:
             text = f"{len(cells)} cells, {limits['cells']} are allowed; split the notebook"
             yield Problem("cells", file, text)
         for number, cell in enumerate(cells, start=1):
-            for match in ABSOLUTE_PATH.finditer(cell["source"]):
-                text = f"cell {number}: {match[0]}… is a path of one machine; use a relative one"
-                yield Problem("paths", file, text)
-            for name, lines in find_functions(cell):
-                functions[name].append(file)
-                if lines > limits["function_lines"]:
-                    text = f"cell {number}: {name} has {lines} lines; move it to a module"
-                    yield Problem("functions", file, text)
-    for name, files in functions.items():
-        for file in sorted(set(files))[1:]:
-            text = f"{name} is defined in {files[0]} too; move it to a module"
+            for problem, text in check_cell(cell, limits["function_lines"]):
+                yield Problem(problem, file, f"cell {number}: {text}")
+        for name in {name for cell in cells for name, _ in find_functions(cell)}:
+            places[name].append(file)
+    for name, (first, *others) in places.items():
+        for file in others:
+            text = f"{name} is defined in {first} too; move it to a module"
             yield Problem("functions", file, text)
+
+
+def check_cell(cell: dict[str, Any], most: int) -> Iterator[tuple[str, str]]:
+    """Find paths of one machine and long functions; give each with the name of its check."""
+    for match in ABSOLUTE_PATH.finditer(cell["source"]):
+        yield "paths", f"{match[0]}… is a path of one machine; use a relative one"
+    for name, lines in find_functions(cell):
+        if lines > most:
+            yield "functions", f"{name} has {lines} lines; move it to a module"
 
 
 def check_modules(root: Path, most: int) -> Iterator[Problem]:
