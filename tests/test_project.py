@@ -11,7 +11,8 @@ from conftest import TEMPLATE
 TREE = """
 .gitattributes .gitignore LICENSE README.md app.py config.yaml pipeline.py pyproject.toml
 requirements.txt schema.yaml
-docs/own-table.md
+.github/workflows/ci.yml .vscode/settings.json
+docs/conf.py docs/own-table.md
 tools/__init__.py tools/column_decisions.py tools/column_rules.py tools/infer_schema.py
 data/README.md data/raw/customers.csv data/processed/.gitkeep data/rejected/.gitkeep
 models/.gitkeep reports/.gitkeep
@@ -95,7 +96,9 @@ def test_the_project_is_light(project):
         name: len((project.path / name).read_text(encoding="utf-8").splitlines()) for name in code
     }
     assert max(lengths.values()) <= 250
-    subject = [length for name, length in lengths.items() if not name.startswith("tools/")]
+    subject = [
+        length for name, length in lengths.items() if not name.startswith(("docs/", "tools/"))
+    ]
     assert sum(subject) <= 1800
 
 

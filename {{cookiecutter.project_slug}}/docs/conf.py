@@ -1,0 +1,58 @@
+"""The site of the notebooks and docs; docs/notebooks.md says how it is built."""
+
+import tomllib
+from pathlib import Path
+from shutil import copyfile
+
+from sphinx.application import Sphinx
+
+CONTENTS = """
+```{toctree}
+:hidden:
+:glob:
+:caption: Notebooks
+notebooks/*
+```
+```{toctree}
+:hidden:
+:glob:
+:caption: Docs
+docs/*
+data/README
+```
+"""
+
+root = Path(__file__).resolve().parent.parent
+about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+project = html_title = about["name"]
+author = about["authors"][0]["name"]
+extensions = ["myst_nb"]
+include_patterns = ["README.md", "data/README.md", "docs/*.md", "notebooks/*.ipynb"]
+root_doc = "README"
+html_theme = "sphinx_book_theme"
+html_theme_options = {"navbar_persistent": []}  # one search field, not two
+
+# Git holds no outputs: each build runs the notebooks, with the kernel of this environment.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = -1
+nb_kernel_rgx_aliases = {".*": "python3"}
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # else pages with widgets load scripts from afar
+
+
+def add_contents(app: Sphinx, page: str, text: list[str]) -> None:
+    """List the other pages at the end of the first one, unseen in the README itself."""
+    if page == root_doc:
+        text[0] += CONTENTS
+
+
+def add_index(app: Sphinx, error: Exception | None) -> None:
+    """Give the first page the name that browsers and servers look for."""
+    if error is None:
+        copyfile(app.outdir / "README.html", app.outdir / "index.html")
+
+
+def setup(app: Sphinx) -> None:
+    """Have Sphinx call the functions above."""
+    app.connect("source-read", add_contents)
+    app.connect("build-finished", add_index)
