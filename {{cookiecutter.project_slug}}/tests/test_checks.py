@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import pytest
 from conftest import ROOT
 
@@ -26,8 +27,9 @@ def write_notebook(root: Path, name: str, *sources: str, kind: str = "code", **m
         "execution_count": None,
         "outputs": [],
     }
-    content = {"cells": [cell | {"source": [source]} | more for source in sources], "metadata": {}}
-    path.write_text(json.dumps(content | {"nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
+    cells = [cell | {"id": f"c{i}", "source": [text]} | more for i, text in enumerate(sources)]
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -118,6 +120,21 @@ def test_a_function_in_two_notebooks_wants_a_module(tmp_path: Path) -> None:
     write_notebook(tmp_path, "team/b", "1", "def same(): ...")
     (line,) = problems(tmp_path)
     assert line.startswith("notebooks/team/b.ipynb: same is defined in notebooks/a.ipynb too")
+
+
+def test_a_notebook_and_its_script_say_the_same(tmp_path: Path) -> None:
+    path = write_notebook(tmp_path, "pair", "x = 1", "# %%", metadata={"tags": ["parameters"]})
+    script = jupytext.writes(jupytext.read(path), fmt="py:percent")
+    path.with_suffix(".py").write_text(script, encoding="utf-8")
+    assert problems(tmp_path) == []
+    write_notebook(tmp_path, "pair", "x = 1", "# %%", metadata={"tags": ["parameters"]}, outputs=[])
+    assert problems(tmp_path) == []
+    for sources, tag in ((["x = 2", "# %%"], "parameters"), (["x = 1", "# %%"], "other"), ([], "")):
+        write_notebook(tmp_path, "pair", *sources, metadata={"tags": [tag]})
+        (line,) = problems(tmp_path)
+        assert line.startswith("notebooks/pair.ipynb: differs from notebooks/pair.py")
+    path.write_text("<<<<<<< HEAD", encoding="utf-8")
+    assert len(problems(tmp_path)) == 2
 
 
 def test_a_long_module(tmp_path: Path) -> None:

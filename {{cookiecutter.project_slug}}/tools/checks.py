@@ -1,7 +1,7 @@
 """Look for what should not be in a commit: the pitfalls of notebooks, and modules grown too long.
 
 Git runs this before each commit, on what is staged. The tests call it too, and so does the CI.
-The limits stand in pyproject.toml, under `tool.checks`. It needs nothing but Python, and ruff.
+The limits stand in pyproject.toml, under `tool.checks`. It needs ruff, and for pairs jupytext.
 """
 
 import ast
@@ -38,7 +38,11 @@ def check_folder(root: Path) -> list[str]:
     content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     limits = content["tool"]["checks"]
     off = limits.get("off", {})
-    found = [*check_notebooks(root, limits), *check_modules(root, limits["module_lines"])]
+    found = [
+        *check_notebooks(root, limits),
+        *check_pairs(root),
+        *check_modules(root, limits["module_lines"]),
+    ]
     return [f"{file}: {text}" for check, file, text in found if check not in off.get(file, [])]
 
 
@@ -73,6 +77,30 @@ def check_cell(cell: dict[str, Any], most: int) -> Iterator[tuple[str, str]]:
     for name, lines in find_functions(cell):
         if lines > most:
             yield "functions", f"{name} has {lines} lines; move it to a module"
+
+
+def check_pairs(root: Path) -> Iterator[Problem]:
+    """Find the notebooks that do not say the same as the script beside them, if there is one."""
+    for path in find_notebooks(root):
+        script = path.with_suffix(".py")
+        texts = [each.read_text(encoding="utf-8") for each in (path, script) if each.exists()]
+        if len(texts) == 2 and not say_the_same(*texts):
+            file, other = path.relative_to(root).as_posix(), script.relative_to(root).as_posix()
+            text = f"differs from {other}; see docs/notebooks.md, Pairs with scripts"
+            yield Problem("pairs", file, text)
+
+
+def say_the_same(notebook: str, script: str) -> bool:
+    """Compare the cells of a notebook and of a py:percent script: kind, text and metadata."""
+    import jupytext  # only here: it is slow, and few have pairs
+
+    try:
+        written = jupytext.writes(jupytext.reads(notebook, fmt="ipynb"), fmt="py:percent")
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError):
+        return False  # no notebook: the marks of a merge, for instance
+    cells = [jupytext.reads(text, fmt="py:percent").cells for text in (written, script)]
+    one, other = ([(c.cell_type, c.source, dict(c.metadata)) for c in each] for each in cells)
+    return one == other
 
 
 def check_modules(root: Path, most: int) -> Iterator[Problem]:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Where uv and the README put the environment; git reads it from the top of the repository.
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
+CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebook_text.py"
+
 # Git shows a filter's command when it fails: the remark says what to run then.
 CLEAN = "{python} -m nbstripout --keep-id --extra-keys metadata.language_info  # {remark}"
 REMARK = "if this fails: uv run setup-clone"
@@ -50,12 +52,13 @@ def seen_from(top: Path, file: Path) -> str:
 
 def set_filter(python: Path) -> None:
     """Let git strip notebooks when they are added, and show their differences as scripts."""
-    command = seen_from(Path(git("rev-parse", "--show-toplevel")).resolve(), python)
+    top = Path(git("rev-parse", "--show-toplevel")).resolve()
+    command = seen_from(top, python)
     settings = {
         "filter.nbstripout.clean": CLEAN.format(python=command, remark=REMARK),
         "filter.nbstripout.smudge": "cat",
         "filter.nbstripout.required": "true",
-        "diff.ipynb.textconv": f"{command} -m jupytext --to py:percent --output -",
+        "diff.ipynb.textconv": f"{command} {seen_from(top, SHOW)}",
         "merge.renormalize": "true",  # strip the other side of a merge too
     }
     for name, value in settings.items():
@@ -66,7 +69,7 @@ def set_hooks(python: Path) -> list[str]:
     """Write the hooks that check a commit; return a line for each that is someone else's."""
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
     folder = ROOT / git("rev-parse", "--git-path", "hooks")
-    script = seen_from(top, ROOT / "tools" / "checks.py")
+    script = seen_from(top, CHECKS)
     mark = f"By setup-clone, for {script}"
     text = HOOK.format(mark=mark, python=seen_from(top, python), script=script)
     others = []
