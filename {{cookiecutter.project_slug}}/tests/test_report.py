@@ -1,3 +1,5 @@
+"""Notebooks become pages that anybody can read."""
+
 import json
 import os
 import sys
@@ -13,7 +15,6 @@ from conftest import make_project
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import tools.report as report
-import tools.report_pdf as report_pdf
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
@@ -240,30 +241,30 @@ def test_help_has_examples(
 
 def test_only_root_prints_without_a_sandbox(tmp_path: Path) -> None:
     files = (tmp_path / "a b.html", tmp_path / "a b.pdf", str(tmp_path / "profile"))
-    ordered = report_pdf.print_command("browser", *files, is_root=False)
+    ordered = report.print_command("browser", *files, is_root=False)
     assert ordered[0] == "browser"
     assert ordered[-1].startswith("file:///")
     assert ordered[-1].endswith("/a%20b.html")
     assert f"--print-to-pdf={files[1]}" in ordered
     assert "--no-sandbox" not in ordered
-    assert "--no-sandbox" in report_pdf.print_command("browser", *files, is_root=True)
+    assert "--no-sandbox" in report.print_command("browser", *files, is_root=True)
 
 
 def test_a_browser_that_writes_nothing_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("page", encoding="utf-8")
     with pytest.raises(UserError, match=r"wrote no PDF; open .*page\.html"):
-        report_pdf.print_page(sys.executable, page, tmp_path / "page.pdf")
+        report.print_page(sys.executable, page, tmp_path / "page.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_without_a_browser_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PATH", *report_pdf.WINDOWS_FOLDERS):
+    for name in ("PATH", *report.WINDOWS_FOLDERS):
         monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setattr(report_pdf, "MACOS_APPS", ())
+    monkeypatch.setattr(report, "MACOS_APPS", ())
     with pytest.raises(UserError, match="no Chrome, Chromium or Edge"):
         report.run([tmp_path / "never.ipynb"], {}, tmp_path, pdf=True)
     names = {"nt": "msedge.exe"}.get(os.name, "msedge")
     (tmp_path / names).write_text("", encoding="utf-8")
     (tmp_path / names).chmod(0o755)
-    assert Path(report_pdf.find_browser()) == tmp_path / names
+    assert Path(report.find_browser()) == tmp_path / names

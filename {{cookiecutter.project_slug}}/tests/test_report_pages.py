@@ -1,3 +1,5 @@
+"""What a report shows, and that it needs nothing but itself."""
+
 import base64
 import re
 from pathlib import Path

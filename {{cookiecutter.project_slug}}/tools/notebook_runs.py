@@ -13,7 +13,7 @@ from traitlets import default
 
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-from .report_markdown import MARKER, has_error, headings
+from .report_pages import MARKER, has_error, headings
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 INJECTED = "injected-parameters"  # the cell that papermill adds for parameters

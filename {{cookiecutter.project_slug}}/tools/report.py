@@ -9,13 +9,18 @@ Examples:
     uv run report --slides --pdf
 """
 
+import os
+import shutil
+import subprocess
 import sys
 from contextlib import suppress
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote
 
 import nbformat
 from papermill import inspect_notebook
@@ -29,9 +34,17 @@ from {{ cookiecutter.project_slug }}.utils import (
     write_atomically,
 )
 
+from .checks import find_notebooks
 from .notebook_runs import read_notebook, run_notebook
-from .report_pages import Report, write_index, write_report, write_slides
-from .report_pdf import find_browser, print_page
+from .report_pages import Report, fill_page, find_question, write_report, write_slides
+
+BROWSERS = (
+    *("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome"),
+    *("microsoft-edge", "microsoft-edge-stable", "msedge"),
+)
+WINDOWS_FOLDERS = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
+WINDOWS_FILES = ("Google/Chrome/Application/chrome.exe", "Microsoft/Edge/Application/msedge.exe")
+MACOS_APPS = ("Google Chrome", "Chromium", "Microsoft Edge")
 
 
 def type_value(text: str) -> Any:
@@ -43,12 +56,6 @@ def type_value(text: str) -> Any:
         with suppress(ValueError):
             return kind(text)
     return text
-
-
-def find_notebooks(root: Path) -> list[Path]:
-    """Return all notebooks of the project, by name."""
-    found = (root / "notebooks").rglob("*.ipynb")
-    return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
 
 
 def choose_notebooks(names: list[str], root: Path) -> list[Path]:
@@ -109,6 +116,63 @@ def make_report(
             error = str(failure)
         seconds, made = perf_counter() - start, nbformat.read(output, as_version=4)
     return Report(notebook.stem, made, notebook.parent, when, seconds, all_parameters, error)
+
+
+def find_browser() -> str:
+    """Return an installed browser that prints pages from the command line."""
+    folders = [Path(os.environ[name]) for name in WINDOWS_FOLDERS if name in os.environ]
+    places = [folder / file for folder in folders for file in WINDOWS_FILES]
+    places += [Path(f"/Applications/{app}.app/Contents/MacOS/{app}") for app in MACOS_APPS]
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    found += [str(path) for path in places if path.is_file()]
+    if not found:
+        raise UserError("no Chrome, Chromium or Edge for --pdf; print the page from your browser")
+    return found[0]
+
+
+def print_command(browser: str, page: Path, pdf: Path, profile: str, is_root: bool) -> list[str]:
+    """Return the command that prints a page; a profile of its own lets no open window answer."""
+    options = ["--headless", "--no-pdf-header-footer", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update"]
+    options += ["--no-sandbox"] if is_root else []
+    files = [f"--user-data-dir={profile}", f"--print-to-pdf={pdf.resolve()}"]
+    return [browser, *options, *files, page.resolve().as_uri()]
+
+
+def print_page(browser: str, page: Path, pdf: Path) -> None:
+    """Print a page to a PDF."""
+    is_root = getattr(os, "geteuid", lambda: 1)() == 0
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile, write_atomically(pdf) as file:
+        ordered = print_command(browser, page, file, profile, is_root)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(ordered, capture_output=True, check=False, timeout=120)
+        if not file.is_file():
+            raise UserError(f"{browser} wrote no PDF; open {page} in your browser and print it")
+
+
+def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> str:
+    """Return the page that leads to the others: each report with its files, then older ones."""
+    entries = []
+    for report, files in reports:
+        links = {what: link(path, index) for what, path in files.items()}
+        ways = " · ".join(f'<a href="{to}">{escape(what)}</a>' for what, to in links.items())
+        also = f"<p>{ways}</p>" if len(links) > 1 else ""
+        failed = f'<p class="failed">{escape(report.error)}</p>' if report.error else ""
+        entries.append(
+            f'<section class="entry"><h2><a href="{links["page"]}">{escape(report.title)}</a></h2>'
+            f"{failed}{find_question(report.notebook)}{report.run_line}{also}</section>"
+        )
+    known = {index, *(path for _, files in reports for path in files.values())}
+    older = sorted({*index.parent.rglob("*.html"), *index.parent.rglob("*.pdf")} - known)
+    items = [f'<li><a href="{link(each, index)}">{escape(each.name)}</a></li>' for each in older]
+    if items:
+        entries.append(f'<section class="entry"><h2>Older</h2><ul>{"".join(items)}</ul></section>')
+    return fill_page("Reports", "index", f"<h1>Reports</h1>{''.join(entries)}")
+
+
+def link(path: Path, index: Path) -> str:
+    """Return the way from the index to a file, as HTML."""
+    return escape(quote(path.relative_to(index.parent).as_posix()))
 
 
 def run(

@@ -1,20 +1,23 @@
 """Turn a notebook that was run into pages of HTML that need nothing but themselves."""
 
 import re
-from html import escape
+from collections.abc import Iterator
+from html import escape, unescape
 from pathlib import Path
 from string import Template
-from typing import NamedTuple
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
+from jinja2 import pass_context
+from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
-from .report_markdown import MARKER, has_error, headings, write_cell, write_markdown
-
 TEMPLATE = Path(__file__).with_name("report.html")
+HEADING = re.compile(r"<h[1-6][^>]*>(.*?)</h[1-6]>", re.DOTALL)
+MARKER = "papermill-error-cell-tag"  # cells that papermill adds; the page has a banner instead
 BIG_HEADING = re.compile(r"<h[12][ >]")
 PARAGRAPH = re.compile(r"<p>.*?</p>", re.DOTALL)
 FORMATS = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
@@ -48,6 +51,68 @@ class Report(NamedTuple):
         """Return what went wrong, as HTML; nothing if all went well."""
         told = f"<strong>{escape(self.error)}.</strong> Below is what it made until then."
         return f'<p class="failed">{told}</p>' if self.error else ""
+
+
+class Renderer(IPythonRenderer):
+    """Writes Markdown as HTML, its formulas as MathML, which browsers know by themselves."""
+
+    def block_math(self, body: str) -> str:
+        """Write a formula that stands on its own."""
+        return write_formula(body, "block") or super().block_math(body)
+
+    def inline_math(self, body: str) -> str:
+        """Write a formula in a line."""
+        return write_formula(body, "inline") or super().inline_math(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """Write a formula in an environment."""
+        whole = r"\begin{" + name + "}" + body + r"\end{" + name + "}"
+        return write_formula(whole, "block") or super().latex_environment(name, body)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """Write an image into the page; one on the web becomes a link, a lost one its text."""
+        if url.startswith(("http:", "https:", "//")):
+            return self.link(text, url, title)
+        try:
+            return super().image(text, url, title)
+        except InvalidNotebook:
+            return f"<em>{escape(text)}</em>"
+
+
+def write_formula(latex: str, display: str) -> str:
+    """Return a formula as MathML, or nothing where it can't be read: then it stays as it is."""
+    try:
+        return convert(latex, display=display)
+    except Exception:  # the library's errors have no common class
+        return ""
+
+
+def write_markdown(source: str, folder: str = "", files: dict[str, Any] | None = None) -> str:
+    """Return Markdown as HTML with its images, which are in the folder or attached, embedded."""
+    renderer = Renderer(
+        escape=False, embed_images=True, anchor_link_text="", path=folder, attachments=files or {}
+    )
+    return MarkdownWithMath(renderer=renderer).render(source)
+
+
+@pass_context
+def write_cell(context: Any, source: str) -> str:
+    """Return a Markdown cell as HTML, for nbconvert."""
+    files = context.get("cell", {}).get("attachments", {})
+    return write_markdown(source, context["resources"]["metadata"]["path"], files)
+
+
+def headings(cells: list[NotebookNode]) -> Iterator[str]:
+    """Give the text of each heading."""
+    for cell in cells:
+        if cell.cell_type == "markdown" and MARKER not in cell.metadata.get("tags", []):
+            for found in HEADING.finditer(write_markdown(cell.source)):
+                yield unescape(re.sub("<[^>]*>", "", found[1])).strip()
+
+
+def has_error(cell: NotebookNode) -> bool:
+    """Say whether a cell was left by an error."""
+    return any(output.output_type == "error" for output in cell.get("outputs", []))
 
 
 def find_question(notebook: NotebookNode) -> str:
@@ -163,28 +228,3 @@ def write_slides(report: Report, code: bool) -> str:
     parts[-1] += report.run_line
     body = "\n".join(f'<section class="slide"><div>{part}</div></section>' for part in parts)
     return fill_page(report.title, "slides", body)
-
-
-def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> str:
-    """Return the page that leads to the others: each report with its files, then older ones."""
-    entries = []
-    for report, files in reports:
-        links = {what: link(path, index) for what, path in files.items()}
-        ways = " · ".join(f'<a href="{to}">{escape(what)}</a>' for what, to in links.items())
-        also = f"<p>{ways}</p>" if len(links) > 1 else ""
-        failed = f'<p class="failed">{escape(report.error)}</p>' if report.error else ""
-        entries.append(
-            f'<section class="entry"><h2><a href="{links["page"]}">{escape(report.title)}</a></h2>'
-            f"{failed}{find_question(report.notebook)}{report.run_line}{also}</section>"
-        )
-    known = {index, *(path for _, files in reports for path in files.values())}
-    older = sorted({*index.parent.rglob("*.html"), *index.parent.rglob("*.pdf")} - known)
-    items = [f'<li><a href="{link(each, index)}">{escape(each.name)}</a></li>' for each in older]
-    if items:
-        entries.append(f'<section class="entry"><h2>Older</h2><ul>{"".join(items)}</ul></section>')
-    return fill_page("Reports", "index", f"<h1>Reports</h1>{''.join(entries)}")
-
-
-def link(path: Path, index: Path) -> str:
-    """Return the way from the index to a file, as HTML."""
-    return escape(quote(path.relative_to(index.parent).as_posix()))
