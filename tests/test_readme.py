@@ -145,7 +145,7 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
     shell(path + block(readme, "pip compile"), project.path)
     text = readme.read_text(encoding="utf-8")
     table = re.findall(r"^\| `(uv run [\w.-]+)` \|", text, re.MULTILINE)
-    assert len(table) == 6
+    assert len(table) == 8
     for command in table:
         help_text = shell(f"{path}{command} --help", project.path).stdout
         assert help_text.startswith("usage: ")
