@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 # cruft renders into scratch folders, prints patches, and adds its own file after this hook.
@@ -70,6 +71,10 @@ def set_up_git():
         say("This is inside a git repository of yours; `uv run setup-clone` sets it up.")
         return
     git("-c", "init.defaultBranch=main", "init", "--quiet")
+    # Git reads files again that are as new as the commit; the filter's environment is not there yet.
+    earlier = time.time() - 60
+    for notebook in Path("notebooks").iterdir():
+        os.utime(notebook, (earlier, earlier))
     git("add", ".")
     if has_identity():
         git("commit", "--quiet", "--message", "Bake the project")
