@@ -123,6 +123,7 @@ def test_a_period_without_rows_is_a_gap() -> None:
     assert [bar.get_height() for bar in bars_of(bars)] == [2, 0, 0, 1]
     look.draw_over_time(line, pd.Series([1.0, 2.0, 4.0]).groupby(periods).mean())
     assert np.array_equal(line.lines[0].get_ydata(), [1.5, np.nan, np.nan, 4], equal_nan=True)
+    assert line.get_xlim() == pytest.approx(bars.get_xlim())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_string_dtype
 from sklearn.feature_selection import mutual_info_classif
 
@@ -116,6 +116,7 @@ def draw_over_time(ax: Axes, values: pd.Series, bars: bool = False, **look: Any)
         ax.bar(starts, values.reindex(periods, fill_value=0), days * 0.9, align="edge", **look)
     else:
         ax.plot(starts + lengths / 2, values.reindex(periods), marker=".", **look)
+    ax.set_xlim(date2num(starts[0]), date2num(periods.end_time[-1]))
     locator = AutoDateLocator(minticks=2, maxticks=5)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
