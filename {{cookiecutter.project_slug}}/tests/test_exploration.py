@@ -189,6 +189,8 @@ def test_columns_that_say_the_same_are_found() -> None:
     frame["name"] = codes.map({"x": "red", "y": "blue", "z": "green"})
     frame["other"] = meters.sample(frac=1, random_state=0).to_numpy()
     frame["same"] = frame["also the same"] = 1
+    frame["start"] = pd.date_range("2024-01-01", periods=20).repeat(10)
+    frame["end"] = frame["start"] + pd.to_timedelta(frame["meters"].round(), unit="D")
     frame["id"] = [f"a{row}" for row in frame.index]
     frame["also an id"] = [f"b{row}" for row in frame.index]
     assert look.find_twins(frame) == {"feet": "meters", "name": "code"}

@@ -171,14 +171,14 @@ def find_constant(frame: pd.DataFrame, share: float = 0.99) -> list[str]:
 def find_twins(frame: pd.DataFrame, limit: float = 0.999) -> dict[str, str]:
     """Return each column that says the same as an earlier one, and that one.
 
-    Categories do that if they part the rows alike, as a code and its name do; numbers and dates
+    Categories and dates do that if they part the rows alike, as a code and its name do; numbers
     if their correlation is 1 or -1, as that of one size in two units is.
     """
     twins: dict[str, str] = {}
     first: dict[bytes, str] = {}
     numbers = {}
     for name, values in frame.items():
-        if not is_string_dtype(values):
+        if not (is_string_dtype(values) or is_datetime64_any_dtype(values)):
             numbers[str(name)] = to_numbers(values)
         elif 1 < values.nunique() <= len(values) / 2:  # what is always different parts nothing
             twin = first.setdefault(pd.factorize(values)[0].tobytes(), str(name))
