@@ -15,7 +15,7 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 
 from .report_pages import MARKER, has_error, headings
 
-PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
+PYTHON = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 INJECTED = "injected-parameters"  # the cell that papermill adds for parameters
 
 
