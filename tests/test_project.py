@@ -28,8 +28,8 @@ TOOLS = """
 checks column_decisions column_rules exploration infer_schema notebook_runs notebook_text report
 report_pages setup_clone
 """
-# Tested with another: setup_clone by test_checks, notebook_runs by test_report and test_notebooks.
-UNTESTED = {"setup_clone", "notebook_runs"}
+# Tested by test_checks, and by test_report and test_notebooks.
+UNTESTED = {"setup_clone", "notebook_text", "notebook_runs"}
 
 # What must not depend on an answer: import lines are sorted and broken by their length.
 SLUGS = ["a", "customer_churn", "z" * 30]

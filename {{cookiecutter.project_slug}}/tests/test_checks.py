@@ -1,7 +1,8 @@
-"""The notebooks and modules are fit for a commit, and the checks that say so can fail."""
+"""What git is told of notebooks: to strip them, to show them, and what to refuse in a commit."""
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 import tools.checks as checks
+import tools.notebook_text as notebook_text
 import tools.setup_clone as setup_clone
 
 LIMITS = {"cells": 3, "function_lines": 3, "module_lines": 5}
@@ -207,3 +209,49 @@ def test_setup_clone_outside_of_git(
     with pytest.raises(SystemExit, match="2"):
         setup_clone.main()
     assert "git init" in capsys.readouterr().err
+
+
+SHOWN_CELLS = [
+    {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# Größe\n", "\n", "text"]},
+    {
+        "cell_type": "code",
+        "id": "b",
+        "metadata": {"tags": ["parameters"]},
+        "source": ["x = 1\n", "y = 2"],
+        "execution_count": 3,
+        "outputs": [{"output_type": "stream", "name": "stdout", "text": ["hi\n"]}],
+    },
+    {"cell_type": "raw", "id": "c", "metadata": {}, "source": "one string"},
+]
+NOTEBOOK = json.dumps({"cells": SHOWN_CELLS, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+SCRIPT = """# %% [markdown]
+# # Größe
+#
+# text
+
+# %% {"tags": ["parameters"]}
+x = 1
+y = 2
+
+# %% [raw]
+# one string
+
+# metadata: {}
+"""
+
+
+def test_a_notebook_reads_like_a_script() -> None:
+    assert notebook_text.notebook_text(NOTEBOOK) == SCRIPT
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": [1]}', f"<<<<<<< HEAD\n{NOTEBOOK}"])
+def test_what_is_no_notebook_is_shown_as_it_is(text: str) -> None:
+    assert notebook_text.notebook_text(text) == text
+
+
+@pytest.mark.parametrize("content", [NOTEBOOK.encode(), b"\xff\xfe broken"])
+def test_git_gets_utf_8_and_no_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_bytes(content)
+    command = [sys.executable, notebook_text.__file__, str(tmp_path / "a.ipynb")]
+    result = subprocess.run(command, capture_output=True, check=True)
+    assert result.stdout.decode() in (SCRIPT, "\ufffd\ufffd broken")
