@@ -80,8 +80,11 @@ def set_up_git():
         git("commit", "--quiet", "--message", "Bake the project")
     else:
         say("git knows no user.name and user.email: the files are staged, the commit is yours.")
+    for name in GIT_PLACES:
+        os.environ.pop(name, None)
     clone = runpy.run_path("tools/setup_clone.py")
     clone["set_filter"](clone["PYTHON"])
+    clone["set_hooks"](clone["PYTHON"])
 
 
 def say(line):
@@ -92,6 +95,6 @@ def say(line):
 if __name__ == "__main__" and not CRUFT_COMMIT:
     try:
         set_up_git()
-    except OSError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         say(f"git is not set up ({error}). The project is whole without it.")
     print(NEXT.format(folder=Path.cwd().name))

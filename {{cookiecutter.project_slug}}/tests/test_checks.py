@@ -45,13 +45,15 @@ def problems(root: Path, **off: list[str]) -> list[str]:
 
 
 def test_the_project_s_own_notebooks_and_modules() -> None:
-    assert checks.check_folder(ROOT) == []
+    found = checks.check_folder(ROOT)
+    assert not found, "\n".join(found)
 
 
 def test_the_project_s_own_commits_hold_no_outputs(tmp_path: Path) -> None:
     if checks.knows_notebooks(ROOT):
         staged = checks.export_staged(ROOT, tmp_path)
-        assert checks.check_outputs(staged) == []
+        found = checks.check_outputs(staged)
+        assert not found, "\n".join(found)
 
 
 def test_git_strips_notebooks_in_this_clone() -> None:
@@ -161,8 +163,12 @@ def test_outputs_and_execution_counts(tmp_path: Path) -> None:
     write_notebook(tmp_path, "output", "1", outputs=[output])
     write_notebook(tmp_path, "count", "1", execution_count=1)
     write_notebook(tmp_path, "kept", "1", outputs=[output], metadata={"tags": ["keep_output"]})
+    write_notebook(tmp_path, "first", "1", outputs=[output], metadata={"init_cell": True})
+    (tmp_path / "merged.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
     count, output_line = checks.check_outputs(tmp_path)
-    assert count.startswith("notebooks/count.ipynb: cell 1 has an output; run `uv run setup-clone`")
+    assert count.startswith(
+        "notebooks/count.ipynb: cell 1 holds an output; run `uv run setup-clone`"
+    )
     assert output_line.startswith("notebooks/output.ipynb")
 
 

@@ -6,6 +6,7 @@ The limits stand in pyproject.toml, under `tool.checks`. It needs ruff, and for 
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp|usr|var"
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)")
 MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
+SHORT = ("--output-format=concise",)  # a line for each finding
 STRIP = "run `uv run setup-clone`, then `git add --renormalize .`"
 
 
@@ -115,13 +117,25 @@ def check_modules(root: Path, most: int) -> Iterator[Problem]:
 
 def check_outputs(root: Path) -> list[str]:
     """Return a line for each notebook of a folder, as it stands in git, with outputs in it."""
-    found = {}
-    for path in find_notebooks(root):
-        for number, cell in enumerate(read_cells(path), start=1):
-            keeps = "keep_output" in cell["metadata"].get("tags", [])
-            if (cell.get("outputs") and not keeps) or cell.get("execution_count") is not None:
-                found[path.relative_to(root).as_posix()] = number
-    return [f"{file}: cell {number} has an output; {STRIP}" for file, number in found.items()]
+    found = []
+    for path in sorted(root.rglob("*.ipynb")):
+        try:
+            cells = enumerate(read_cells(path), start=1)
+        except (ValueError, KeyError):
+            continue  # no notebook, and so no outputs; check_notebooks says it
+        numbers = [str(number) for number, cell in cells if has_output(cell)]
+        if numbers:
+            place = f"{path.relative_to(root).as_posix()}: cell {', '.join(numbers[:3])}"
+            found.append(f"{place} holds an output; {STRIP}")
+    return found
+
+
+def has_output(cell: dict[str, Any]) -> bool:
+    """Say whether a cell holds what nbstripout would take away."""
+    about = cell["metadata"]
+    keeps = about.get("keep_output") or about.get("init_cell")
+    keeps = keeps or "keep_output" in about.get("tags", [])
+    return cell.get("execution_count") is not None or bool(cell.get("outputs") and not keeps)
 
 
 def find_notebooks(root: Path) -> list[Path]:
@@ -170,7 +184,8 @@ def knows_notebooks(root: Path) -> bool:
     try:
         return git(root, "ls-files", "*.ipynb") != ""
     except (FileNotFoundError, subprocess.CalledProcessError):
-        return False  # no git, or no repository
+        # No git or no repository; else git refuses to look at this one, and that is no answer.
+        return any((folder / ".git").exists() for folder in (root, *root.parents))
 
 
 def export_staged(root: Path, folder: Path) -> Path:
@@ -182,21 +197,23 @@ def export_staged(root: Path, folder: Path) -> Path:
 
 def git(root: Path, *arguments: str, text: str = "") -> str:
     """Run git in a folder, and return what it says; CalledProcessError if it fails."""
-    return subprocess.run(
+    # A hook in a second worktree is given GIT_DIR, and git then takes any folder for the top.
+    places = {name: value for name, value in os.environ.items() if name != "GIT_DIR"}
+    result = subprocess.run(
         ["git", "-C", str(root), *arguments],
-        input=text,
+        env=places,
+        input=os.fsencode(text),  # bytes: as text, Windows would change the ends of lines
         capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
         check=True,
-    ).stdout.strip()
+    )
+    return os.fsdecode(result.stdout).strip()
 
 
 def run_ruff(root: Path) -> list[str]:
     """Let ruff look at a folder; return what it finds."""
     found = []
     for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
-        line = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        line = [sys.executable, "-m", "ruff", *command, "--no-cache", *SHORT, "."]
         result = subprocess.run(line, cwd=root, capture_output=True, encoding="utf-8", check=False)
         if result.returncode:
             found.append(f"{result.stdout}{result.stderr}run: uv run ruff {command[0]}")
@@ -208,6 +225,8 @@ def main() -> None:
     found = [] if strips_outputs(ROOT) else ["git would keep outputs; run: uv run setup-clone"]
     with tempfile.TemporaryDirectory() as folder:
         staged = export_staged(ROOT, Path(folder))
+        if not (staged / "pyproject.toml").exists():
+            sys.exit("git does not know pyproject.toml; run: git add .")
         found += [*check_folder(staged), *check_outputs(staged), *run_ruff(staged)]
     if found:
         sys.exit("\n".join([*found, "Nothing was committed."]))

@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# What a run writes beside the outputs.
+NOISE = {"collapsed", "execution", "language_info", "scrolled"}
+
 
 def notebook_text(text: str) -> str:
     """Return the cells of a notebook as a script with `# %%` before each; else the text itself."""
     try:
         notebook = json.loads(text)
         cells = [cell_text(cell) for cell in notebook["cells"]]
-        about = json.dumps(notebook["metadata"], sort_keys=True)
+        about = metadata_text(notebook)
     except (AttributeError, KeyError, TypeError, ValueError):
         return text
     return "\n\n".join([*cells, f"# metadata: {about}\n"])
@@ -25,11 +28,17 @@ def notebook_text(text: str) -> str:
 def cell_text(cell: dict[str, Any]) -> str:
     """Return a cell with its kind and its metadata in the line above; text becomes comments."""
     kind, source = cell["cell_type"], "".join(cell["source"])
-    about = [json.dumps(cell["metadata"], sort_keys=True)] if cell["metadata"] else []
+    about = metadata_text(cell)
     if kind != "code":
         source = "\n".join(f"# {line}".rstrip() for line in source.split("\n"))
     head = ["# %%"] if kind == "code" else [f"# %% [{kind}]"]
-    return " ".join([*head, *about]) + f"\n{source}"
+    return " ".join([*head, *([about] if about != "{}" else [])]) + f"\n{source}"
+
+
+def metadata_text(part: dict[str, Any]) -> str:
+    """Return the metadata of a cell or a notebook as JSON, without those of a run."""
+    kept = {name: value for name, value in part["metadata"].items() if name not in NOISE}
+    return json.dumps(kept, sort_keys=True)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebook_text.py"
 
 # Git shows a filter's command when it fails: the remark says what to run then.
 CLEAN = "{python} -m nbstripout --keep-id --extra-keys metadata.language_info  # {remark}"
-REMARK = "if this fails: uv run setup-clone"
+REMARK = "no such Python? uv run setup-clone"
 
 HOOKS = ("pre-commit", "pre-merge-commit")
 HOOK = """\
@@ -62,13 +62,15 @@ def set_filter(python: Path) -> None:
         "merge.renormalize": "true",  # strip the other side of a merge too
     }
     for name, value in settings.items():
-        git("config", name, value)
+        git("config", "--replace-all", name, value)
 
 
 def set_hooks(python: Path) -> list[str]:
     """Write the hooks that check a commit; return a line for each that is someone else's."""
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
-    folder = ROOT / git("rev-parse", "--git-path", "hooks")
+    folder = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
+    if not folder.is_relative_to((ROOT / git("rev-parse", "--git-common-dir")).resolve()):
+        return [f"core.hooksPath is {folder}, not this clone's: let its hook call tools/checks.py"]
     script = seen_from(top, CHECKS)
     mark = f"By setup-clone, for {script}"
     text = HOOK.format(mark=mark, python=seen_from(top, python), script=script)
