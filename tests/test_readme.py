@@ -108,9 +108,14 @@ def test_the_best_possible_accuracy_is_the_sample_s_own():
 
 def test_every_link_leads_somewhere(bake):
     for folder in (TEMPLATE, bake().path):
-        for readme in folder.glob("*.md"):
-            for link in re.findall(r"\]\(([^)]+)\)", readme.read_text(encoding="utf-8")):
-                assert link.startswith("https://") or (folder / link).exists(), link
+        for page in (*folder.glob("*.md"), *folder.glob("docs/*.md"), *folder.glob("data/*.md")):
+            text = page.read_text(encoding="utf-8")
+            for link, heading in re.findall(r"\]\(([^)#]*)(#[^)]*)?\)", text):
+                target = page if not link else page.parent / link
+                assert link.startswith("https://") or target.exists(), link
+                if heading:
+                    words = heading[1:].replace("-", " ")
+                    assert f"\n## {words}" in target.read_text(encoding="utf-8").lower(), heading
 
 
 @pytest.mark.slow
