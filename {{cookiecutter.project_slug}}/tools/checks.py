@@ -183,8 +183,10 @@ def knows_notebooks(root: Path) -> bool:
     """Say whether git holds notebooks of a folder, staged or committed."""
     try:
         return git(root, "ls-files", "*.ipynb") != ""
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        # No git or no repository; else git refuses to look at this one, and that is no answer.
+    except FileNotFoundError:
+        return False  # no git
+    except subprocess.CalledProcessError:
+        # No repository; else git refuses to look at it, and that is no answer.
         return any((folder / ".git").exists() for folder in (root, *root.parents))
 
 
