@@ -139,6 +139,7 @@ def test_a_target_with_one_class(project, sample, run, refused):
 
 def test_a_broken_model_file_and_a_port_in_use(project, run, refused):
     model = project.path / "models" / "model.onnx"
+    model.parent.mkdir()
     model.write_bytes(b"no model")
     assert "models/model.onnx can't be served" in refused("app.py")
     assert run("pipeline.py").returncode == run("train").returncode == 0
