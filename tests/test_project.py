@@ -143,7 +143,7 @@ def test_the_lock_has_hashes_and_no_address(project):
 def test_the_lock_holds_every_dependency(project):
     content = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
     pinned = re.findall(
-        r"^([\w.-]+)==",
+        r"^([\w.-]+)(?:\[.*\])?==",
         (project.path / "requirements.txt").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
