@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def test_a_model_without_its_report_still_serves(trained_config: Config, tmp_pat
     assert load_model(file).predict([{}])
 
 
-def test_serving_imports_neither_pandas_nor_scikit_learn(trained_config: Config) -> None:
+def test_serving_imports_neither_pandas_nor_scikit_learn_and_tells_nobody(
+    trained_config: Config, tmp_path: Path
+) -> None:
     code = (
         "import sys, app;"
         f"client = app.create_app(app.Path({str(trained_config.paths.model)!r})).test_client();"
@@ -102,7 +105,14 @@ def test_serving_imports_neither_pandas_nor_scikit_learn(trained_config: Config)
         "assert not {'pandas', 'sklearn', 'pandera', 'pyarrow', 'scipy'} & set(sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent
+    home = os.environ | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=home,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert result.returncode == 0, result.stderr
+    assert not list(tmp_path.iterdir()), "onnxruntime keeps a number of this machine"
