@@ -33,10 +33,8 @@ README.md says the rest."""
 
 def git(*arguments):
     """Run git without asking anything; its last word becomes the error."""
-    environment = {name: value for name, value in os.environ.items() if name not in GIT_PLACES}
     result = subprocess.run(
         ["git", *QUIETLY, *arguments],
-        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -80,11 +78,10 @@ def set_up_git():
         git("commit", "--quiet", "--message", "Bake the project")
     else:
         say("git knows no user.name and user.email: the files are staged, the commit is yours.")
-    for name in GIT_PLACES:
-        os.environ.pop(name, None)
     clone = runpy.run_path("tools/setup_clone.py")
     clone["set_filter"](clone["PYTHON"])
-    clone["set_hooks"](clone["PYTHON"])
+    for line in clone["set_hooks"](clone["PYTHON"]):
+        say(line)
 
 
 def say(line):
@@ -93,6 +90,8 @@ def say(line):
 
 
 if __name__ == "__main__" and not CRUFT_COMMIT:
+    for name in GIT_PLACES:
+        os.environ.pop(name, None)
     try:
         set_up_git()
     except (OSError, subprocess.CalledProcessError) as error:

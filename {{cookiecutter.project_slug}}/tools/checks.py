@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp|usr|var"
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)")
 MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
-SHORT = ("--output-format=concise",)  # a line for each finding
 STRIP = "run `uv run setup-clone`, then `git add --renormalize .`"
 
 
@@ -214,8 +213,9 @@ def git(root: Path, *arguments: str, text: str = "") -> str:
 def run_ruff(root: Path) -> list[str]:
     """Let ruff look at a folder; return what it finds."""
     found = []
-    for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
-        line = [sys.executable, "-m", "ruff", *command, "--no-cache", *SHORT, "."]
+    shortly = ("--quiet", "--no-cache", "--output-format=concise")  # a line for each finding
+    for command in (["check"], ["format", "--check"]):
+        line = [sys.executable, "-m", "ruff", *command, *shortly, "."]
         result = subprocess.run(line, cwd=root, capture_output=True, encoding="utf-8", check=False)
         if result.returncode:
             found.append(f"{result.stdout}{result.stderr}run: uv run ruff {command[0]}")

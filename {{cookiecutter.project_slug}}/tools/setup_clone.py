@@ -20,8 +20,8 @@ PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/pyt
 CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebook_text.py"
 
 # Git shows a filter's command when it fails: the remark says what to run then.
-CLEAN = "{python} -m nbstripout --keep-id --extra-keys metadata.language_info  # {remark}"
-REMARK = "no such Python? uv run setup-clone"
+CLEAN = "-m nbstripout --keep-id --extra-keys metadata.language_info"
+REMARK = "# no such Python? uv run setup-clone"
 
 HOOKS = ("pre-commit", "pre-merge-commit")
 HOOK = """\
@@ -55,7 +55,7 @@ def set_filter(python: Path) -> None:
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
     command = seen_from(top, python)
     settings = {
-        "filter.nbstripout.clean": CLEAN.format(python=command, remark=REMARK),
+        "filter.nbstripout.clean": f"{command} {CLEAN}  {REMARK}",
         "filter.nbstripout.smudge": "cat",
         "filter.nbstripout.required": "true",
         "diff.ipynb.textconv": f"{command} {seen_from(top, SHOW)}",
