@@ -12,10 +12,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, abort, request
+from flask import Flask, Response, abort, request
 from flask.typing import ResponseReturnValue
 from granian import Granian
 from granian.constants import Interfaces
+from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
@@ -66,10 +67,15 @@ def create_app(model_path: Path | None = None) -> Flask:
             abort(415, "the body must be sent as application/json")
         features = reader.read(request.get_data())
         if isinstance(features, list):
-            return {"predictions": model.predict(features)}
-        return model.predict([features])[0]
+            return as_json({"predictions": model.predict(features)})
+        return as_json(model.predict([features])[0])
 
     return app
+
+
+def as_json(content: dict[str, Any]) -> Response:
+    """Answer with JSON, written many times as fast as by Python's own module."""
+    return Response(to_json(content), content_type="application/json")
 
 
 def answer_error(error: HTTPException) -> ResponseReturnValue:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from .config import Config, read_config
 from .data_preprocessing import transform
-from .feature_engineering import arrays_of_frame, build_features
+from .feature_engineering import build_features, values_of_frame
 from .prediction import DIGITS, Model, load_model, name_label
 from .raw_data import read_raw_data, write_rejected
 from .schema import read_schema, read_table
@@ -26,7 +26,8 @@ def predict_frame(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row of answers for each row of a processed table: its prediction, and of classes
     the probability of each.
     """
-    features = build_features(arrays_of_frame(frame, model.table.features), model.table.features)
+    columns = model.table.features
+    features = build_features(values_of_frame(frame, columns), columns, model.vocabulary)
     outputs = model.outputs(features)
     if model.table.task == "regression":
         return pd.DataFrame({"prediction": outputs}, frame.index)

@@ -3,8 +3,7 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
 
@@ -13,7 +12,7 @@ from .utils import calculate_rmse
 
 
 def evaluate(
-    pipeline: Any, features: pd.DataFrame, target: NDArray[Any], task: Task
+    pipeline: Any, features: ArrayLike, target: NDArray[Any], task: Task
 ) -> dict[str, float]:
     """Return the metrics of a fitted model on rows it has not seen.
 
@@ -50,7 +49,7 @@ def evaluate_baseline(
     """Return the metrics of always guessing the classes' shares, or the mean."""
     guess = DummyRegressor() if task == "regression" else DummyClassifier(strategy="prior")
     guess.fit(np.zeros((len(train_target), 1)), train_target)
-    return evaluate(guess, pd.DataFrame(np.zeros((len(test_target), 1))), test_target, task)
+    return evaluate(guess, np.zeros((len(test_target), 1)), test_target, task)
 
 
 def format_metrics(metrics: dict[str, float]) -> str:

@@ -1,115 +1,155 @@
 """Turn columns into features: one path for training and for serving.
 
-Everything here works on NumPy arrays. Training takes them from a frame, the server from the rows
-of a request, and from there on both call the same functions; so a feature can't mean one thing in
-training and another in serving, and the server needs no pandas.
+A value here is either an array, with one element a row, or a single number or text: that of the
+one row that a request asks for. Every function takes both, because arithmetic is spelled the same
+for both; so a feature can't mean one thing in training and another in serving. And one row takes
+microseconds, where an array of one element costs as much as one of a thousand.
 
-To add a feature, add it to `number_features`: a name and an array.
+To add a feature, add it to `number_features`: a name, and what it is made of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import Column
+from .columns import Column, Kind
 from .utils import clean_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING_CATEGORY = ""
+MISSING_CATEGORY, UNKNOWN_CODE = "", -1
 LARGEST_NUMBER = 1e30
+EPOCH, ONE_DAY = datetime(2000, 1, 1), timedelta(days=1)  # a Saturday
+TWO, ALL_BUT_TWO_BITS = np.uint32(2), np.uint32(0xFFFFFFFC)
 
-Arrays = Mapping[str, NDArray[Any]]
-
-
-class Features(NamedTuple):
-    """What a model is given: one block of numbers and one of categories.
-
-    `numbers` is float32 of shape (rows, number features), missing values NaN; `categories` is text
-    of shape (rows, category features), missing values "".
-    """
-
-    numbers: NDArray[np.float32]
-    categories: NDArray[np.object_]
+Values = Mapping[str, Any]
+Vocabulary = Mapping[str, Mapping[str, int]]
 
 
-def arrays_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Arrays:
-    """Take the columns out of a processed table; each array has one element a row."""
-    return {column.name: to_array(frame[column.name], column) for column in columns}
-
-
-def arrays_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Arrays:
-    """Take the columns out of the rows of a request; an absent value is a missing one."""
-    return {c.name: to_array([row.get(c.name) for row in rows], c) for c in columns}
-
-
-def to_array(values: Any, column: Column) -> NDArray[Any]:
-    """Return values as objects, times in microseconds or floats, as their kind asks."""
-    dtype = {"category": "object", "date": "datetime64[us]"}.get(column.kind, "float64")
-    return np.asarray(values, dtype=dtype)
-
-
-def build_features(arrays: Arrays, columns: Sequence[Column]) -> Features:
-    """Build all features of all rows from the columns' arrays."""
-    numbers = list(number_features(arrays, columns).values())
-    categories = list(category_features(arrays, columns).values())
-    rows = len(next(iter(arrays.values())))
-    return Features(
-        to_float32(np.column_stack(numbers)) if numbers else np.empty((rows, 0), np.float32),
-        np.column_stack(categories) if categories else np.empty((rows, 0), object),
-    )
-
-
-def number_features(arrays: Arrays, columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
-    """Return every feature that is a number, by its name."""
-    features: dict[str, NDArray[Any]] = {}
+def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
+    """Take the columns out of a processed table, as arrays; dates as days since 2000."""
+    values: dict[str, NDArray[Any]] = {}
     for column in columns:
-        values = arrays[column.name]
+        if column.kind == "category":
+            values[column.name] = frame[column.name].to_numpy(object)
+        elif column.kind == "date":
+            dates = frame[column.name].to_numpy("datetime64[us]")
+            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(ONE_DAY)
+        else:
+            values[column.name] = frame[column.name].to_numpy(float, na_value=np.nan)
+    return values
+
+
+def values_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Values:
+    """Take the columns out of the rows of a request: of one row its values, of more arrays."""
+    if len(rows) == 1:
+        return {c.name: read_value(rows[0].get(c.name), c.kind) for c in columns}
+    values = {c.name: [read_value(row.get(c.name), c.kind) for row in rows] for c in columns}
+    return {
+        c.name: np.array(values[c.name], object if c.kind == "category" else float) for c in columns
+    }
+
+
+def read_value(value: Any, kind: Kind) -> Any:
+    """Return a category as it is, and else a number, that can be divided by zero as an array."""
+    if kind == "category":
+        return value
+    if kind == "date" and value is not None:
+        value = (value - EPOCH) / ONE_DAY
+    return np.float64(np.nan if value is None else value)
+
+
+def number_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
+    """Return every feature that is a number, by its name."""
+    features: dict[str, Any] = {}
+    for column in columns:
         if column.kind == "date":
-            features |= date_features(column.name, values)
+            features |= date_features(column.name, values[column.name])
         elif column.kind != "category":
-            features[column.name] = values
+            features[column.name] = values[column.name]
     return features
 
 
-def category_features(arrays: Arrays, columns: Sequence[Column]) -> dict[str, NDArray[np.object_]]:
+def date_features(name: str, days: Any) -> dict[str, Any]:
+    """Return what a model can use of a date: the days since 2000, its month and day of the week.
+
+    Monday is 0; a missing date gives NaN in each. The month is found by arithmetic (Hinnant,
+    "chrono-Compatible Low-Level Date Algorithms"): in years that begin in March, the lengths of the
+    months repeat every five, 153 days.
+    """
+    day = days // 1
+    since_year_0 = day + 730_425
+    of_era = since_year_0 % 146_097  # 400 years
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153  # 0 is March
+    return {
+        f"{name} (days)": days,
+        f"{name} (month)": (month + 2) % 12 + 1,
+        f"{name} (weekday)": (day + 5) % 7,
+    }
+
+
+def category_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
     """Return every feature that is a category, by its name, spelled as the schema spells it."""
     return {
-        column.name: spell_categories(arrays[column.name], column.categories)
+        column.name: spell_categories(values[column.name], column.categories)
         for column in columns
         if column.kind == "category"
     }
 
 
-def date_features(name: str, dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
-    """Return what a model can use of a date: days since 2000, the month and the day of the week.
+def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
+    """Spell a category, or a list of them, as the schema does, whatever blanks and letter case."""
+    known = spellings(tuple(categories))
 
-    Monday is 0; a missing date gives NaN in each.
-    """
-    missing = np.isnat(dates)
-    days = (dates - np.datetime64("2000-01-01")) / np.timedelta64(1, "D")
-    month = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1
-    weekday = (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+    def spell(value: Any) -> str:
+        if not isinstance(value, str):
+            return MISSING_CATEGORY
+        return known.get(value) or known.get(clean_text(value), value.strip())
+
+    one = values is None or isinstance(values, str)
+    return spell(values) if one else [spell(value) for value in values]
+
+
+@cache
+def spellings(categories: tuple[str | int, ...]) -> dict[str, str]:
+    """Return the schema's spelling of each category: of itself, and of its cleaned text."""
+    names = [str(category) for category in categories]
+    return {clean_text(name): name for name in names} | dict(zip(names, names, strict=True))
+
+
+def learn_vocabulary(values: Values, columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+    """Give each category of each feature a number: its place in the alphabet."""
+    features = category_features(values, columns)
     return {
-        f"{name} (days)": days,
-        f"{name} (month)": np.where(missing, np.nan, month),
-        f"{name} (weekday)": np.where(missing, np.nan, weekday),
+        name: {category: code for code, category in enumerate(sorted(set(spelled)))}
+        for name, spelled in features.items()
     }
 
 
-def spell_categories(values: Iterable[Any], categories: Sequence[str | int]) -> NDArray[np.object_]:
-    """Spell categories as the schema does, whatever their blanks and letter case."""
-    spelling = {clean_text(str(category)): str(category) for category in categories}
-    spelled = [
-        spelling.get(clean_text(value), value.strip())
-        if isinstance(value, str)
-        else MISSING_CATEGORY
-        for value in values
-    ]
-    return np.array(spelled, dtype=object)
+def build_features(
+    values: Values, columns: Sequence[Column], vocabulary: Vocabulary
+) -> NDArray[np.float32]:
+    """Build all features as one matrix of shape (rows, features).
+
+    First the numbers, missing ones NaN; then of each category its number in the vocabulary, -1
+    where training did not see it.
+    """
+    features = number_features(values, columns)
+    for name, spelled in category_features(values, columns).items():
+        get = vocabulary[name].get
+        features[name] = (
+            get(spelled, UNKNOWN_CODE)
+            if isinstance(spelled, str)
+            else [get(category, UNKNOWN_CODE) for category in spelled]
+        )
+    return to_float32(np.atleast_2d(np.array(list(features.values()), float).T))
 
 
 def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
@@ -120,21 +160,15 @@ def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
     float64, and ONNX, which computes in float32, send every row the same way. What is lost is a
     three-millionth of the value.
     """
-    bounded = np.clip(numbers, -LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
-    rounded = ((bounded.view(np.uint32) + np.uint32(2)) & np.uint32(0xFFFFFFFC)).view(np.float32)
-    return np.where(np.isnan(bounded), np.float32(np.nan), rounded)
-
-
-def as_frame(features: Features) -> "pd.DataFrame":
-    """Put both blocks side by side in one frame, as scikit-learn's pipelines take them."""
-    import pandas as pd  # only here: the server has none
-
-    blocks = [pd.DataFrame(features.numbers), pd.DataFrame(features.categories, dtype=object)]
-    frame = pd.concat(blocks, axis=1)
-    return frame.set_axis([f"feature_{i}" for i in range(frame.shape[1])], axis=1)
+    bounded = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+    rounded = bounded.astype(np.float32, order="C")
+    bits = rounded.view(np.uint32)
+    bits += TWO
+    bits &= ALL_BUT_TWO_BITS
+    return rounded
 
 
 def feature_names(columns: Sequence[Column]) -> list[str]:
     """Return the names of all features: first the numbers, then the categories."""
-    empty = arrays_of_rows([], columns)
-    return [*number_features(empty, columns), *category_features(empty, columns)]
+    nothing = values_of_rows([{}], columns)
+    return [*number_features(nothing, columns), *category_features(nothing, columns)]

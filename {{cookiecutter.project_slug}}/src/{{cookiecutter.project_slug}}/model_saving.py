@@ -15,16 +15,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.data_types import FloatTensorType
 
 from .config import Config
-from .feature_engineering import (
-    MISSING_CATEGORY,
-    Features,
-    arrays_of_rows,
-    as_frame,
-    build_features,
-)
+from .feature_engineering import UNKNOWN_CODE
 from .prediction import load_onnx
 from .utils import UserError, fingerprint, write_atomically
 
@@ -40,7 +34,7 @@ def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> 
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     contract = {"table": asdict(trained.table), "labels": trained.labels}
-    content = convert_to_onnx(trained, contract)
+    content = convert_to_onnx(trained, contract | {"vocabulary": trained.vocabulary})
     with write_atomically(output) as file:
         file.write_bytes(content)
     report = describe(output, trained, data, config) | contract
@@ -71,11 +65,8 @@ def convert_to_onnx(trained: "Trained", contract: dict[str, Any]) -> bytes:
     The answers are compared on the whole test split, on the same rows with missing values and with
     unknown categories, and on single rows. Raises UserError where they differ.
     """
-    columns, pipeline, test = trained.table.features, trained.pipeline, trained.split.test
-    nothing = build_features(arrays_of_rows([], columns), columns)
-    numbers, categories = nothing.numbers.shape[1], nothing.categories.shape[1]
-    inputs = [("numbers", FloatTensorType([None, numbers]))] if numbers else []
-    inputs += [("categories", StringTensorType([None, categories]))] if categories else []
+    pipeline, test = trained.pipeline, trained.features[trained.split.test]
+    inputs = [("features", FloatTensorType([None, test.shape[1]]))]
     options = {id(pipeline): {"zipmap": False}} if trained.labels else None
     try:
         graph = to_onnx(pipeline, initial_types=inputs, options=options)
@@ -86,11 +77,8 @@ def convert_to_onnx(trained: "Trained", contract: dict[str, Any]) -> bytes:
     content: bytes = graph.SerializeToString()
 
     answer, expected = load_onnx(content)[0], getattr(pipeline, "predict_proba", pipeline.predict)
-    features = Features(
-        test.iloc[:, :numbers].to_numpy(np.float32), test.iloc[:, numbers:].to_numpy(object)
-    )
-    for rows in hard_cases(features):
-        difference = compare(expected(as_frame(rows)), answer(rows))
+    for rows in hard_cases(test, len(trained.vocabulary)):
+        difference = compare(expected(rows), answer(rows))
         if difference > TOLERANCE:
             raise UserError(
                 f"{trained.model} answers differently as ONNX, by up to {difference:.2g}, and is "
@@ -99,16 +87,13 @@ def convert_to_onnx(trained: "Trained", contract: dict[str, Any]) -> bytes:
     return content
 
 
-def hard_cases(features: Features) -> list[Features]:
-    """Return the features as they are, with all sorts of gaps, and single rows of them."""
-    numbers, categories = features
-    hole = np.random.default_rng(0).random(numbers.shape) < 0.3
-    missing = Features(
-        np.where(hole, np.float32(np.nan), numbers), np.full_like(categories, MISSING_CATEGORY)
-    )
-    unknown = Features(numbers, np.full_like(categories, "never seen in training"))
-    single = [Features(numbers[[row]], categories[[row]]) for row in range(min(5, len(numbers)))]
-    return [features, missing, unknown, *single]
+def hard_cases(features: NDArray[np.float32], categories: int) -> list[NDArray[np.float32]]:
+    """Return rows as they are, with gaps in the numbers, with unknown categories, and alone."""
+    numbers = np.arange(features.shape[1]) < features.shape[1] - categories
+    hole = np.random.default_rng(0).random(features.shape) < 0.3
+    gaps = np.where(hole & numbers, np.float32(np.nan), features)
+    unknown = np.where(numbers, features, np.float32(UNKNOWN_CODE))
+    return [features, gaps, unknown, *(features[[row]] for row in range(min(5, len(features))))]
 
 
 def compare(expected: NDArray[Any], answer: NDArray[Any]) -> float:

@@ -22,13 +22,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from .columns import Column, Table, Task
 from .config import Config, TrainingConfig, read_config
 from .evaluation import evaluate, evaluate_baseline, format_metrics
-from .feature_engineering import Features, arrays_of_frame, as_frame, build_features
+from .feature_engineering import build_features, learn_vocabulary, values_of_frame
 from .model_saving import save_model
 from .schema import read_table
 from .utils import UserError, command, command_line, set_up_logging
@@ -37,12 +37,14 @@ log = logging.getLogger("train")
 FEW_ROWS = 20_000
 
 MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
-CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
 ONE_HOT = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
 
 
 class Recipe(NamedTuple):
-    """How to build a model: what is done to numbers and to categories, and the constructor."""
+    """How to build a model: what is done to numbers and to categories, and the constructor.
+
+    Categories come as whole numbers, see `build_features`.
+    """
 
     numbers: Any
     categories: Any
@@ -50,8 +52,8 @@ class Recipe(NamedTuple):
 
 
 # Boosting takes missing numbers as they are; trees get no scaler, which would move thresholds.
-BOOSTING = partial(Recipe, "passthrough", CODES)
-FOREST = partial(Recipe, MEDIAN, CODES)
+BOOSTING = partial(Recipe, "passthrough", "passthrough")
+FOREST = partial(Recipe, MEDIAN, "passthrough")
 LINEAR = partial(Recipe, make_pipeline(MEDIAN, StandardScaler()), ONE_HOT)
 
 # To add a model, add a line here.
@@ -70,21 +72,24 @@ MODELS: dict[Task, dict[str, Recipe]] = {
 
 
 class Split(NamedTuple):
-    """The rows a model learns from, and those it is evaluated on, which it never sees."""
+    """The positions of the rows a model learns from, and of those it never sees, to evaluate it."""
 
-    train: pd.DataFrame
-    test: pd.DataFrame
-    train_target: NDArray[Any]
-    test_target: NDArray[Any]
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
 
 
 class Trained(NamedTuple):
-    """A fitted pipeline, the labels of its classes (none in a regression), and how good it is."""
+    """A fitted pipeline, the labels of its classes (none in a regression), and how good it is.
+
+    `features` is the matrix of all rows that have a target.
+    """
 
     model: str
     table: Table
     pipeline: Pipeline
     labels: list[Any]
+    vocabulary: dict[str, dict[str, int]]
+    features: NDArray[np.float32]
     split: Split
     metrics: dict[str, float]
     baseline: dict[str, float]
@@ -93,25 +98,33 @@ class Trained(NamedTuple):
 def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
     """Fit the named model on part of a processed table and evaluate it on the rest."""
     frame = frame[frame[table.target.name].notna()]
-    features = build_features(arrays_of_frame(frame, table.features), table.features)
+    values = values_of_frame(frame, table.features)
     target, labels = encode_target(frame[table.target.name], table)
-    split = split_rows(as_frame(features), target, table.task, config)
-    pipeline = build_pipeline(model, table.task, features, config)
+    split = split_rows(target, table.task, config)
+    seen = {name: each[split.train] for name, each in values.items()}
+    vocabulary = learn_vocabulary(seen, table.features)
+    features = build_features(values, table.features, vocabulary)
+    categories = len(vocabulary)
+    numbers = features.shape[1] - categories
+    pipeline = build_pipeline(model, table.task, numbers, categories, config)
+    known, new = features[split.train], features[split.test]
     # Gradient boosting fails on a feature without a single value; a constant is as good as none.
-    empty = split.train.columns[split.train.isna().all()]
+    known[:, np.isnan(known).all(axis=0)] = 0
     # With few rows threads only wait for each other, for long where other programs run as well.
     with threadpool_limits(1 if len(frame) < FEW_ROWS else None, "openmp"):
         try:
-            pipeline.fit(split.train.assign(**dict.fromkeys(empty, 0)), split.train_target)
+            pipeline.fit(known, target[split.train])
         except ValueError as error:
             raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
-        metrics = evaluate(pipeline, split.test, split.test_target, table.task)
-    baseline = evaluate_baseline(split.train_target, split.test_target, table.task)
-    return Trained(model, table, pipeline, labels, split, metrics, baseline)
+        metrics = evaluate(pipeline, new, target[split.test], table.task)
+    baseline = evaluate_baseline(target[split.train], target[split.test], table.task)
+    return Trained(model, table, pipeline, labels, vocabulary, features, split, metrics, baseline)
 
 
-def build_pipeline(model: str, task: Task, features: Features, config: TrainingConfig) -> Pipeline:
-    """Build the unfitted scikit-learn pipeline of a model."""
+def build_pipeline(
+    model: str, task: Task, numbers: int, categories: int, config: TrainingConfig
+) -> Pipeline:
+    """Build the unfitted scikit-learn pipeline of a model for so many features of each sort."""
     if model not in MODELS[task]:
         known = ", ".join(MODELS[task])
         raise UserError(f"no model {model!r} for a {task}; there are: {known}")
@@ -121,9 +134,9 @@ def build_pipeline(model: str, task: Task, features: Features, config: TrainingC
         estimator = recipe.estimator(**settings)
     except TypeError as error:
         raise UserError(f"config.yaml: training.settings.{model}: {error}") from error
-    first, count = features.numbers.shape[1], features.categories.shape[1]
-    blocks = [("numbers", recipe.numbers, slice(0, first))] if first else []
-    blocks += [("categories", recipe.categories, slice(first, first + count))] if count else []
+    blocks = [("numbers", recipe.numbers, slice(0, numbers))] if numbers else []
+    rest = slice(numbers, numbers + categories)
+    blocks += [("categories", recipe.categories, rest)] if categories else []
     return Pipeline([("preprocess", ColumnTransformer(blocks)), ("model", estimator)])
 
 
@@ -140,9 +153,7 @@ def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[A
     return codes, labels.tolist()
 
 
-def split_rows(
-    features: pd.DataFrame, target: NDArray[Any], task: Task, config: TrainingConfig
-) -> Split:
+def split_rows(target: NDArray[Any], task: Task, config: TrainingConfig) -> Split:
     """Hold out rows for the test, of each class its share.
 
     A class too rare to be in both parts is learnt from, not tested on. The only row of a class is
@@ -161,7 +172,7 @@ def split_rows(
         train, test = np.concatenate([train, test[unseen]]), test[~unseen]
         alone = np.bincount(target[train])[target[train]] == 1
         train = np.concatenate([train, train[alone]])
-    return Split(features.iloc[train], features.iloc[test], target[train], target[test])
+    return Split(train, test)
 
 
 def read_processed(path: Path, columns: list[Column]) -> pd.DataFrame:

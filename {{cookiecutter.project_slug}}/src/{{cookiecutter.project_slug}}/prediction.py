@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,48 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from .columns import Table
-from .feature_engineering import Features, arrays_of_rows, build_features
+from .feature_engineering import build_features, values_of_rows
 from .utils import UserError
 
 # Probabilities of float32 and float64 agree to this many digits, so both find the same label
 # where two classes are equally likely.
 DIGITS = 6
 
-Outputs = Callable[[Features], NDArray[Any]]
+Outputs = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Model:
     """A model and its contract.
 
-    `outputs` maps features to probabilities, shape (rows, labels), or in a regression to numbers,
-    shape (rows,).
+    `outputs` maps a matrix of features to probabilities, shape (rows, labels), or in a regression
+    to numbers, shape (rows,). `vocabulary` has the number of each category that training saw.
     """
 
     table: Table
     labels: list[Any]
+    vocabulary: dict[str, dict[str, int]]
     outputs: Outputs
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The labels as names in JSON."""
+        return [name_label(label) for label in self.labels]
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return one answer a row, in the form of the HTTP interface."""
-        arrays = arrays_of_rows(rows, self.table.features)
-        outputs = self.outputs(build_features(arrays, self.table.features))
+        columns = self.table.features
+        features = build_features(values_of_rows(rows, columns), columns, self.vocabulary)
+        outputs = self.outputs(features).tolist()
         if self.table.task == "regression":
-            return [{"prediction": number} for number in outputs.tolist()]
-        probabilities = np.round(outputs.astype(float), DIGITS)
-        names = [name_label(label) for label in self.labels]
-        return [
-            {"prediction": self.labels[best], "probabilities": dict(zip(names, row, strict=True))}
-            for best, row in zip(probabilities.argmax(axis=1), probabilities.tolist(), strict=True)
-        ]
+            return [{"prediction": number} for number in outputs]
+        return [self.answer([round(each, DIGITS) for each in row]) for row in outputs]
+
+    def answer(self, probabilities: list[float]) -> dict[str, Any]:
+        """Return the label that is most likely, and how likely each is."""
+        best = self.labels[probabilities.index(max(probabilities))]
+        named = dict(zip(self.names, probabilities, strict=True))
+        return {"prediction": best, "probabilities": named}
 
 
 def name_label(label: Any) -> str:
@@ -63,7 +72,7 @@ def load_model(path: Path) -> Model:
     except Exception as error:  # ONNX Runtime raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
-    return Model(table, contract["labels"], outputs)
+    return Model(table, contract["labels"], contract["vocabulary"], outputs)
 
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
@@ -74,11 +83,11 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    inputs = [each.name for each in session.get_inputs()]
+    (name,) = (each.name for each in session.get_inputs())
     output = session.get_outputs()[-1].name  # of a classifier the probabilities
 
-    def outputs(features: Features) -> NDArray[Any]:
-        result = session.run([output], {name: getattr(features, name) for name in inputs})[0]
+    def outputs(matrix: NDArray[np.float32]) -> NDArray[Any]:
+        result = session.run([output], {name: matrix})[0]
         return result.ravel() if output == "variable" else result
 
     return outputs, json.loads(session.get_modelmeta().custom_metadata_map["contract"])
