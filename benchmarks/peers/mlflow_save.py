@@ -1,0 +1,24 @@
+"""Save the scikit-learn pipeline as `mlflow models serve` takes it."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+folder = Path(os.environ["BENCHMARK_FOLDER"])
+pipeline = pickle.loads((folder / "raw.pickle").read_bytes())
+rows = json.loads((folder / "features.1000.json").read_text(encoding="utf-8"))["features"]
+frame = pd.DataFrame(rows).convert_dtypes()
+# Numbers all: MLflow refuses a missing integer, and takes a missing boolean for false.
+frame = frame.astype(dict.fromkeys(frame.select_dtypes(["Int64", "boolean"]), float))
+mlflow.sklearn.save_model(
+    pipeline,
+    folder / "mlflow",
+    signature=mlflow.models.infer_signature(frame, pipeline.predict_proba(frame)),
+    pyfunc_predict_fn="predict_proba",
+    pip_requirements=[],
+    serialization_format="cloudpickle",
+)

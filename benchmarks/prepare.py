@@ -1,0 +1,75 @@
+"""Train the models that are served, and write the requests. Runs in a baked project, by its Python.
+
+python prepare.py FOLDER [MODEL …]
+"""
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import pandas as pd
+from customer_churn.config import read_config
+from customer_churn.feature_engineering import arrays_of_rows, as_frame, build_features
+from customer_churn.model_saving import save_model
+from customer_churn.model_training import train
+from customer_churn.prediction import load_model
+from customer_churn.schema import read_table
+from raw_features import raw_features
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+ROWS = 1_000
+PEERS_MODEL = "gradient_boosting"
+
+
+def plain(value):
+    """Return a cell of the processed table as JSON has it."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def main():
+    """Write models, pickled pipelines, the bodies of the requests and the expected answers."""
+    folder, models = Path(sys.argv[1]), sys.argv[2:]
+    config = read_config()
+    table, frame = read_table(config), pd.read_parquet(config.paths.processed)
+    pipelines = {}
+    for name in models:
+        trained = train(frame, table, name, config.training)
+        save_model(folder / f"{name}.onnx", trained, config.paths.processed, config)
+        pipelines[name] = trained.pipeline
+
+    names = [column.name for column in table.features]
+    complete = frame[names].dropna().iloc[:1]  # the one row has a value in each column
+    sample = pd.concat([complete, frame[names].iloc[: ROWS - 1]])
+    rows = [{name: plain(row[name]) for name in names} for _, row in sample.iterrows()]
+    built = as_frame(build_features(arrays_of_rows(rows, table.features), table.features))
+    for name, pipeline in pipelines.items():
+        expected = pipeline.predict_proba(built).tolist()
+        (folder / f"{name}.expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    built_rows = [[plain(value) for value in row] for row in built.itertuples(index=False)]
+    answers = load_model(folder / f"{PEERS_MODEL}.onnx").predict(rows)
+    pipeline = pipelines[PEERS_MODEL]
+    step = FunctionTransformer(raw_features, kw_args={"columns": table.features})
+    raw_pipeline = make_pipeline(step, *(step for _, step in pipeline.steps))
+    (folder / "built.pickle").write_bytes(pickle.dumps(pipeline))
+    (folder / "raw.pickle").write_bytes(pickle.dumps(raw_pipeline))
+
+    bodies = {
+        "features": ({"features": rows[0]}, {"features": rows}),
+        "list": ({"features": rows[:1]}, {"features": rows}),
+        "mlflow": ({"dataframe_records": rows[:1]}, {"dataframe_records": rows}),
+        "article": ({"features": built_rows[0]}, {"features": built_rows}),
+        "answer": (answers[0], {"predictions": answers}),
+    }
+    for name, (one, many) in bodies.items():
+        (folder / f"{name}.1.json").write_text(json.dumps(one), encoding="utf-8")
+        (folder / f"{name}.{ROWS}.json").write_text(json.dumps(many), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
