@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 from customer_churn.config import read_config
-from customer_churn.feature_engineering import arrays_of_rows, as_frame, build_features
+from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_saving import save_model
 from customer_churn.model_training import train
 from customer_churn.prediction import load_model
@@ -37,24 +37,27 @@ def main():
     folder, models = Path(sys.argv[1]), sys.argv[2:]
     config = read_config()
     table, frame = read_table(config), pd.read_parquet(config.paths.processed)
-    pipelines = {}
+    pipelines, vocabularies = {}, {}
     for name in models:
         trained = train(frame, table, name, config.training)
         save_model(folder / f"{name}.onnx", trained, config.paths.processed, config)
-        pipelines[name] = trained.pipeline
+        pipelines[name], vocabularies[name] = trained.pipeline, trained.vocabulary
 
     names = [column.name for column in table.features]
     complete = frame[names].dropna().iloc[:1]  # the one row has a value in each column
     sample = pd.concat([complete, frame[names].iloc[: ROWS - 1]])
     rows = [{name: plain(row[name]) for name in names} for _, row in sample.iterrows()]
-    built = as_frame(build_features(arrays_of_rows(rows, table.features), table.features))
+    values, columns = values_of_frame(sample, table.features), table.features
     for name, pipeline in pipelines.items():
+        built = build_features(values, columns, vocabularies[name])
         expected = pipeline.predict_proba(built).tolist()
         (folder / f"{name}.expected.json").write_text(json.dumps(expected), encoding="utf-8")
-    built_rows = [[plain(value) for value in row] for row in built.itertuples(index=False)]
+    vocabulary = vocabularies[PEERS_MODEL]  # all have the same: it depends on the split alone
+    built = build_features(values, columns, vocabulary)
+    built_rows = [[plain(value) for value in row] for row in built.tolist()]
     answers = load_model(folder / f"{PEERS_MODEL}.onnx").predict(rows)
     pipeline = pipelines[PEERS_MODEL]
-    step = FunctionTransformer(raw_features, kw_args={"columns": table.features})
+    step = FunctionTransformer(raw_features, kw_args={"columns": columns, "vocabulary": vocabulary})
     raw_pipeline = make_pipeline(step, *(step for _, step in pipeline.steps))
     (folder / "built.pickle").write_bytes(pickle.dumps(pipeline))
     (folder / "raw.pickle").write_bytes(pickle.dumps(raw_pipeline))

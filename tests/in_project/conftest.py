@@ -20,7 +20,7 @@ import pipeline
 import pytest
 from customer_churn import model_training
 from customer_churn.config import Config, read_config
-from customer_churn.feature_engineering import arrays_of_frame, as_frame, build_features
+from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_training import Trained
 from tools import infer_schema
 
@@ -68,8 +68,8 @@ class Journey(NamedTuple):
     def check_answers(self, most=None):
         """Every row (or so many) gets over HTTP what scikit-learn answers where it was trained."""
         table, served = self.trained.table, self.ask(self.rows()[:most])
-        arrays = arrays_of_frame(self.frame.head(len(served)), table.features)
-        features = as_frame(build_features(arrays, table.features))
+        values = values_of_frame(self.frame.head(len(served)), table.features)
+        features = build_features(values, table.features, self.trained.vocabulary)
         found = [answer["prediction"] for answer in served]
         if table.task == "regression":
             expected = self.trained.pipeline.predict(features)

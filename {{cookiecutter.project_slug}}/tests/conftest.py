@@ -5,18 +5,23 @@ whatever lies in data/raw: its tests know no column, they follow schema.yaml.
 """
 
 import random
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 import pipeline
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.model_training import Trained
+from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.raw_data import RawData
 from {{ cookiecutter.project_slug }}.schema import read_table
 
@@ -102,6 +107,39 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:
     features = frame[[column.name for column in table.features]]
     rows = features.astype(object).where(features.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def check_answers(
+    answers: Sequence[Mapping[str, Any]], trained: Trained, features: NDArray[np.float32]
+) -> None:
+    """The answers of the server are those of scikit-learn where the model was trained."""
+    if trained.table.task == "regression":
+        numbers = trained.pipeline.predict(features)
+        found = [answer["prediction"] for answer in answers]
+        np.testing.assert_allclose(found, numbers, rtol=1e-5, atol=1e-5 * np.abs(numbers).max())
+        return
+    expected = trained.pipeline.predict_proba(features)
+    served = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-5)
+    best = np.round(expected, DIGITS).argmax(axis=1)  # as two equally likely ones are told apart
+    assert [answer["prediction"] for answer in answers] == [trained.labels[code] for code in best]
+    assert {tuple(answer["probabilities"]) for answer in answers} == {
+        tuple(name_label(label) for label in trained.labels)
+    }
+
+
+def make_hard_rows(frame: pd.DataFrame, table: Table, strangers: bool) -> pd.DataFrame:
+    """Return the features of every row three times: as they are, with gaps, where the schema allows
+    gaps, and with categories that training has not seen, where a request may have them."""
+    rows = frame[[column.name for column in table.features]]
+    draw = np.random.default_rng(0)
+    gaps, strange = rows.copy(), rows.copy()
+    for column in table.features:
+        if column.nullable:
+            gaps[column.name] = gaps[column.name].mask(draw.random(len(rows)) < 0.4)
+        if column.kind == "category" and strangers:
+            strange[column.name] = "never seen"
+    return pd.concat([rows, gaps, strange], ignore_index=True)
 
 
 @pytest.fixture

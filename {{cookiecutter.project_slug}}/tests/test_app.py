@@ -1,17 +1,22 @@
 import json
 import socket
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from conftest import check_answers, make_hard_rows, rows_of
 from flask.testing import FlaskClient
 
 import app
-from {{ cookiecutter.project_slug }} import model_training
+from {{ cookiecutter.project_slug }} import model_saving, model_training
 from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
+from {{ cookiecutter.project_slug }}.model_training import MODELS
 from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.schema import read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
@@ -114,33 +119,46 @@ def test_starting_without_a_model_says_what_to_run(
     assert capsys.readouterr().err == expected
 
 
-def test_the_project_s_own_rows_are_answered_as_in_training(
-    own_config: Config, own_processed: pd.DataFrame, own_table: Table
-) -> None:
-    frame, training = own_processed, own_config.training
-    own_processed.to_parquet(own_config.paths.processed)
-    path = own_config.paths.model
-    model_training.run(own_config.paths.processed, training.model, path, own_config)
-    trained = model_training.train(frame, own_table, training.model, training)
-    features = model_training.build_features(
-        model_training.arrays_of_frame(frame, own_table.features), own_table.features
-    )
-    names = [column.name for column in own_table.features]
-    rows = json.loads(
-        frame[names].to_json(orient="records", date_format="iso", double_precision=15)
-    )
-
-    client = app.create_app(path).test_client()
-    size = own_config.serving.max_rows
-    answers = []
-    for start in range(0, len(rows), size):
-        answer = client.post("/predict", json={"features": rows[start : start + size]})
+def ask(client: FlaskClient, rows: list[dict[str, Any]], at_once: int = 0) -> list[dict[str, Any]]:
+    """Send rows over HTTP, so many in one list, or (0) each alone."""
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(rows), at_once or 1):
+        features = rows[start : start + at_once] if at_once else rows[start]
+        body = json.dumps({"features": features}, default=lambda moment: moment.isoformat())
+        answer = client.post("/predict", data=body, content_type="application/json")
         assert answer.status_code == 200, answer.data[:500]
-        answers += answer.get_json()["predictions"]
-    expected = trained.pipeline.predict(model_training.as_frame(features))
-    if own_table.task == "regression":
-        served = [answer["prediction"] for answer in answers]
-        np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
-    else:
-        labels = [trained.labels[code] for code in expected]
-        assert [answer["prediction"] for answer in answers] == labels
+        answers += answer.get_json()["predictions"] if at_once else [answer.get_json()]
+    return answers
+
+
+def check_every_model(
+    frame: pd.DataFrame, table: Table, config: Config, folder: Path, alone: Collection[str]
+) -> None:
+    """Over HTTP each row gets in a list, and of some models alone, what training answers."""
+    for name in MODELS[table.task]:
+        trained = model_training.train(frame, table, name, config.training)
+        model_saving.save_model(folder / "m.onnx", trained, config.paths.processed, config)
+        client = app.create_app(folder / "m.onnx").test_client()
+        hard = make_hard_rows(frame, table, config.serving.unknown_categories == "accept")
+        rows = rows_of(hard, table)
+        features = build_features(
+            values_of_frame(hard, table.features), table.features, trained.vocabulary
+        )
+        check_answers(ask(client, rows, config.serving.max_rows), trained, features)
+        if name in alone:
+            check_answers(ask(client, rows), trained, features)
+
+
+def test_every_row_is_answered_as_in_training(trained_config: Config, tmp_path: Path) -> None:
+    table = read_table(trained_config)
+    frame = pd.read_parquet(trained_config.paths.processed)
+    check_every_model(frame, table, trained_config, tmp_path, MODELS[table.task])
+
+
+def test_the_project_s_own_rows_are_answered_as_in_training(
+    own_config: Config, own_processed: pd.DataFrame, own_table: Table, tmp_path: Path
+) -> None:
+    own_config.paths.processed.parent.mkdir(parents=True, exist_ok=True)
+    own_processed.to_parquet(own_config.paths.processed)
+    alone = [own_config.training.model]  # of one model, because it takes its time
+    check_every_model(own_processed, own_table, own_config, tmp_path, alone)

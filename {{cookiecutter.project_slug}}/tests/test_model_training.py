@@ -62,14 +62,22 @@ def test_labels_are_the_data_s_own() -> None:
 def test_rows_without_a_target_are_not_trained_on() -> None:
     frame = small_frame([0.5, None] * 20)
     trained = train(frame, small_table("number", "regression"), "linear", SETTINGS)
-    assert len(trained.split.train) + len(trained.split.test) == 20
+    assert len(trained.split.train) + len(trained.split.test) == len(trained.features) == 20
+
+
+def test_the_vocabulary_has_only_what_the_training_rows_have() -> None:
+    table = Table((Column("x", "category"),), Column("y", "number"), "regression")
+    frame = pd.DataFrame({"x": [f"town {n}" for n in range(40)], "y": np.arange(40.0)})
+    trained = train(frame, table, "linear", SETTINGS)
+    assert sorted(trained.vocabulary["x"]) == sorted(frame["x"].iloc[trained.split.train])
+    assert (trained.features[trained.split.test] == -1).all()
 
 
 def test_the_split_keeps_the_classes_shares() -> None:
     target = np.repeat([0, 1], [80, 20])
-    split = split_rows(pd.DataFrame({"x": range(100)}), target, "classification", SETTINGS)
-    assert np.bincount(split.test_target).tolist() == [16, 4]
-    assert not set(split.train.index) & set(split.test.index)
+    split = split_rows(target, "classification", SETTINGS)
+    assert np.bincount(target[split.test]).tolist() == [16, 4]
+    assert sorted([*split.train, *split.test]) == list(range(100))
 
 
 @pytest.mark.parametrize("kind", ["number", "date", "category", "boolean"])
@@ -88,8 +96,8 @@ def test_the_only_row_of_a_class_is_learnt_from_twice() -> None:
     target = np.array([0] * 30 + [1] * 30 + [2])
     for seed in range(10):
         settings = SETTINGS.model_copy(update={"random_seed": seed})
-        split = split_rows(pd.DataFrame({"x": range(61)}), target, "classification", settings)
-        assert split.train_target.tolist().count(2) == 2
+        split = split_rows(target, "classification", settings)
+        assert target[split.train].tolist().count(2) == 2
         assert len(split.train) + len(split.test) == 62
 
 

@@ -4,16 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import rows_of
+from conftest import check_answers, rows_of
 
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.feature_engineering import (
-    arrays_of_frame,
-    as_frame,
-    build_features,
-)
 from {{ cookiecutter.project_slug }}.model_training import read_processed, train
 from {{ cookiecutter.project_slug }}.prediction import load_model, name_label, read_model_report
 from {{ cookiecutter.project_slug }}.schema import read_table
@@ -24,23 +18,11 @@ def test_answers_as_scikit_learn_does(trained_config: Config) -> None:
     table = read_table(trained_config)
     frame = read_processed(trained_config.paths.processed, [*table.features, table.target])
     trained = train(frame, table, "gradient_boosting", trained_config.training)
-    features = as_frame(build_features(arrays_of_frame(frame, table.features), table.features))
-
-    rows = rows_of(frame, table)
-    model = load_model(trained_config.paths.model)
+    rows, model = rows_of(frame, table), load_model(trained_config.paths.model)
     answers = model.predict(rows)
     assert answers == [model.predict([row])[0] for row in rows]
-
-    if table.task == "regression":
-        numbers = [answer["prediction"] for answer in answers]
-        np.testing.assert_allclose(numbers, trained.pipeline.predict(features), atol=1e-5)
-        return
-    expected = trained.pipeline.predict_proba(features)
-    served = [list(answer["probabilities"].values()) for answer in answers]
-    np.testing.assert_allclose(served, expected, atol=1e-5)
-    labels = [trained.labels[best] for best in expected.argmax(axis=1)]
-    assert [answer["prediction"] for answer in answers] == labels
-    assert list(answers[0]["probabilities"]) == ["lost", "won"]
+    assert model.vocabulary == trained.vocabulary
+    check_answers(answers, trained, trained.features)
 
 
 def test_an_unknown_category_is_answered(trained_config: Config) -> None:

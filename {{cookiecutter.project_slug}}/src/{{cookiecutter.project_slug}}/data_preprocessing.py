@@ -141,7 +141,7 @@ def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
 
 def match_categories(text: pd.Series, categories: Sequence[str | int]) -> pd.Series:
     """Spell each value as the schema does, where only blanks and letter case differ."""
-    values = text.dropna().unique()
+    values = text.dropna().unique().astype(object)
     return text.map(dict(zip(values, spell_categories(values, categories), strict=True)))
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MISSING_CATEGORY, UNKNOWN_CODE = "", -1
 LARGEST_NUMBER = 1e30
-EPOCH, ONE_DAY = datetime(2000, 1, 1), timedelta(days=1)  # a Saturday
+EPOCH = datetime(2000, 1, 1)  # a Saturday
+MICROSECOND, MICROSECONDS_A_DAY = timedelta(microseconds=1), 86_400e6
 TWO, ALL_BUT_TWO_BITS = np.uint32(2), np.uint32(0xFFFFFFFC)
 
 Values = Mapping[str, Any]
@@ -39,7 +40,7 @@ def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
             values[column.name] = frame[column.name].to_numpy(object)
         elif column.kind == "date":
             dates = frame[column.name].to_numpy("datetime64[us]")
-            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(ONE_DAY)
+            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(1, "D")
         else:
             values[column.name] = frame[column.name].to_numpy(float, na_value=np.nan)
     return values
@@ -59,8 +60,8 @@ def read_value(value: Any, kind: Kind) -> Any:
     """Return a category as it is, and else a number, that can be divided by zero as an array."""
     if kind == "category":
         return value
-    if kind == "date" and value is not None:
-        value = (value - EPOCH) / ONE_DAY
+    if kind == "date" and value is not None:  # rounded as NumPy rounds it
+        return np.float64((value - EPOCH) // MICROSECOND) / MICROSECONDS_A_DAY
     return np.float64(np.nan if value is None else value)
 
 
@@ -105,7 +106,7 @@ def category_features(values: Values, columns: Sequence[Column]) -> dict[str, An
 
 
 def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
-    """Spell a category, or a list of them, as the schema does, whatever blanks and letter case."""
+    """Spell a category, or an array of them, as the schema does; blanks and case do not matter."""
     known = spellings(tuple(categories))
 
     def spell(value: Any) -> str:
@@ -113,8 +114,10 @@ def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
             return MISSING_CATEGORY
         return known.get(value) or known.get(clean_text(value), value.strip())
 
-    one = values is None or isinstance(values, str)
-    return spell(values) if one else [spell(value) for value in values]
+    if not isinstance(values, np.ndarray):
+        return spell(values)
+    spelled = {value: spell(value) for value in set(values)}  # each only once
+    return [spelled[value] for value in values]
 
 
 @cache
@@ -141,15 +144,14 @@ def build_features(
     First the numbers, missing ones NaN; then of each category its number in the vocabulary, -1
     where training did not see it.
     """
-    features = number_features(values, columns)
+    with np.errstate(all="ignore"):  # a feature may divide by zero: that is infinite or missing
+        features = list(number_features(values, columns).values())
     for name, spelled in category_features(values, columns).items():
         get = vocabulary[name].get
-        features[name] = (
-            get(spelled, UNKNOWN_CODE)
-            if isinstance(spelled, str)
-            else [get(category, UNKNOWN_CODE) for category in spelled]
-        )
-    return to_float32(np.atleast_2d(np.array(list(features.values()), float).T))
+        one = isinstance(spelled, str)
+        codes = get(spelled, UNKNOWN_CODE) if one else [get(x, UNKNOWN_CODE) for x in spelled]
+        features.append(codes)
+    return np.atleast_2d(to_float32(np.array(features, float)).T)
 
 
 def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
