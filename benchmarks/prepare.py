@@ -14,6 +14,7 @@ from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_saving import save_model
 from customer_churn.model_training import train
 from customer_churn.prediction import load_model
+from customer_churn.request_validation import RequestReader
 from customer_churn.schema import read_table
 from raw_features import raw_features
 from sklearn.pipeline import make_pipeline
@@ -55,7 +56,9 @@ def main():
     vocabulary = vocabularies[PEERS_MODEL]  # all have the same: it depends on the split alone
     built = build_features(values, columns, vocabulary)
     built_rows = [[plain(value) for value in row] for row in built.tolist()]
-    answers = load_model(folder / f"{PEERS_MODEL}.onnx").predict(rows)
+    body = json.dumps({"features": rows}).encode()
+    read = RequestReader(table, config.serving).read(body)
+    answers = load_model(folder / f"{PEERS_MODEL}.onnx").predict(read)
     pipeline = pipelines[PEERS_MODEL]
     step = FunctionTransformer(raw_features, kw_args={"columns": columns, "vocabulary": vocabulary})
     raw_pipeline = make_pipeline(step, *(step for _, step in pipeline.steps))
