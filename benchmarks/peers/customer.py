@@ -1,6 +1,6 @@
 """One row of the sample table, as FastAPI's users write it."""
 
-from datetime import date
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,7 @@ class Customer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    signup_date: date | None = None
+    signup_date: datetime | None = None
     age: Annotated[int, Field(ge=18, le=110)] | None = None
     region: Literal["North", "South", "East", "West"] | None = None
     plan: Literal["Basic", "Standard", "Premium"] | None = None
@@ -20,7 +20,7 @@ class Customer(BaseModel):
     data_gb: Annotated[float, Field(ge=0, le=1000)] | None = None
     support_calls: Annotated[int, Field(ge=0, le=100)] | None = None
     paperless: bool | None = None
-    last_payment_date: date | None = None
+    last_payment_date: datetime | None = None
 
 
 class Body(BaseModel):
