@@ -13,18 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from {{ cookiecutter.project_slug }} import data_preprocessing
+from {{ cookiecutter.project_slug }} import data_preprocessing, utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed
 from {{ cookiecutter.project_slug }}.raw_data import RawData, read_raw_data, write_rejected
 from {{ cookiecutter.project_slug }}.schema import read_schema
-from {{ cookiecutter.project_slug }}.utils import (
-    UserError,
-    command,
-    command_line,
-    set_up_logging,
-    write_atomically,
-)
 
 log = logging.getLogger("pipeline")
 
@@ -48,13 +41,13 @@ def transform(raw: RawData, config: Config) -> Transformed:
     )
     if result.kept.empty:
         reasons = [*result.rejected, *raw.broken["reason"]]
-        raise UserError(f"no row fits schema.yaml; the first one: {reasons[0]}")
+        raise utils.UserError(f"no row fits schema.yaml; the first one: {reasons[0]}")
     return result
 
 
 def load(table: pd.DataFrame, output: Path) -> None:
     """Write the clean table as Parquet."""
-    with write_atomically(output) as file:
+    with utils.write_atomically(output) as file:
         table.to_parquet(file, index=False)
     log.info("load: %d rows to %s", len(table), output)
 
@@ -93,16 +86,16 @@ def append_record(record: dict[str, object], file: Path) -> None:
         lines.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-@command
+@utils.command
 def main() -> None:
     """Run the pipeline from the command line."""
-    parser = command_line(__doc__)
+    parser = utils.command_line(__doc__)
     parser.add_argument("--raw", metavar="GLOB", help="raw files to read")
     parser.add_argument("--output", metavar="PATH", type=Path, help="Parquet file to write")
     options = parser.parse_args()
 
     config = read_config()
-    set_up_logging(config.paths.logs / "pipeline.log")
+    utils.set_up_logging(config.paths.logs / "pipeline.log")
     run(options.raw or config.paths.raw, options.output or config.paths.processed, config)
 
 

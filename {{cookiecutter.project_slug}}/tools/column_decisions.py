@@ -112,7 +112,7 @@ def warn_of_leak(decision: Decision, text: pd.DataFrame, config: TableConfig) ->
     if config.task == "regression":
         target = parse_numbers(target, config.decimal).dropna()
     settings = config.model_copy(update={"date_formats": list(decision.formats)})
-    values, _ = parse_column(text.loc[target.index, column.name], column, settings)
+    values = parse_column(text.loc[target.index, column.name], column, settings)
     if column.kind == "date":
         values = values.astype("int64").where(values.notna())
     leak = rules.find_leak(values, target, config.task or "classification")

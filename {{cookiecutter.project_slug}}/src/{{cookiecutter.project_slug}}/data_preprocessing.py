@@ -44,8 +44,8 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     text = mark_missing(raw[list(schema.columns)], config.missing_values)
     parsed, found = {}, []
     for name, column in schema.columns.items():
-        values, bad = parse_column(text[name], describe_column(column), config)
-        parsed[name] = values
+        parsed[name] = parse_column(text[name], describe_column(column), config)
+        bad = parsed[name].isna() & text[name].notna()
         found.append(describe_bad_cells(text.loc[bad, name]))
     checked, failures = check_limits(pd.DataFrame(parsed, index=raw.index), schema)
     # Of a cell the first problem is enough: one that can't be read is missing too.
@@ -60,30 +60,19 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
 def mark_missing(raw: pd.DataFrame, spellings: Iterable[str]) -> pd.DataFrame:
     """Take the blanks off every cell, and make those that spell a missing value missing."""
     missing = {clean_text(spelling) for spelling in spellings}
-
-    def mark(column: pd.Series) -> pd.Series:
-        stripped = column.str.strip()
-        return stripped.mask(stripped.str.casefold().isin(missing))
-
-    return raw.apply(mark)
+    text = raw.apply(lambda column: column.str.strip())
+    return text.mask(text.apply(lambda column: column.str.casefold().isin(missing)))
 
 
-def parse_column(
-    text: pd.Series, column: Column, config: TableConfig
-) -> tuple[pd.Series, pd.Series]:
-    """Turn one column of text into its kind.
-
-    Returns the values, missing where the text is, and a mask of the cells that could not be read.
-    """
+def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Series:
+    """Turn one column of text into its kind; what can't be read is missing, as what is missing."""
     if column.kind in ("number", "integer"):
-        values = parse_numbers(text, config.decimal, whole=column.kind == "integer")
-    elif column.kind == "boolean":
-        values = parse_booleans(text, config.true_values, config.false_values)
-    elif column.kind == "date":
-        values = parse_dates(text, config.formats_of(column.name))
-    else:
-        values = match_categories(text, column.categories)
-    return values, values.isna() & text.notna()
+        return parse_numbers(text, config.decimal, whole=column.kind == "integer")
+    if column.kind == "boolean":
+        return parse_booleans(text, config.true_values, config.false_values)
+    if column.kind == "date":
+        return parse_dates(text, config.formats_of(column.name))
+    return match_categories(text, column.categories)
 
 
 def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> pd.Series:
@@ -160,9 +149,9 @@ def check_limits(
     Raises UserError where a check fails that is not about single cells.
     """
     typed = parsed.astype({name: str(column.dtype) for name, column in schema.columns.items()})
+    failures = pd.DataFrame(columns=["index", "column", "check", "failure_case"])
     try:
         schema.validate(typed, lazy=True)
-        failures = pd.DataFrame({"index": [], "column": [], "check": [], "failure_case": []})
     except SchemaErrors as errors:
         failures = errors.failure_cases
     whole = failures[failures["index"].isna()]
@@ -173,8 +162,8 @@ def check_limits(
         "is missing" if check == "not_nullable" else f"{value} fails {check[:80]}"
         for value, check in zip(failures["failure_case"], failures["check"], strict=True)
     ]
-    return typed, pd.DataFrame(
-        {"row": failures["index"], "column": failures["column"], "problem": problems}
+    return typed, failures.rename(columns={"index": "row"})[["row", "column"]].assign(
+        problem=problems
     )
 
 

@@ -26,7 +26,6 @@ MISSING_CATEGORY, UNKNOWN_CODE = "", -1
 LARGEST_NUMBER = 1e30
 EPOCH = datetime(2000, 1, 1)  # a Saturday
 MICROSECOND, MICROSECONDS_A_DAY = timedelta(microseconds=1), 86_400e6
-TWO, ALL_BUT_TWO_BITS = np.uint32(2), np.uint32(0xFFFFFFFC)
 
 Values = Mapping[str, Any]
 Vocabulary = Mapping[str, Mapping[str, int]]
@@ -165,8 +164,8 @@ def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
     bounded = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
     rounded = bounded.astype(np.float32, order="C")
     bits = rounded.view(np.uint32)
-    bits += TWO
-    bits &= ALL_BUT_TWO_BITS
+    bits += 2
+    bits &= 0xFFFFFFFC
     return rounded
 
 

@@ -1,27 +1,20 @@
 """Check the rows of a request against the contract, and say everything that is wrong at once."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, NamedTuple, NotRequired
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
 from .columns import Column, Table
 from .config import ServingConfig
+from .feature_engineering import spellings
 from .utils import clean_text, nearest
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = {"extra": "forbid", "strict": True}
 
 
 class Problem(NamedTuple):
@@ -97,15 +90,14 @@ class RequestReader:
 
 def field(column: Column, config: ServingConfig) -> Any:
     """Return what pydantic expects of a column: its values, or also none where that is allowed."""
-    reject_unknown = config.unknown_categories == "reject"
     limits: dict[str, Any] = {"ge": column.minimum, "le": column.maximum}
     kind: Any
     if column.kind == "boolean":
         kind = bool
     elif column.kind == "date":
-        kind = Annotated[str, AfterValidator(date_reader(column))]
-    elif column.kind == "category" and column.categories and reject_unknown:
-        kind = Annotated[str, AfterValidator(category_checker(column))]
+        kind = Annotated[str, AfterValidator(partial(read_date, column=column))]
+    elif column.kind == "category" and column.categories and config.unknown_categories == "reject":
+        kind = Annotated[str, AfterValidator(partial(check_category, column=column))]
     elif column.kind == "category":
         kind = Annotated[str, Field(min_length=1)]
     elif column.kind == "integer":
@@ -115,37 +107,25 @@ def field(column: Column, config: ServingConfig) -> Any:
     return NotRequired[kind | None] if column.nullable else kind
 
 
-def date_reader(column: Column) -> Callable[[str], datetime]:
-    """Return the function that reads a date or a time in ISO format, within the limits."""
-    low, high = (
-        datetime.fromisoformat(str(limit)) if limit else None
-        for limit in (column.minimum, column.maximum)
-    )
-
-    def read(text: str) -> datetime:
-        try:
-            date = datetime.fromisoformat(text)
-            if date.tzinfo:
-                date = date.astimezone(UTC).replace(tzinfo=None)
-        except (ValueError, OverflowError):
-            raise ValueError("should be a date like 2026-01-31") from None
-        if low and date < low:
-            raise ValueError(f"should not be before {low.date()}")
-        if high and date > high:
-            raise ValueError(f"should not be after {high.date()}")
-        return date
-
-    return read
+def read_date(text: str, column: Column) -> datetime:
+    """Read a date or a time in ISO format, within the column's limits."""
+    try:
+        date = datetime.fromisoformat(text)
+        if date.tzinfo:
+            date = date.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise ValueError("should be a date like 2026-01-31") from None
+    low, high = str(column.minimum or ""), str(column.maximum or "")
+    if low and date < datetime.fromisoformat(low):
+        raise ValueError(f"should not be before {low[:10]}")
+    if high and date > datetime.fromisoformat(high):
+        raise ValueError(f"should not be after {high[:10]}")
+    return date
 
 
-def category_checker(column: Column) -> Callable[[str], str]:
-    """Return the function that refuses a category which the schema does not list."""
-    known = {clean_text(str(category)) for category in column.categories}
-    names = ", ".join(map(str, column.categories[:20]))
-
-    def check(text: str) -> str:
-        if clean_text(text) not in known:
-            raise ValueError(f"should be one of {names}")
-        return text
-
-    return check
+def check_category(text: str, column: Column) -> str:
+    """Refuse a category that the schema does not list, whatever its blanks and letter case."""
+    known = spellings(column.categories)
+    if text not in known and clean_text(text) not in known:
+        raise ValueError("should be one of " + ", ".join(map(str, column.categories[:20])))
+    return text

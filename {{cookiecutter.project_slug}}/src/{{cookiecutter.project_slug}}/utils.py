@@ -63,8 +63,7 @@ def fingerprint(path: Path) -> str:
     for file in files:
         if file.is_file():
             with file.open("rb") as content:
-                while block := content.read(2**20):
-                    digest.update(block)
+                hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()
 
 
