@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 from conftest import HEADER, make_lines
 
+from {{ cookiecutter.project_slug }}.columns import Column
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.data_preprocessing import (
     Transformed,
     mark_missing,
-    match_categories,
     parse_booleans,
+    parse_column,
     parse_dates,
     parse_numbers,
     transform,
@@ -128,8 +129,9 @@ def test_what_is_no_date(cell: str) -> None:
     assert parse_dates(text(cell, "2024-01-31"), []).isna().tolist() == [True, False]
 
 
-def test_match_categories_spells_as_the_schema_does() -> None:
-    matched = match_categories(text("two  words", "SMALL", "huge", None), ["Small", "Two words"])
+def test_categories_are_spelled_as_the_schema_does(config: Config) -> None:
+    column = Column("x", "category", categories=("Small", "Two words"))
+    matched = parse_column(text("two  words", "SMALL", "huge", None), column, config.table)
     assert matched.tolist()[:3] == ["Two words", "Small", "huge"]
     assert pd.isna(matched[3])
 

@@ -4,7 +4,7 @@
 other row the reasons why not. The functions below it each do one step, on one column at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +45,9 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     parsed, found = {}, []
     for name, column in schema.columns.items():
         parsed[name] = parse_column(text[name], describe_column(column), config)
-        bad = parsed[name].isna() & text[name].notna()
-        found.append(describe_bad_cells(text.loc[bad, name]))
+        bad = text.loc[parsed[name].isna() & text[name].notna(), name]
+        unread = [f"{cell[:50]!r} can't be read" for cell in bad]
+        found.append(pd.DataFrame({"row": bad.index, "column": name, "problem": unread}))
     checked, failures = check_limits(pd.DataFrame(parsed, index=raw.index), schema)
     # Of a cell the first problem is enough: one that can't be read is missing too.
     problems = pd.concat([*found, failures]).drop_duplicates(["row", "column"])
@@ -72,7 +73,8 @@ def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Ser
         return parse_booleans(text, config.true_values, config.false_values)
     if column.kind == "date":
         return parse_dates(text, config.formats_of(column.name))
-    return match_categories(text, column.categories)
+    texts = text.dropna().unique().astype(object)
+    return text.map(dict(zip(texts, spell_categories(texts, column.categories), strict=True)))
 
 
 def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> pd.Series:
@@ -126,18 +128,6 @@ def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
         read = pd.to_datetime(rest, format=form, errors="coerce", utc=True).dt.tz_localize(None)
         dates[rest.index] = read.where(read.between(pd.Timestamp.min, pd.Timestamp.max))
     return dates
-
-
-def match_categories(text: pd.Series, categories: Sequence[str | int]) -> pd.Series:
-    """Spell each value as the schema does, where only blanks and letter case differ."""
-    values = text.dropna().unique().astype(object)
-    return text.map(dict(zip(values, spell_categories(values, categories), strict=True)))
-
-
-def describe_bad_cells(cells: pd.Series) -> pd.DataFrame:
-    """Say of each cell that it can't be read. Columns: row, column, problem."""
-    problems = [f"{str(value)[:50]!r} can't be read" for value in cells]
-    return pd.DataFrame({"row": cells.index, "column": cells.name, "problem": problems})
 
 
 def check_limits(
