@@ -23,6 +23,7 @@ from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model, read_model_report
 from {{ cookiecutter.project_slug }}.request_validation import RequestReader
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
+from {{ cookiecutter.project_slug }}.web_page import add_docs, render_page
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
 
@@ -45,6 +46,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = config.serving.max_bytes
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    add_docs(app)
     if not path.exists():
         app.before_request(lambda: abort(503, f"no model at {path}; run: uv run train"))
         return app
@@ -52,6 +54,11 @@ def create_app(model_path: Path | None = None) -> Flask:
     model = load_model(path)
     reader = RequestReader(model.table, config.serving)
     report = read_model_report(path)
+
+    @app.get("/")
+    def page() -> ResponseReturnValue:
+        """Show the form and the model card."""
+        return render_page(model, report)
 
     @app.get("/health")
     def health() -> ResponseReturnValue:

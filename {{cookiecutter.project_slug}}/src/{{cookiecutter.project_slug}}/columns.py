@@ -21,6 +21,7 @@ class Column:
     minimum: float | str | None = None
     maximum: float | str | None = None
     categories: tuple[str | int, ...] = ()
+    description: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A pipeline that can't be converted, or answers differently once it is, is not sa
 
 import json
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,16 +18,27 @@ from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
+from .columns import Column, Kind
 from .config import Config
 from .feature_engineering import UNKNOWN_CODE
 from .prediction import load_onnx
 from .utils import UserError, fingerprint, write_atomically
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .model_training import Trained
 
 TOLERANCE = 1e-5
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
+
+TO_JSON: dict[Kind, Callable[[Any], Any]] = {
+    "boolean": bool,
+    "category": str,
+    "date": lambda date: str(date.date()),
+    "integer": int,
+    "number": float,
+}
 
 
 def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> None:
@@ -34,12 +46,28 @@ def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> 
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     contract = {"table": asdict(trained.table), "labels": trained.labels}
-    content = convert_to_onnx(trained, contract | {"vocabulary": trained.vocabulary})
+    learnt = {"vocabulary": trained.vocabulary, "example": trained.example}
+    content = convert_to_onnx(trained, contract | learnt)
     with write_atomically(output) as file:
         file.write_bytes(content)
     report = describe(output, trained, data, config) | contract
     with write_atomically(output.with_suffix(".json")) as file:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def typical_row(frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Any]:
+    """Return a typical row, as a request has it: the middle value, or the most frequent one."""
+    row: dict[str, Any] = {}
+    for column in columns:
+        known = frame[column.name].dropna()
+        if known.empty:
+            continue
+        if column.kind in ("boolean", "category") or column.categories:
+            value = known.mode()[0]
+        else:
+            value = known.sort_values().iloc[len(known) // 2]
+        row[column.name] = TO_JSON[column.kind](value)
+    return row
 
 
 def describe(output: Path, trained: "Trained", data: Path, config: Config) -> dict[str, Any]:
@@ -51,7 +79,11 @@ def describe(output: Path, trained: "Trained", data: Path, config: Config) -> di
         "baseline": trained.baseline,
         "train_rows": len(trained.split.train),
         "test_rows": len(trained.split.test),
-        "data": {"path": data.as_posix(), "sha256": fingerprint(data)},
+        "data": {
+            "path": data.as_posix(),
+            "sha256": fingerprint(data),
+            "modified": datetime.fromtimestamp(data.stat().st_mtime, UTC).isoformat(),
+        },
         "file": {"path": output.as_posix(), "sha256": fingerprint(output)},
         "settings": config.training.settings.get(trained.model, {}),
         "random_seed": config.training.random_seed,

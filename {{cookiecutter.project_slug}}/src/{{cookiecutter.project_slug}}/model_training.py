@@ -29,7 +29,7 @@ from .columns import Column, Table, Task
 from .config import Config, TrainingConfig, read_config
 from .evaluation import evaluate, evaluate_baseline, format_metrics
 from .feature_engineering import build_features, learn_vocabulary, values_of_frame
-from .model_saving import save_model
+from .model_saving import save_model, typical_row
 from .schema import read_table
 from .utils import UserError, command, command_line, set_up_logging
 
@@ -81,7 +81,7 @@ class Split(NamedTuple):
 class Trained(NamedTuple):
     """A fitted pipeline, the labels of its classes (none in a regression), and how good it is.
 
-    `features` is the matrix of all rows that have a target.
+    `features` is the matrix of all rows that have a target, `example` a typical row.
     """
 
     model: str
@@ -93,6 +93,7 @@ class Trained(NamedTuple):
     split: Split
     metrics: dict[str, float]
     baseline: dict[str, float]
+    example: dict[str, Any]
 
 
 def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
@@ -118,7 +119,10 @@ def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig)
             raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
         metrics = evaluate(pipeline, new, target[split.test], table.task)
     baseline = evaluate_baseline(target[split.train], target[split.test], table.task)
-    return Trained(model, table, pipeline, labels, vocabulary, features, split, metrics, baseline)
+    example = typical_row(frame.iloc[split.train], table.features)
+    return Trained(
+        model, table, pipeline, labels, vocabulary, features, split, metrics, baseline, example
+    )
 
 
 def build_pipeline(

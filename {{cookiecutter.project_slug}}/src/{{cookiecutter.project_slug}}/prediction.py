@@ -28,12 +28,14 @@ class Model:
     """A model and its contract.
 
     `outputs` maps a matrix of features to probabilities, shape (rows, labels), or in a regression
-    to numbers, shape (rows,). `vocabulary` has the number of each category that training saw.
+    to numbers, shape (rows,). `vocabulary` has the number of each category that training saw,
+    `example` a typical row.
     """
 
     table: Table
     labels: list[Any]
     vocabulary: dict[str, dict[str, int]]
+    example: dict[str, Any]
     outputs: Outputs
 
     @cached_property
@@ -72,7 +74,8 @@ def load_model(path: Path) -> Model:
     except Exception as error:  # ONNX Runtime raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
-    return Model(table, contract["labels"], contract["vocabulary"], outputs)
+    labels, vocabulary, example = (contract[name] for name in ("labels", "vocabulary", "example"))
+    return Model(table, labels, vocabulary, example, outputs)
 
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:

@@ -96,7 +96,9 @@ def describe_column(column: pa.Column) -> Column:
             f"schema.yaml: the categories of {column.name!r} must be text; "
             'write "No", "Yes" or "1" in quotes, which YAML else reads as something else'
         )
-    return Column(column.name, kind, column.nullable, minimum, maximum, categories)
+    return Column(
+        column.name, kind, column.nullable, minimum, maximum, categories, column.description
+    )
 
 
 def find_kind(column: pa.Column) -> Kind:

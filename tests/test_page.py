@@ -1,0 +1,389 @@
+"""The pages in a real browser: the form, the model card, the documentation of the API."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from test_serving import free_port, wait_until_it_answers
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = [
+    '<script>alert("x")</script>',
+    "a \"b\" 'c' & d",
+    "größe in % ½",
+    "{{ 7 * 7 }}",
+    "__proto__",
+    "elements",
+    "features",
+    "</option><b>bold</b>",
+]
+LABELS = ["<img src=x onerror=alert(1)>", "__proto__", 'say "hi"']
+UNNAMED = """() => [...document.querySelectorAll("input, select, textarea, button, summary")]
+  .filter(e => !(e.labels?.length || e.textContent.trim() || e.getAttribute("aria-label")))
+  .map(e => e.outerHTML)"""
+DANGLING = """() => [...document.querySelectorAll("[aria-describedby], [aria-labelledby], [list]")]
+  .flatMap(e => ["aria-describedby", "aria-labelledby", "list"]
+    .flatMap(name => (e.getAttribute(name) ?? "").split(" ").filter(Boolean)))
+  .filter(id => !document.getElementById(id))"""
+TWICE = """() => [...document.querySelectorAll("[id]")].map(e => e.id)
+  .filter((id, place, all) => all.indexOf(id) !== place)"""
+# Relative luminance and contrast as in WCAG 2; the text's own colour on the nearest background.
+FAINT = """() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = numbers(getComputedStyle(e).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((e) => {
+      const pair = [numbers(getComputedStyle(e).color), behind(e)].map(luminance).sort((a, b) => b - a);
+      return [e.textContent.trim().slice(0, 30), (pair[0] + 0.05) / (pair[1] + 0.05)];
+    })
+    .filter(([, contrast]) => contrast < 4.5);
+}"""
+STUB = {
+    "openapi": "3.1.0",
+    "info": {"title": "A model", "version": "1"},
+    "paths": {
+        "/health": {"get": {"summary": "Health", "responses": {"200": {"description": "fine"}}}}
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The machine's own Chromium."""
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        assert path, "chromium is needed to test the page"
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open the page of a server; at the end nothing may have gone wrong in any of them.
+
+    The browser itself logs each answer that is an error, and tests that want one pass its status.
+    """
+    contexts, wrong = [], []
+
+    def open_page(url, path="/", width=1280, scheme="light", status=None):
+        size = {"width": width, "height": 800}
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+
+        def log(message):
+            if message.type in ("error", "warning") and f"status of {status} " not in message.text:
+                wrong.append(message.text)
+
+        page.on("console", log)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda sent: sent.url.startswith((url, "data:")) or wrong.append(sent.url),
+        )
+        page.route("**/openapi.json", lambda route: route.fulfill(json=STUB))
+        page.goto(url + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def serve(project, port):
+    """Start the server of a project, and return its process once it answers."""
+    command = ["uv", "run", "app.py", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=project.path, start_new_session=True)
+    wait_until_it_answers(process, port)
+    return process
+
+
+def stop(process):
+    """Stop a server with all its processes."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=10)
+
+
+def make(project, *commands):
+    """Run the commands that make a model."""
+    for command in commands:
+        result = project.run("uv", "run", *command)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def sample(bake):
+    """The address of the server of a project with the sample table."""
+    project, port = bake(), free_port()
+    make(project, ["pipeline.py"], ["train"])
+    process = serve(project, port)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def of_table(bake):
+    """Make a table a project's own, and return the address of its server."""
+    processes = []
+
+    def of_table(header, rows, *options):
+        project, port = bake(), free_port()
+        with (project.path / "data/raw/own.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+        infer = ["infer-schema", "data/raw/own.csv", "--target", header[-1], *options]
+        make(project, infer, ["pipeline.py"], ["train"])
+        processes.append(serve(project, port))
+        return f"http://127.0.0.1:{port}"
+
+    yield of_table
+    for process in processes:
+        stop(process)
+
+
+def ask(url, row):
+    """Return what POST /predict answers."""
+    content = json.dumps({"features": row}).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url + "/predict", content, headers)) as answer:
+        return json.load(answer)
+
+
+def submit(page):
+    """Submit the form and return the prediction that is shown."""
+    with page.expect_response("**/predict"):
+        page.get_by_role("button", name="Predict").click()
+    return shown(page)
+
+
+def shown(page):
+    """Return the prediction that is shown, once the values were not changed since."""
+    expect(page.locator("#answer:not(.old) .best data")).to_be_visible()
+    return page.locator(".best data").get_attribute("value")
+
+
+def probabilities(page):
+    """Return the bars that are shown, by their labels."""
+    return {
+        bar.locator("span").first.text_content(): float(bar.locator("data").get_attribute("value"))
+        for bar in page.locator(".bars li").all()
+    }
+
+
+def has_no_sideways_scrolling(page):
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_row_is_filled_in_and_sent_by_keyboard(open_page, sample):
+    page = open_page(sample)
+    page.get_by_label("contract_type").focus()
+    page.keyboard.type("Mon")
+    page.get_by_label("age").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("24")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.labels[0].textContent") == "region"
+    page.get_by_label("monthly_charge").fill("99.5")
+    page.get_by_label("signup_date").fill("2024-02-29")
+    page.get_by_label("paperless").select_option("yes")
+    page.get_by_label("data_gb").fill("")
+    with page.expect_request("**/predict") as sent:
+        page.get_by_label("support_calls").press("Enter")
+    row = sent.value.post_data_json["features"]
+    assert row["contract_type"] == "Monthly"
+    assert row["age"] == 24
+    assert row["monthly_charge"] == 99.5
+    assert row["signup_date"] == "2024-02-29"
+    assert row["paperless"] is True
+    assert "data_gb" not in row
+    assert shown(page) == ask(sample, row)["prediction"]
+    assert probabilities(page) == ask(sample, row)["probabilities"]
+    assert sum(probabilities(page).values()) == pytest.approx(1)
+    assert page.url == sample + "/"
+
+
+def test_the_example_is_answered_and_comes_back(open_page, sample):
+    page = open_page(sample)
+    controls = page.locator("[data-column]").all()
+    example = [control.input_value() for control in controls]
+    assert all(example)
+    assert submit(page) in {"No", "Yes"}
+    page.get_by_label("age").fill("99")
+    expect(page.get_by_text("before you changed")).to_be_visible()
+    page.get_by_role("button", name="Typical row").click()
+    assert [control.input_value() for control in controls] == example
+
+
+def test_each_problem_is_shown_at_its_field(open_page, sample):
+    page = open_page(sample, status=422)
+    page.get_by_label("age").fill("7")
+    page.get_by_label("last_payment_date").fill("1999-12-31")
+    page.get_by_role("button", name="Predict").click()
+    age, paid = page.get_by_label("age"), page.get_by_label("last_payment_date")
+    expect(age).to_have_accessible_description("years · 18 to 110 should be greater than or equal to 18")
+    expect(age).to_have_attribute("aria-invalid", "true")
+    expect(age).to_be_focused()
+    expect(paid).to_have_accessible_description(
+        "2010-01-01 to 2035-12-31 should not be before 2010-01-01"
+    )
+    assert page.locator("[aria-invalid]").count() == 2
+    age.fill("70")
+    paid.fill("2020-12-31")
+    submit(page)
+    assert page.locator("[aria-invalid]").count() == 0
+    assert "".join(page.locator(".problem").all_text_contents()) == ""
+
+
+def test_half_a_number_is_told_at_its_field(open_page, sample):
+    page = open_page(sample)
+    page.get_by_label("age").fill("")
+    page.get_by_label("age").press_sequentially("1e")
+    page.get_by_label("age").press("Enter")
+    expect(page.get_by_label("age")).to_have_accessible_description(
+        "years · 18 to 110 should be a number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [(503, "no model at models/model.onnx; run: uv run train"), (413, "too large")],
+)
+def test_another_error_is_one_line(open_page, sample, status, detail):
+    page = open_page(sample, status=status)
+    page.route("**/predict", lambda route: route.fulfill(status=status, json={"detail": detail}))
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_have_text(f"{status}: {detail}")
+
+
+def test_an_answer_that_is_no_json_and_none_at_all_are_told_too(open_page, sample):
+    page = open_page(sample, status=502)
+    page.route("**/predict", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_have_text("502: Bad Gateway")
+    page.unroute("**/predict")
+    page.context.set_offline(True)
+    page.evaluate("console.error = () => {}")
+    page.evaluate("window.fetch = () => Promise.reject(new TypeError('offline'))")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_have_text("The server does not answer. Does it still run?")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_everything_has_a_name_and_can_be_read(open_page, sample, width, scheme):
+    page = open_page(sample, width=width, scheme=scheme)
+    submit(page)
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate(DANGLING) == []
+    assert page.evaluate(TWICE) == []
+    assert page.evaluate(FAINT) == []
+    assert has_no_sideways_scrolling(page)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(background[4:].split(",")[0]) < 80) == (scheme == "dark")
+
+
+def test_the_model_card_says_what_training_wrote(open_page, sample):
+    page = open_page(sample)
+    card = page.get_by_role("region", name="Model card")
+    with urllib.request.urlopen(sample + "/health") as answer:
+        health = json.load(answer)
+    for text in ("churned", "gradient boosting", health["data"]["path"], health["trained"][:10]):
+        expect(card).to_contain_text(text)
+    row = card.get_by_role("row", name="accuracy")
+    expect(row.get_by_role("cell").first).to_have_text(f"{health['metrics']['accuracy']:.4g}")
+    expect(row.get_by_role("cell")).to_have_count(2)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/docs/swagger-ui-bundle.js"])
+def test_the_security_headers_are_strict(sample, path):
+    with urllib.request.urlopen(sample + path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_api_is_tried_out_offline(open_page, sample, scheme):
+    page = open_page(sample, "/docs", width=360, scheme=scheme)
+    page.get_by_role("button", name="Health").first.click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table")).to_contain_text('"target": "churned"')
+    assert has_no_sideways_scrolling(page)
+
+
+def test_names_and_labels_may_be_hostile(open_page, of_table):
+    draw = random.Random(0)
+    rows = []
+    for _ in range(300):
+        numbers = [round(draw.uniform(-5, 5), 2) for _ in HOSTILE[:-1]]
+        category = draw.choice(["<b>", '"', "x' onfocus='alert(1)"])
+        rows.append([*numbers, category, LABELS[int(numbers[0] > 0) + (numbers[1] > 0)]])
+    url = of_table([*HOSTILE, "<b>target</b>"], rows)
+    page = open_page(url, width=360)
+    columns = [
+        control.get_attribute("data-column") for control in page.locator("[data-column]").all()
+    ]
+    assert columns == HOSTILE
+    assert page.locator("label").all_text_contents() == HOSTILE
+    assert page.locator("h1").text_content() == "Predict <b>target</b>"
+    with page.expect_request("**/predict") as sent:
+        prediction = submit(page)
+    row = json.loads(sent.value.post_data)["features"]
+    assert list(row) == HOSTILE
+    assert prediction == ask(url, row)["prediction"]
+    assert probabilities(page) == ask(url, row)["probabilities"]
+    assert page.evaluate(UNNAMED) == page.evaluate(DANGLING) == []
+    assert has_no_sideways_scrolling(page)
+
+
+def test_a_number_is_predicted_from_many_columns(open_page, of_table):
+    draw = random.Random(0)
+    names = [f"a_column_number_{number}" for number in range(200)]
+    rows = [[round(draw.gauss(0, 1), 3) for _ in names] for _ in range(200)]
+    url = of_table([*names, "y"], [[*row, 1000 * row[0] + row[1]] for row in rows])
+    page = open_page(url, width=360)
+    with page.expect_request("**/predict") as sent:
+        shown = float(submit(page))
+    assert shown == ask(url, sent.value.post_data_json["features"])["prediction"]
+    assert page.locator(".bars").count() == 0
+    assert has_no_sideways_scrolling(page)
+    page.get_by_label("Find a column").fill("number_19")
+    expect(page.locator(".field:visible")).to_have_count(11)
+    expect(page.get_by_text("11 of 200 columns")).to_be_visible()
+    page.get_by_label("Find a column").fill("")
+    expect(page.locator(".field:visible")).to_have_count(200)
+
+
+def test_of_many_classes_the_likeliest_are_shown(open_page, of_table):
+    draw = random.Random(0)
+    rows = [[number % 40 + draw.gauss(0, 1), f"class {number % 40}"] for number in range(1200)]
+    page = open_page(of_table(["x", "y"], rows))
+    prediction = submit(page)
+    bars = probabilities(page)
+    assert len(bars) == 11
+    assert next(iter(bars)) == prediction
+    assert list(bars)[-1] == "30 more"
+    assert list(bars.values())[:10] == sorted(list(bars.values())[:10], reverse=True)
+    assert sum(bars.values()) == pytest.approx(1, abs=1e-4)
