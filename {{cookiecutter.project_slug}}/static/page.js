@@ -117,8 +117,7 @@ function showAnswer(request, content) {
   at("request").textContent = JSON.stringify(JSON.parse(request), null, 2);
   at("response").textContent = JSON.stringify(content, null, 2);
   at("as-json").hidden = false;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  at("answer-title").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+  at("answer").parentElement.scrollIntoView({ block: "nearest" });
 }
 
 // Few classes keep their order, so that the eye finds them again; of many the likely ones come first.
