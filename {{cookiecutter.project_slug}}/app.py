@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from granian import Granian
 from granian.constants import Interfaces
@@ -23,7 +23,7 @@ from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model, read_model_report
 from {{ cookiecutter.project_slug }}.request_validation import RequestReader
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
-from {{ cookiecutter.project_slug }}.web_page import add_docs, render_page
+from {{ cookiecutter.project_slug }}.web_page import add_docs
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
 
@@ -58,7 +58,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     @app.get("/")
     def page() -> ResponseReturnValue:
         """Show the form and the model card."""
-        return render_page(model, report)
+        return render_template("index.html", model=model, table=model.table, report=report)
 
     @app.get("/health")
     def health() -> ResponseReturnValue:

@@ -5,7 +5,7 @@ A pipeline that can't be converted, or answers differently once it is, is not sa
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,31 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import pandas as pd
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
-from .columns import Column, Kind
+from .columns import Column
 from .config import Config
 from .feature_engineering import UNKNOWN_CODE
 from .prediction import load_onnx
 from .utils import UserError, fingerprint, write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .model_training import Trained
 
 TOLERANCE = 1e-5
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
-
-TO_JSON: dict[Kind, Callable[[Any], Any]] = {
-    "boolean": bool,
-    "category": str,
-    "date": lambda date: str(date.date()),
-    "integer": int,
-    "number": float,
-}
 
 
 def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> None:
@@ -55,23 +46,20 @@ def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> 
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def typical_row(frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Any]:
+def typical_row(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Any]:
     """Return a typical row, as a request has it: the middle value, or the most frequent one."""
     row: dict[str, Any] = {}
     for column in columns:
-        known = frame[column.name].dropna()
-        if known.empty:
-            continue
-        if column.kind in ("boolean", "category") or column.categories:
-            value = known.mode()[0]
-        else:
-            value = known.sort_values().iloc[len(known) // 2]
-        row[column.name] = TO_JSON[column.kind](value)
-    return row
+        known = frame[column.name].dropna().sort_values()
+        if column.kind in ("boolean", "category"):
+            known = known.mode()
+        row[column.name] = known.iloc[len(known) // 2] if len(known) else None
+    return json.loads(pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15))
 
 
 def describe(output: Path, trained: "Trained", data: Path, config: Config) -> dict[str, Any]:
     """Return what one has to know of a model file: its scores, and what it was made from."""
+    date = datetime.fromtimestamp(data.stat().st_mtime, UTC).date()
     return {
         "model": trained.model,
         "trained": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -79,11 +67,7 @@ def describe(output: Path, trained: "Trained", data: Path, config: Config) -> di
         "baseline": trained.baseline,
         "train_rows": len(trained.split.train),
         "test_rows": len(trained.split.test),
-        "data": {
-            "path": data.as_posix(),
-            "sha256": fingerprint(data),
-            "modified": datetime.fromtimestamp(data.stat().st_mtime, UTC).isoformat(),
-        },
+        "data": {"path": data.as_posix(), "sha256": fingerprint(data), "date": str(date)},
         "file": {"path": output.as_posix(), "sha256": fingerprint(output)},
         "settings": config.training.settings.get(trained.model, {}),
         "random_seed": config.training.random_seed,

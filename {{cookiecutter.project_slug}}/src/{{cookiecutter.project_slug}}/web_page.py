@@ -1,16 +1,10 @@
-"""The pages for people: the form with the model card, and the API's documentation.
+"""What the pages need beside templates/ and static/: security headers, Swagger UI at /docs."""
 
-What they look like is in templates/ and static/, beside app.py.
-"""
-
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import flask_swagger_ui
 from flask import Flask, Response, render_template, send_from_directory
-from flask.typing import ResponseReturnValue
-
-from .prediction import Model
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 # A page loads nothing but this server's own files, runs no inline script, and stands in no frame.
@@ -24,18 +18,10 @@ HEADERS = {
 
 
 def add_docs(app: Flask) -> None:
-    """Add /docs, which reads /openapi.json, and the security headers of every answer but JSON."""
+    """Add /docs, which reads /openapi.json, and the security headers of all answers but JSON."""
     app.after_request(secure)
-
-    @app.get("/docs")
-    def docs() -> ResponseReturnValue:
-        """Show the API, to read and to try out."""
-        return render_template("docs.html")
-
-    @app.get("/docs/<path:name>")
-    def docs_file(name: str) -> ResponseReturnValue:
-        """Send a file of Swagger UI out of its package."""
-        return send_from_directory(SWAGGER_UI, name)
+    app.add_url_rule("/docs", "docs", lambda: render_template("docs.html"))
+    app.add_url_rule("/docs/<path:path>", "file", partial(send_from_directory, SWAGGER_UI))
 
 
 def secure(response: Response) -> Response:
@@ -43,8 +29,3 @@ def secure(response: Response) -> Response:
     if not response.is_json:
         response.headers.update(HEADERS)
     return response
-
-
-def render_page(model: Model, report: dict[str, Any]) -> str:
-    """Return the page: a form made from the model's contract, and the model card beside it."""
-    return render_template("index.html", model=model, table=model.table, report=report)
