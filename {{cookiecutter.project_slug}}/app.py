@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
+from {{ cookiecutter.project_slug }}.openapi import describe_api
 from {{ cookiecutter.project_slug }}.prediction import load_model, read_model_report
 from {{ cookiecutter.project_slug }}.request_validation import RequestReader
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
@@ -43,7 +44,8 @@ def create_app(model_path: Path | None = None) -> Flask:
     config = read_config()
     path = model_path or Path(os.environ.get(MODEL_VARIABLE, config.paths.model))
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = config.serving.max_bytes
+    most = config.serving.max_bytes
+    app.config["MAX_CONTENT_LENGTH"] = most + 1  # where Flask cuts a body sent in chunks
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     add_docs(app)
@@ -72,10 +74,18 @@ def create_app(model_path: Path | None = None) -> Flask:
         """Answer one row, or a list of them."""
         if not request.is_json:
             abort(415, "the body must be sent as application/json")
-        features = reader.read(request.get_data())
+        content = request.get_data()
+        if len(content) > most:
+            abort(413)
+        features = reader.read(content)
         if isinstance(features, list):
             return as_json({"predictions": model.predict(features)})
         return as_json(model.predict([features])[0])
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        """Describe the API of the model that is served."""
+        return as_json(describe_api(model, reader))
 
     return app
 

@@ -1,3 +1,4 @@
+import io
 import json
 import socket
 from collections.abc import Collection
@@ -76,6 +77,69 @@ def test_the_other_errors_have_the_same_form(client: FlaskClient) -> None:
         assert answer.mimetype == "application/problem+json"
         assert json.loads(answer.data)["status"] == status
     assert "POST" in answers[405].headers["Allow"]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 1_000_000])
+def test_a_body_sent_in_chunks_has_the_same_limit(client: FlaskClient, more: int) -> None:
+    content = json.dumps({"features": ROW}).encode()
+    content += b" " * (10_000_000 + more - len(content))
+    answer = client.post(
+        "/predict",
+        input_stream=io.BytesIO(content),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == (413 if more > 0 else 200)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (None, 415),
+        ("", 415),
+        ("text/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/json; charset=utf-16", 200),
+        ("APPLICATION/JSON", 200),
+        ("application/vnd.rows+json", 200),
+    ],
+)
+def test_the_content_type_decides(
+    client: FlaskClient, content_type: str | None, status: int
+) -> None:
+    content = json.dumps({"features": ROW}).encode()
+    answer = client.post("/predict", data=content, content_type=content_type)
+    assert answer.status_code == status
+
+
+def test_the_rows_are_counted(client: FlaskClient) -> None:
+    for count, status in ((10_000, 200), (10_001, 413)):
+        answer = client.post("/predict", json={"features": [ROW] * count})
+        assert answer.status_code == status
+
+
+def test_head_and_options_say_what_there_is(client: FlaskClient) -> None:
+    assert client.head("/health").status_code == 200
+    assert client.head("/predict").status_code == 405
+    options = client.options("/predict")
+    assert options.status_code == 200
+    assert options.headers["Allow"] == "OPTIONS, POST"
+
+
+def test_the_api_is_described_with_an_example_that_holds(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    predict = document["paths"]["/predict"]["post"]
+    asked = predict["requestBody"]["content"]["application/json"]["examples"]
+    answered = predict["responses"]["200"]["content"]["application/json"]["examples"]
+    assert len(asked) == len(answered) == 2
+    for name, example in asked.items():
+        answer = client.post("/predict", json=example["value"])
+        assert answer.get_json() == answered[name]["value"]
+    schemas = document["components"]["schemas"]
+    assert set(schemas["row"]["properties"]) == {*ROW, "id"}
+    assert schemas["answer"]["required"] == list(answer.get_json()["predictions"][0])
+    routes = {rule.rule for rule in client.application.url_map.iter_rules()}
+    assert {"/predict", "/health", "/openapi.json"} <= routes & set(document["paths"])
 
 
 def test_health_says_which_model_it_is(client: FlaskClient, trained_config: Config) -> None:

@@ -1,10 +1,20 @@
 """Check the rows of a request against the contract, and say everything that is wrong at once."""
 
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, NamedTuple, NotRequired
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from jiter import from_json
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
@@ -14,7 +24,15 @@ from .config import ServingConfig
 from .feature_engineering import spellings
 from .utils import clean_text, nearest
 
-STRICT = {"extra": "forbid", "strict": True}
+STRICT = ConfigDict(extra="forbid", strict=True)
+MOST_LISTED, MOST_READ = 1_000, 100_000  # problems of one request: a million of them fill 1 GB
+LONGEST_NAME = 100  # of a column that nobody knows
+TEXTS = {
+    "dict_type": "should be an object with a value for each column",
+    "missing": "is required",
+    "multiple_of": "should be a whole number",
+    "string_too_short": "should not be empty",
+}
 
 
 class Problem(NamedTuple):
@@ -26,13 +44,13 @@ class Problem(NamedTuple):
 
 
 class InvalidRequest(HTTPException):
-    """A request that can't be answered: its HTTP status, and all its problems."""
+    """A request that can't be answered: its HTTP status, and its problems."""
 
-    def __init__(self, status: int, problems: list[Problem]) -> None:
-        """Keep all problems; the description tells the first."""
+    def __init__(self, status: int, problems: list[Problem], count: int = 1) -> None:
+        """Keep the problems; the description tells the first, and how many there are in all."""
         row, column, problem = problems[0]
         place = ("" if row is None else f"row {row}: ") + ("" if column is None else f"{column} ")
-        super().__init__(place + problem)
+        super().__init__(place + problem + (f" ({count:,} problems in all)" if count > 1 else ""))
         self.code = status
         self.problems = problems
 
@@ -42,7 +60,9 @@ class RequestReader:
 
     def __init__(self, table: Table, config: ServingConfig) -> None:
         """Prepare the checks once; a request then takes microseconds."""
-        self.columns = [column.name for column in table.features]
+        columns = [column.name for column in table.features]
+        self.hint = lru_cache(MOST_LISTED)(lambda name: nearest(name, columns))
+        self.rows = f"1 to {config.max_rows:,} rows"
         # TypedDicts, because their keys may be any text: "Total Charges", "class", "größe".
         fields = {column.name: field(column, config) for column in table.features}
         fields |= {name: NotRequired[Any] for name in table.unused}
@@ -60,32 +80,40 @@ class RequestReader:
     def read(self, content: bytes) -> dict[str, Any] | list[dict[str, Any]]:
         """Return the row, or the list of rows. Raises InvalidRequest."""
         try:
-            return self.body.validate_json(content)["features"]
+            body = from_json(content, catch_duplicate_keys=True)
+            return self.body.validate_python(body)["features"]
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            status = {"json_invalid": 400, "too_long": 413}.get(details[0]["type"], 422)
-            raise InvalidRequest(status, [self.describe(each) for each in details]) from error
+            raise self.refuse(error) from error
+        except ValueError as error:
+            raise InvalidRequest(400, [Problem(None, None, f"not JSON: {error}")]) from error
+
+    def refuse(self, error: ValidationError) -> InvalidRequest:
+        """Return what the answer to a request says of all its problems."""
+        count = error.error_count()
+        if count > MOST_READ:
+            problem = f"{count:,} problems are too many to list; send fewer rows"
+            return InvalidRequest(422, [Problem(None, None, problem)])
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        status = 413 if details[0]["type"] == "too_long" else 422
+        problems = [self.describe(each) for each in details[:MOST_LISTED]]
+        return InvalidRequest(status, problems, count)
 
     def describe(self, detail: ErrorDetails) -> Problem:
-        """Say where a problem is and what it is."""
-        place = list(detail["loc"])
-        row = column = None
-        if place[1:2] == ["row"]:
-            row, column = 0, "".join(map(str, place[2:3])) or None
-        elif place[1:2] == ["rows"] and len(place) > 2:
-            row, column = int(place[2]), "".join(map(str, place[3:4])) or None
-        return Problem(row, column, self.explain(detail, column))
-
-    def explain(self, detail: ErrorDetails, column: str | None) -> str:
-        """Put pydantic's message in the words of the table."""
-        if len(detail["loc"]) == 1:
-            return 'the body should be {"features": …} and nothing else'
-        if detail["type"] == "missing":
-            return "is required"
-        if detail["type"] == "extra_forbidden":
-            return "is not a column of the schema" + nearest(column or "", self.columns)
-        message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
-        return message.replace("multiple of 1", "whole number")
+        """Say where a problem is and what it is, in the words of the table."""
+        kind, place = detail["type"], detail["loc"]  # like ("features", "rows", 3, "age")
+        if len(place) < 2:
+            more = f", without {place[0]!r:.100}" if kind == "extra_forbidden" else ""
+            return Problem(None, None, 'the body should be {"features": …}' + more)
+        if len(place) == 2:
+            return Problem(None, None, f"features should be one row or a list of {self.rows}")
+        row, *names = (0, *place[2:]) if place[1] == "row" else place[2:]
+        column = str(names[0]) if names else None
+        if column is not None and kind == "extra_forbidden":
+            column = column[:LONGEST_NAME]
+            problem = "is not a column of the schema" + self.hint(column)
+        else:
+            problem = TEXTS.get(kind) or detail["msg"].removeprefix("Value error, ")
+        return Problem(int(row), column, problem.replace("Input should", "should"))
 
 
 def field(column: Column, config: ServingConfig) -> Any:
@@ -95,16 +123,29 @@ def field(column: Column, config: ServingConfig) -> Any:
     if column.kind == "boolean":
         kind = bool
     elif column.kind == "date":
-        kind = Annotated[str, AfterValidator(partial(read_date, column=column))]
+        kind = Annotated[
+            str,
+            AfterValidator(partial(read_date, column=column)),
+            WithJsonSchema(describe_dates(column)),
+        ]
     elif column.kind == "category" and column.categories and config.unknown_categories == "reject":
-        kind = Annotated[str, AfterValidator(partial(check_category, column=column))]
+        listed = {"type": "string", "enum": list(column.categories)}
+        check = partial(check_category, column=column)
+        kind = Annotated[str, AfterValidator(check), WithJsonSchema(listed)]
     elif column.kind == "category":
-        kind = Annotated[str, Field(min_length=1)]
+        kind = Annotated[str, Field(min_length=1, examples=list(column.categories) or None)]
     elif column.kind == "integer":
         kind = Annotated[float, Field(**limits, allow_inf_nan=False, multiple_of=1)]
     else:
         kind = Annotated[float, Field(**limits, allow_inf_nan=False)]
     return NotRequired[kind | None] if column.nullable else kind
+
+
+def describe_dates(column: Column) -> dict[str, Any]:
+    """Return what the API's description says of a date; JSON Schema has no words for its limits."""
+    limits = {"formatMinimum": column.minimum, "formatMaximum": column.maximum}
+    formats = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+    return formats | {name: limit for name, limit in limits.items() if limit}
 
 
 def read_date(text: str, column: Column) -> datetime:
