@@ -21,7 +21,7 @@ tools/__init__.py tools/report.html
 
 MODULES = """
 batch_prediction columns config data_preprocessing evaluation feature_engineering model_saving model_training
-prediction raw_data request_validation schema utils
+openapi prediction raw_data request_validation schema utils
 """
 
 TOOLS = """
@@ -29,7 +29,7 @@ checks column_decisions column_rules exploration infer_schema notebook_runs note
 report_pages setup_clone
 """
 # Tested by test_checks, and by test_report and test_notebooks.
-UNTESTED = {"setup_clone", "notebook_text", "notebook_runs"}
+UNTESTED = {"openapi", "setup_clone", "notebook_text", "notebook_runs"}
 
 # What must not depend on an answer: import lines are sorted and broken by their length.
 SLUGS = ["a", "customer_churn", "z" * 30]
