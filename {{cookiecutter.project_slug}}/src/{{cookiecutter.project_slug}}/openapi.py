@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from .columns import Column
 from .prediction import Model
 from .request_validation import RequestReader
 
@@ -19,7 +18,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     rows = schema.pop("$defs")
     document["components"]["schemas"] |= rows | {"body": schema, "answer": describe_answer(model)}
 
-    row = {column.name: example_value(column) for column in model.table.features}
+    row = model.example
     features: Any = reader.read(json.dumps({"features": [row]}).encode())
     (answer,) = model.predict(features)
     predict = document["paths"]["/predict"]["post"]
@@ -49,16 +48,3 @@ def describe_answer(model: Model) -> dict[str, Any]:
 def close(schema: dict[str, Any]) -> dict[str, Any]:
     """Require all properties of an object, and allow no others."""
     return schema | {"required": list(schema["properties"]), "additionalProperties": False}
-
-
-def example_value(column: Column) -> Any:
-    """Return a value that the column allows."""
-    if column.kind == "boolean":
-        return True
-    if column.kind == "category":
-        return column.categories[0] if column.categories else "text"
-    if column.minimum is not None:
-        return column.minimum
-    if column.maximum is not None:
-        return column.maximum
-    return "2026-01-31" if column.kind == "date" else 1

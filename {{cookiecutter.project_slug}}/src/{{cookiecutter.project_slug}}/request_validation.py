@@ -138,7 +138,9 @@ def field(column: Column, config: ServingConfig) -> Any:
         kind = Annotated[float, Field(**limits, allow_inf_nan=False, multiple_of=1)]
     else:
         kind = Annotated[float, Field(**limits, allow_inf_nan=False)]
-    return NotRequired[kind | None] if column.nullable else kind
+    kind = kind | None if column.nullable else kind
+    kind = Annotated[kind, Field(description=column.description)]
+    return NotRequired[kind] if column.nullable else kind
 
 
 def describe_dates(column: Column) -> dict[str, Any]:
