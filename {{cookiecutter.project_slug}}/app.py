@@ -6,6 +6,7 @@ Examples:
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -21,12 +22,13 @@ from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.openapi import describe_api
-from {{ cookiecutter.project_slug }}.prediction import load_model, read_model_report
-from {{ cookiecutter.project_slug }}.request_validation import RequestReader
+from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.serving import AccessLog, ModelFile
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 from {{ cookiecutter.project_slug }}.web_page import add_docs
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
+STOP_SECONDS = 8  # for requests in flight to finish; `docker stop` gives 10, then kills
 
 
 class Server(Granian):  # type: ignore[misc, valid-type]
@@ -34,6 +36,8 @@ class Server(Granian):  # type: ignore[misc, valid-type]
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop; a signal in the middle of that would wait for a lock that its own thread holds."""
+        if os.getpid() != self.pid:  # a worker has this handler by fork, until it serves
+            os._exit(0)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         super().signal_handler_interrupt(*args, **kwargs)
@@ -41,6 +45,7 @@ class Server(Granian):  # type: ignore[misc, valid-type]
 
 def create_app(model_path: Path | None = None) -> Flask:
     """Build the application that serves a model file; while there is none it answers 503."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = read_config()
     path = model_path or Path(os.environ.get(MODEL_VARIABLE, config.paths.model))
     app = Flask(__name__)
@@ -48,44 +53,45 @@ def create_app(model_path: Path | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = most + 1  # where Flask cuts a body sent in chunks
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.wsgi_app = AccessLog(app.wsgi_app, config.serving.access_log)  # type: ignore[method-assign]
     add_docs(app)
-    if not path.exists():
-        app.before_request(lambda: abort(503, f"no model at {path}; run: uv run train"))
-        return app
-
-    model = load_model(path)
-    reader = RequestReader(model.table, config.serving)
-    report = read_model_report(path)
+    model_file = ModelFile(path, config.serving)
 
     @app.get("/")
     def page() -> ResponseReturnValue:
         """Show the form and the model card."""
-        return render_template("index.html", model=model, table=model.table, report=report)
+        model, _ = model_file.get()
+        return render_template("index.html", model=model, table=model.table, about=model.about)
 
     @app.get("/health")
     def health() -> ResponseReturnValue:
-        """Say which model is served, when it was trained, and on what."""
-        table, described = model.table, ("model", "trained", "data", "metrics")
-        about = {"status": "ok", "task": table.task, "target": table.target.name}
-        return about | {name: report.get(name) for name in described}
+        """Say which model is served, when it was trained, and on what; and what is wrong."""
+        (model, _), problem = model_file.get(), model_file.problem
+        status = {"status": "degraded" if problem else "ok", "problem": problem}
+        told = ("model", "trained", "data", "metrics")
+        described = {name: model.about.get(name) for name in told}
+        return status | {"task": model.table.task, "target": model.table.target.name} | described
 
     @app.post("/predict")
     def predict() -> ResponseReturnValue:
         """Answer one row, or a list of them."""
+        model, reader = model_file.get()
         if not request.is_json:
             abort(415, "the body must be sent as application/json")
         content = request.get_data()
         if len(content) > most:
             abort(413)
         features = reader.read(content)
+        rows = features if isinstance(features, list) else [features]
+        request.environ["rows"] = len(rows)  # for the access log
         if isinstance(features, list):
-            return as_json({"predictions": model.predict(features)})
-        return as_json(model.predict([features])[0])
+            return as_json({"predictions": model.predict(rows)})
+        return as_json(model.predict(rows)[0])
 
     @app.get("/openapi.json")
     def openapi() -> ResponseReturnValue:
         """Describe the API of the model that is served."""
-        return as_json(describe_api(model, reader))
+        return as_json(describe_api(*model_file.get()))
 
     return app
 
@@ -143,6 +149,8 @@ def main() -> None:
         workers=options.workers or config.serving.workers,
         websockets=False,
         blocking_threads=2,  # more of them only wait for each other
+        workers_kill_timeout=STOP_SECONDS,
+        respawn_failed_workers=True,
     ).serve()
 
 

@@ -1,10 +1,17 @@
 import io
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from conftest import check_answers, make_hard_rows, rows_of
@@ -18,9 +25,28 @@ from {{ cookiecutter.project_slug }}.feature_engineering import build_features, 
 from {{ cookiecutter.project_slug }}.model_training import MODELS
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.utils import UserError
+from {{ cookiecutter.project_slug }}.serving import ModelFile
+from {{ cookiecutter.project_slug }}.utils import UserError, write_atomically
 
+ROOT = Path(app.__file__).parent
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
+
+
+def new_model(content: bytes, old: str, new: str) -> bytes:
+    """Return a model file with another word in its contract."""
+    graph = onnx.load_from_string(content)
+    (contract,) = (each for each in graph.metadata_props if each.key == "contract")
+    assert json.dumps(old) in contract.value
+    contract.value = contract.value.replace(json.dumps(old), json.dumps(new))
+    return graph.SerializeToString()
+
+
+def replace_file(path: Path, content: bytes | None) -> None:
+    """Put a file in the place of another as `train` does it, or take it away."""
+    path.unlink(missing_ok=True)
+    if content is not None:
+        with write_atomically(path) as file:
+            file.write_bytes(content)
 
 
 @pytest.fixture
@@ -157,6 +183,78 @@ def test_without_a_model_every_answer_is_503(config: Config) -> None:
     for answer in (client.get("/health"), client.post("/predict", json={"features": {}})):
         assert answer.status_code == 503
         assert "run: uv run train" in json.loads(answer.data)["detail"]
+
+
+def test_the_model_is_served_as_soon_as_its_file_is_there(
+    config: Config, trained_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained_config.root)
+    client = app.create_app(config.paths.model).test_client()
+    assert client.post("/predict", json={"features": ROW}).status_code == 503
+    replace_file(config.paths.model, trained_config.paths.model.read_bytes())
+    time.sleep(1)
+    assert client.post("/predict", json={"features": ROW}).status_code == 200
+
+
+def test_a_new_model_is_served_and_a_broken_one_is_not(
+    trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained_config.root)
+    good, path = trained_config.paths.model.read_bytes(), tmp_path / "model.onnx"
+    path.write_bytes(good)
+    client = app.create_app(path).test_client()
+    told = {}
+    new = new_model(good, "gradient_boosting", "newer")
+    contents = {"broken": good[: len(good) // 2], "none": None, "new": new}
+    for name, content in contents.items():
+        replace_file(path, content)
+        time.sleep(1)
+        assert client.post("/predict", json={"features": ROW}).status_code == 200
+        told[name] = client.get("/health").get_json()
+    assert {name: each["status"] for name, each in told.items()} == {
+        "broken": "degraded",
+        "none": "degraded",
+        "new": "ok",
+    }
+    assert "can't be served" in told["broken"]["problem"]
+    assert "no model" in told["none"]["problem"]
+    assert told["new"]["problem"] is None
+    assert [each["model"] for each in told.values()] == [*["gradient_boosting"] * 2, "newer"]
+
+
+def test_a_model_with_other_columns_waits_for_a_restart(
+    trained_config: Config, tmp_path: Path
+) -> None:
+    good, path = trained_config.paths.model.read_bytes(), tmp_path / "model.onnx"
+    path.write_bytes(good)
+    served = ModelFile(path, trained_config.serving)
+    before = served.get()
+    replace_file(path, new_model(good, "größe", "breite"))
+    served.look()
+    assert served.get() == before
+    assert served.problem == f"{path} has other columns (breite, größe); restart to serve it"
+    assert ModelFile(path, trained_config.serving).served
+
+
+def test_every_answer_has_an_id_and_a_line_in_the_log(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = client.post("/predict", json={"features": [ROW, ROW]}, headers={"X-Request-ID": "a-1"})
+    made = client.get("/no%0Awhere", headers={"X-Request-ID": "a 1"}).headers["X-Request-ID"]
+    assert rows.headers["X-Request-ID"] == "a-1"
+    assert re.fullmatch(r"[0-9a-f]{8}-\d+", made)
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.search(r" a-1 POST '/predict' 200 \d+\.\d ms 2 rows$", first)
+    assert re.search(rf" {made} GET '/no\\nwhere' 404 \d+\.\d ms - rows$", second)
+
+
+# onnxruntime reports home, but not where it sees CI or a test: so there is a clean environment.
+def test_serving_reports_to_nobody(trained_config: Config, tmp_path: Path) -> None:
+    path = str(trained_config.paths.model)
+    code = f"import app; app.create_app(app.Path({path!r})).test_client().get('/health')"
+    places = {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=places, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_busy_port_is_refused() -> None:

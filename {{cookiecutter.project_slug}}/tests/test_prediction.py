@@ -9,9 +9,9 @@ from conftest import check_answers, rows_of
 
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_training import read_processed, train
-from {{ cookiecutter.project_slug }}.prediction import load_model, name_label, read_model_report
+from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.utils import UserError
+from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 
 def test_answers_as_scikit_learn_does(trained_config: Config) -> None:
@@ -70,11 +70,12 @@ def test_any_other_file_is_refused_and_nothing_in_it_runs(
     assert not trap.exists()
 
 
-def test_a_model_without_its_report_still_serves(trained_config: Config, tmp_path: Path) -> None:
+def test_the_model_file_says_all_by_itself(trained_config: Config, tmp_path: Path) -> None:
     file = tmp_path / "copied.onnx"
     file.write_bytes(trained_config.paths.model.read_bytes())
-    assert read_model_report(file) == {}
-    assert load_model(file).predict([{}])
+    model = load_model(file)
+    assert model.about["data"]["sha256"] == fingerprint(trained_config.paths.processed)
+    assert model.predict([{}])
 
 
 def test_serving_imports_neither_pandas_nor_scikit_learn_and_tells_nobody(

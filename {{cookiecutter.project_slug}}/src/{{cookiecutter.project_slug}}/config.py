@@ -72,6 +72,7 @@ class ServingConfig(Section):
     unknown_categories: Literal["accept", "reject"] = "accept"
     max_rows: int = Field(default=10_000, ge=1)
     max_bytes: int = Field(default=10_000_000, ge=1)
+    access_log: bool = True
 
 
 class Config(Section):

@@ -36,12 +36,13 @@ def save_model(output: Path, trained: "Trained", data: Path, config: Config) -> 
     """Write the model file, and beside it a JSON file that says how it came about."""
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
+    about = describe(trained, data, config)
     contract = {"table": asdict(trained.table), "labels": trained.labels}
-    learnt = {"vocabulary": trained.vocabulary, "example": trained.example}
+    learnt = {"vocabulary": trained.vocabulary, "example": trained.example, "about": about}
     content = convert_to_onnx(trained, contract | learnt)
     with write_atomically(output) as file:
         file.write_bytes(content)
-    report = describe(output, trained, data, config) | contract
+    report = about | {"file": {"path": output.as_posix(), "sha256": fingerprint(output)}} | contract
     with write_atomically(output.with_suffix(".json")) as file:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -57,8 +58,8 @@ def typical_row(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Any
     return json.loads(pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15))
 
 
-def describe(output: Path, trained: "Trained", data: Path, config: Config) -> dict[str, Any]:
-    """Return what one has to know of a model file: its scores, and what it was made from."""
+def describe(trained: "Trained", data: Path, config: Config) -> dict[str, Any]:
+    """Return what one has to know of a model: its scores, and what it was made from."""
     date = datetime.fromtimestamp(data.stat().st_mtime, UTC).date()
     return {
         "model": trained.model,
@@ -68,7 +69,6 @@ def describe(output: Path, trained: "Trained", data: Path, config: Config) -> di
         "train_rows": len(trained.split.train),
         "test_rows": len(trained.split.test),
         "data": {"path": data.as_posix(), "sha256": fingerprint(data), "date": str(date)},
-        "file": {"path": output.as_posix(), "sha256": fingerprint(output)},
         "settings": config.training.settings.get(trained.model, {}),
         "random_seed": config.training.random_seed,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},

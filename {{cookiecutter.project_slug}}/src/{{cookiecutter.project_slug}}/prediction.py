@@ -29,13 +29,14 @@ class Model:
 
     `outputs` maps a matrix of features to probabilities, shape (rows, labels), or in a regression
     to numbers, shape (rows,). `vocabulary` has the number of each category that training saw,
-    `example` a typical row.
+    `example` a typical row, `about` how the model came about: when, on which data, how good it is.
     """
 
     table: Table
     labels: list[Any]
     vocabulary: dict[str, dict[str, int]]
     example: dict[str, Any]
+    about: dict[str, Any]
     outputs: Outputs
 
     @cached_property
@@ -68,14 +69,13 @@ def load_model(path: Path) -> Model:
     """Load a model file."""
     try:
         outputs, contract = load_onnx(path.read_bytes())
-        table = TypeAdapter(Table).validate_python(contract["table"])
+        contract["table"] = TypeAdapter(Table).validate_python(contract["table"])
+        return Model(**contract, outputs=outputs)
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
     except Exception as error:  # ONNX Runtime raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
-    labels, vocabulary, example = (contract[name] for name in ("labels", "vocabulary", "example"))
-    return Model(table, labels, vocabulary, example, outputs)
 
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
@@ -94,9 +94,3 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
         return result.ravel() if output == "variable" else result
 
     return outputs, json.loads(session.get_modelmeta().custom_metadata_map["contract"])
-
-
-def read_model_report(path: Path) -> dict[str, Any]:
-    """Return what `train` wrote beside the model file; nothing, if only the model was copied."""
-    report = path.with_suffix(".json")
-    return json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}
