@@ -14,7 +14,7 @@ from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_saving import save_model
 from customer_churn.model_training import train
 from customer_churn.prediction import load_model
-from customer_churn.request_validation import RequestReader
+from service.request_validation import RequestReader
 from customer_churn.schema import read_table
 from raw_features import raw_features
 from sklearn.pipeline import make_pipeline

@@ -70,7 +70,7 @@ def bake(folder, models, wide=False):
     data = project / "benchmark"
     data.mkdir()
     prepare = (python_of(project), HERE / "prepare.py", data, *models)
-    run(*prepare, folder=project, PYTHONPATH=str(PEERS))
+    run(*prepare, folder=project, PYTHONPATH=f"{project}:{PEERS}")
     return project
 
 

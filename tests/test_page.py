@@ -56,13 +56,6 @@ FAINT = """() => {
     })
     .filter(([, contrast]) => contrast < 4.5);
 }"""
-STUB = {
-    "openapi": "3.1.0",
-    "info": {"title": "A model", "version": "1"},
-    "paths": {
-        "/health": {"get": {"summary": "Health", "responses": {"200": {"description": "fine"}}}}
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +96,6 @@ def open_page(browser):
             "request",
             lambda sent: sent.url.startswith((url, "data:")) or wrong.append(sent.url),
         )
-        page.route("**/openapi.json", lambda route: route.fulfill(json=STUB))
         page.goto(url + path)
         return page
 

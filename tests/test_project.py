@@ -12,16 +12,19 @@ TREE = """
 .gitattributes .gitignore LICENSE README.md app.py config.yaml pipeline.py pyproject.toml
 requirements.txt schema.yaml
 .github/workflows/ci.yml .vscode/settings.json
-data/README.md data/raw/customers.csv
+Dockerfile data/README.md data/raw/customers.csv
 docs/conf.py docs/notebooks.md docs/own-table.md
 notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
 notebooks/03_model_prototyping.ipynb
+service/__init__.py service/openapi.yaml service/operations.py service/request_validation.py
+service/static/page.css service/static/page.js
+service/templates/docs.html service/templates/index.html
 tools/__init__.py tools/report.html
 """
 
 MODULES = """
-batch_prediction columns config data_preprocessing evaluation feature_engineering model_saving model_training
-openapi prediction raw_data request_validation schema utils
+config data_preprocessing evaluation feature_engineering model_saving model_training
+prediction raw_data schema utils
 """
 
 TOOLS = """
@@ -29,7 +32,7 @@ checks column_decisions column_rules exploration infer_schema notebook_runs note
 report_pages setup_clone
 """
 # Tested by test_checks, and by test_report and test_notebooks.
-UNTESTED = {"openapi", "setup_clone", "notebook_text", "notebook_runs"}
+UNTESTED = {"setup_clone", "notebook_text", "notebook_runs"}
 
 # What must not depend on an answer: import lines are sorted and broken by their length.
 SLUGS = ["a", "customer_churn", "z" * 30]
@@ -52,7 +55,7 @@ def test_the_tree_is_what_the_readme_says(bake):
     project = bake()
     modules = [f"src/customer_churn/{name}.py" for name in [*MODULES.split(), "__init__"]]
     tools = {f"tools/{name}.py" for name in TOOLS.split()}
-    tested = {*MODULES.split(), *TOOLS.split(), "app", "pipeline", "notebooks"} - UNTESTED
+    tested = {*MODULES.split(), *TOOLS.split(), "app", "pipeline", "notebooks", "request_validation"} - UNTESTED
     tests = {"tests/conftest.py", *(f"tests/test_{name}.py" for name in tested)}
     assert files(project) == {*TREE.split(), *modules, *tools, *tests}
     readme = (project.path / "README.md").read_text(encoding="utf-8")
@@ -96,16 +99,16 @@ def test_the_template_s_code_has_no_logic_of_jinja():
 
 def test_the_project_is_light(project):
     names = files(project)
-    assert len(names) <= 70
+    assert len(names) < 70
     code = [name for name in names if name.endswith(".py") and not name.startswith("tests/")]
     lengths = {
         name: len((project.path / name).read_text(encoding="utf-8").splitlines()) for name in code
     }
     assert max(lengths.values()) <= 250
     subject = [
-        length for name, length in lengths.items() if not name.startswith(("docs/", "tools/"))
+        length for name, length in lengths.items() if not name.startswith(("docs/", "service/", "tools/"))
     ]
-    assert sum(subject) <= 1800
+    assert sum(subject) < 1800
 
 
 def test_notebooks_hold_no_outputs(project):

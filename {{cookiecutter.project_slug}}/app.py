@@ -13,7 +13,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, render_template, request
+import flask_swagger_ui
+from flask import Flask, Response, abort, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from granian import Granian
 from granian.constants import Interfaces
@@ -21,13 +22,22 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.openapi import describe_api
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.serving import AccessLog, ModelFile
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
-from {{ cookiecutter.project_slug }}.web_page import add_docs
+
+from service.operations import AccessLog, ModelFile
+from service.request_validation import describe_api
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
+SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"  # its files, for /docs
+# A page loads nothing but this server's own files, runs no inline script, and stands in no frame.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
+    "script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 STOP_SECONDS = 8  # for requests in flight to finish; `docker stop` gives 10, then kills
 
 
@@ -48,13 +58,12 @@ def create_app(model_path: Path | None = None) -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = read_config()
     path = model_path or Path(os.environ.get(MODEL_VARIABLE, config.paths.model))
-    app = Flask(__name__)
+    app = Flask(__name__, template_folder="service/templates", static_folder="service/static")
     most = config.serving.max_bytes
     app.config["MAX_CONTENT_LENGTH"] = most + 1  # where Flask cuts a body sent in chunks
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.wsgi_app = AccessLog(app.wsgi_app, config.serving.access_log)  # type: ignore[method-assign]
-    add_docs(app)
     model_file = ModelFile(path, config.serving)
 
     @app.get("/")
@@ -92,6 +101,23 @@ def create_app(model_path: Path | None = None) -> Flask:
     def openapi() -> ResponseReturnValue:
         """Describe the API of the model that is served."""
         return as_json(describe_api(*model_file.get()))
+
+    @app.get("/docs")
+    def docs() -> ResponseReturnValue:
+        """Show the API, to read and to try."""
+        return render_template("docs.html")
+
+    @app.get("/docs/<path:name>")
+    def docs_file(name: str) -> ResponseReturnValue:
+        """Send a file of Swagger UI."""
+        return send_from_directory(SWAGGER_UI, name)
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        """Set the security headers of all but JSON, which no browser shows as a page."""
+        if not response.is_json:
+            response.headers.update(SECURITY_HEADERS)
+        return response
 
     return app
 

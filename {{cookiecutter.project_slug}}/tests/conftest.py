@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 import pipeline
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.model_training import Trained
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.raw_data import RawData
-from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.schema import Table, read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table

@@ -1,7 +1,9 @@
+import html
 import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +12,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pandas as pd
 import pytest
@@ -19,14 +20,15 @@ from flask.testing import FlaskClient
 
 import app
 from {{ cookiecutter.project_slug }} import model_saving, model_training
-from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
+from {{ cookiecutter.project_slug }}.model_saving import typical_row
 from {{ cookiecutter.project_slug }}.model_training import MODELS
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.serving import ModelFile
+from {{ cookiecutter.project_slug }}.schema import Column, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, write_atomically
+
+from service.operations import ModelFile
 
 ROOT = Path(app.__file__).parent
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
@@ -149,7 +151,7 @@ def test_head_and_options_say_what_there_is(client: FlaskClient) -> None:
     assert client.head("/predict").status_code == 405
     options = client.options("/predict")
     assert options.status_code == 200
-    assert options.headers["Allow"] == "OPTIONS, POST"
+    assert options.allow == {"OPTIONS", "POST"}
 
 
 def test_the_api_is_described_with_an_example_that_holds(client: FlaskClient) -> None:
@@ -324,3 +326,62 @@ def test_the_project_s_own_rows_are_answered_as_in_training(
     own_processed.to_parquet(own_config.paths.processed)
     alone = [own_config.training.model]  # of one model, because it takes its time
     check_every_model(own_processed, own_table, own_config, tmp_path, alone)
+
+
+def test_the_form_has_a_field_for_each_column_and_no_other(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+    columns = [html.unescape(name) for name in re.findall('data-column="([^"]*)"', page)]
+    assert columns == ["Total Charges", "class", "größe", "member", "since"]
+    assert page.count('<label for="field-') == len(columns)
+
+
+def test_a_typical_row_is_valid_and_answered(client: FlaskClient, trained_config: Config) -> None:
+    row = load_model(trained_config.paths.model).example
+    assert row.keys() == {"Total Charges", "class", "größe", "member", "since"}
+    assert client.post("/predict", json={"features": row}).status_code == 200
+    assert f'value="{row["since"][:10]}"' in client.get("/").get_data(as_text=True)
+
+
+def test_a_typical_row_has_middle_and_frequent_values() -> None:
+    frame = pd.DataFrame(
+        {
+            "x": [9.5, None, 1, 2],
+            "count": pd.array([3, 1, None, 2], "Int64"),
+            "size": ["S", "L", "L", None],
+            "member": pd.array([False, None, True, True], "boolean"),
+            "since": pd.to_datetime(["2020-01-01T12", "2022-03-04T00", "NaT", "2019-01-01T00"]),
+            "empty": pd.array([None] * 4, "Float64"),
+        }
+    )
+    kinds = ("number", "integer", "category", "boolean", "date", "number")
+    columns = [Column(name, kind) for name, kind in zip(frame, kinds, strict=True)]  # type: ignore[arg-type]
+    assert typical_row(frame, columns) == {
+        "x": 2,
+        "count": 2,
+        "size": "L",
+        "member": True,
+        "since": "2020-01-01T12:00:00.000",
+        "empty": None,
+    }
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger-ui-bundle.js", "/static/page.js"])
+def test_pages_are_served_with_strict_security_headers(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+def test_the_model_card_comes_with_the_model_file(
+    trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained_config.root)
+    report = json.loads(trained_config.paths.model.with_suffix(".json").read_text(encoding="utf-8"))
+    alone = shutil.copy(trained_config.paths.model, tmp_path)
+    page = app.create_app(Path(alone)).test_client().get("/").get_data(as_text=True)
+    for name, value in report["metrics"].items():
+        assert name.replace("_", " ") in page
+        assert f"<td>{value:.4g}</td>" in page
+        assert f"<td>{report['baseline'][name]:.4g}</td>" in page
+    assert report["data"]["date"] in page

@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 import tools.column_decisions as decisions
-from {{ cookiecutter.project_slug }}.columns import Column
 from {{ cookiecutter.project_slug }}.config import TableConfig
+from {{ cookiecutter.project_slug }}.schema import Column
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 CONFIG = TableConfig(target="y", task="classification", key="k", exclude=["unwanted"])

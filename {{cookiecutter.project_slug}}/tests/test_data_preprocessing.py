@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from conftest import HEADER, make_lines
 
-from {{ cookiecutter.project_slug }}.columns import Column
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.data_preprocessing import (
     Transformed,
@@ -16,7 +15,7 @@ from {{ cookiecutter.project_slug }}.data_preprocessing import (
     transform,
 )
 from {{ cookiecutter.project_slug }}.raw_data import RawData
-from {{ cookiecutter.project_slug }}.schema import read_schema
+from {{ cookiecutter.project_slug }}.schema import Column, read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

@@ -7,7 +7,6 @@ import pytest
 from conftest import rows_of
 
 from {{ cookiecutter.project_slug }} import feature_engineering
-from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.feature_engineering import (
     build_features,
     date_features,
@@ -18,6 +17,7 @@ from {{ cookiecutter.project_slug }}.feature_engineering import (
     values_of_frame,
     values_of_rows,
 )
+from {{ cookiecutter.project_slug }}.schema import Column, Table
 
 COLUMNS = [
     Column("size", "category", True, categories=("Small", "Large")),

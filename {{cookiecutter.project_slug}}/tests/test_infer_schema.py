@@ -10,10 +10,9 @@ from conftest import ROOT, write_raw
 import pipeline
 import tools.infer_schema as infer_schema
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.schema import read_schema, read_table
+from {{ cookiecutter.project_slug }}.schema import Column, Table, read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 SOME = ["features", "Total Charges", "2020", "outcome"]

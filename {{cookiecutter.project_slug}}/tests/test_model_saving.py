@@ -9,7 +9,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.semi_supervised import LabelPropagation
 
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import Table
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_saving import compare, convert_to_onnx, save_model
 from {{ cookiecutter.project_slug }}.model_training import (
@@ -21,7 +20,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     train,
 )
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import model_training
-from {{ cookiecutter.project_slug }}.columns import Column, Kind, Table
 from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig
 from {{ cookiecutter.project_slug }}.model_saving import convert_to_onnx
 from {{ cookiecutter.project_slug }}.model_training import (
@@ -15,7 +14,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     split_rows,
     train,
 )
-from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 SETTINGS = TrainingConfig(model="gradient_boosting")

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.columns import Column, Table
 from {{ cookiecutter.project_slug }}.config import ServingConfig
-from {{ cookiecutter.project_slug }}.request_validation import InvalidRequest, Problem, RequestReader
+from {{ cookiecutter.project_slug }}.schema import Column, Table
+
+from service.request_validation import InvalidRequest, Problem, RequestReader
 
 TABLE = Table(
     (

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from {{ cookiecutter.project_slug }}.columns import Column, Kind
 from {{ cookiecutter.project_slug }}.config import TableConfig
 from {{ cookiecutter.project_slug }}.data_preprocessing import (
     mark_missing,
@@ -12,6 +11,7 @@ from {{ cookiecutter.project_slug }}.data_preprocessing import (
     parse_dates,
     parse_numbers,
 )
+from {{ cookiecutter.project_slug }}.schema import Column, Kind
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 from . import column_rules as rules

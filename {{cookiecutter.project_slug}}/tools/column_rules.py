@@ -13,8 +13,7 @@ from pandas.tseries.api import guess_datetime_format
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from {{ cookiecutter.project_slug }}.columns import Task
-from {{ cookiecutter.project_slug }}.config import TableConfig
+from {{ cookiecutter.project_slug }}.config import TableConfig, Task
 from {{ cookiecutter.project_slug }}.data_preprocessing import (
     LARGEST_EXACT_INTEGER,
     parse_booleans,

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .columns import Task
 from .utils import UserError
 
 FILE_NAME = "config.yaml"
+
+Task = Literal["classification", "regression"]
 
 
 class Section(BaseModel):

@@ -12,10 +12,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from .columns import Column
 from .config import TableConfig
 from .feature_engineering import spell_categories
-from .schema import describe_column
+from .schema import Column, describe_column
 from .utils import UserError, clean_text
 
 LARGEST_EXACT_INTEGER = 2**53

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
 
-from .columns import Task
+from .config import Task
 from .utils import calculate_rmse
 
 

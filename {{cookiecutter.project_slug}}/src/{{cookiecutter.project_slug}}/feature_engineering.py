@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import Column, Kind
+from .schema import Column, Kind
 from .utils import clean_text
 
 if TYPE_CHECKING:

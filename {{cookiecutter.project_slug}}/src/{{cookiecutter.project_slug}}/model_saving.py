@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
-from .columns import Column
 from .config import Config
 from .feature_engineering import UNKNOWN_CODE
 from .prediction import load_onnx
+from .schema import Column
 from .utils import UserError, fingerprint, write_atomically
 
 if TYPE_CHECKING:

@@ -25,12 +25,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from .columns import Column, Table, Task
-from .config import Config, TrainingConfig, read_config
+from .config import Config, Task, TrainingConfig, read_config
 from .evaluation import evaluate, evaluate_baseline, format_metrics
 from .feature_engineering import build_features, learn_vocabulary, values_of_frame
 from .model_saving import save_model, typical_row
-from .schema import read_table
+from .schema import Column, Table, read_table
 from .utils import UserError, command, command_line, set_up_logging
 
 log = logging.getLogger("train")

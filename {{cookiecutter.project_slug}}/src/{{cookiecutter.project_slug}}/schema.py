@@ -3,34 +3,59 @@
 The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a column is:
 float64 a number, Int64 an integer, boolean, datetime64[ns] a date, str a category; `isin` lists
 the categories, `in_range` and its like are the limits, `nullable` allows missing values.
+
+What it says goes into the model file as plain data, a `Table`. The service reads it from there and
+starts without pandas and pandera; so only the functions that need them import them.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-import pandera.pandas as pa
-from pandera.io import pandas_io
-
-from .columns import Column, Kind, Table, Task
-from .config import Config, TableConfig
+from .config import Config, TableConfig, Task
 from .utils import UserError
 
-DTYPES: dict[Kind, Callable[[Any], bool]] = {
-    "boolean": pd.api.types.is_bool_dtype,
-    "date": pd.api.types.is_datetime64_any_dtype,
-    "integer": pd.api.types.is_integer_dtype,
-    "number": pd.api.types.is_float_dtype,
-    "category": pd.api.types.is_string_dtype,
-}
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+Kind = Literal["number", "integer", "boolean", "category", "date"]
 MINIMUM_CHECKS = {"in_range", "greater_than_or_equal_to", "greater_than"}
 MAXIMUM_CHECKS = {"in_range", "less_than_or_equal_to", "less_than"}
 
 
-def read_schema(path: Path) -> pa.DataFrameSchema:
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its kind and the limits of its values (of dates: in ISO format)."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    categories: tuple[str | int, ...] = ()
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The features in their order, the target, and what is to be done with it.
+
+    `unused` names the other columns of a row: the key, and what config.yaml excludes.
+    """
+
+    features: tuple[Column, ...]
+    target: Column
+    task: Task
+    unused: tuple[str, ...] = ()
+
+
+def read_schema(path: Path) -> "pa.DataFrameSchema":
     """Read a pandera schema from a YAML file."""
+    from pandera.io import pandas_io
+
     try:
         schema = pandas_io.from_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -48,7 +73,7 @@ def read_table(config: Config) -> Table:
     return describe_table(read_schema(config.schema_file), config.table)
 
 
-def describe_table(schema: pa.DataFrameSchema, config: TableConfig) -> Table:
+def describe_table(schema: "pa.DataFrameSchema", config: TableConfig) -> Table:
     """Return the schema's features and target as plain data.
 
     The task is the one config.yaml names. Else a target of text or booleans, or one whose values
@@ -76,7 +101,7 @@ def find_task(target: Column, wanted: Task | None = None) -> Task:
     return wanted or ("classification" if listed else "regression")
 
 
-def describe_column(column: pa.Column) -> Column:
+def describe_column(column: "pa.Column") -> Column:
     """Return one column of the schema as plain data."""
     kind = find_kind(column)
     minimum = maximum = None
@@ -101,18 +126,27 @@ def describe_column(column: pa.Column) -> Column:
     )
 
 
-def find_kind(column: pa.Column) -> Kind:
+def find_kind(column: "pa.Column") -> Kind:
     """Return the kind of a column, from its dtype."""
+    from pandas.api import types
+
+    tests: dict[Kind, Callable[[Any], bool]] = {
+        "boolean": types.is_bool_dtype,
+        "date": types.is_datetime64_any_dtype,
+        "integer": types.is_integer_dtype,
+        "number": types.is_float_dtype,
+        "category": types.is_string_dtype,
+    }
     if column.dtype is None:
         raise UserError(f"schema.yaml gives the column {column.name!r} no dtype")
-    for kind, has_dtype in DTYPES.items():
+    for kind, has_dtype in tests.items():
         if has_dtype(column.dtype.type):
             return kind
     raise UserError(f"schema.yaml: {column.name!r} has a dtype nobody knows: {column.dtype}")
 
 
-def plain_limit(limit: float | pd.Timestamp, included: bool, inwards: float) -> float | str:
+def plain_limit(limit: float | datetime, included: bool, inwards: float) -> float | str:
     """Return a limit that is itself allowed: of one that is not, the next number inwards."""
-    if isinstance(limit, pd.Timestamp):
+    if isinstance(limit, datetime):
         return limit.isoformat()
     return limit if included else math.nextafter(limit, inwards)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import wraps
+from inspect import cleandoc
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose --help shows the description as it is written."""
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=description, formatter_class=layout)
+    return argparse.ArgumentParser(description=cleandoc(description or ""), formatter_class=layout)
 
 
 def clean_text(text: str) -> str:

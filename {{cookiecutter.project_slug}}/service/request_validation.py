@@ -1,9 +1,15 @@
-"""Check the rows of a request against the contract, and say everything that is wrong at once."""
+"""Check the rows of a request against the contract, and say everything that is wrong at once.
 
+`describe_api` says the same in advance, as an OpenAPI document.
+"""
+
+import json
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired
 
+import yaml
 from jiter import from_json
 from pydantic import (
     AfterValidator,
@@ -19,10 +25,11 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
-from .columns import Column, Table
-from .config import ServingConfig
-from .feature_engineering import spellings
-from .utils import clean_text, nearest
+from {{ cookiecutter.project_slug }}.config import ServingConfig
+from {{ cookiecutter.project_slug }}.feature_engineering import spellings
+from {{ cookiecutter.project_slug }}.prediction import Model
+from {{ cookiecutter.project_slug }}.schema import Column, Table
+from {{ cookiecutter.project_slug }}.utils import clean_text, nearest
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 MOST_LISTED, MOST_READ = 1_000, 100_000  # problems of one request: a million of them fill 1 GB
@@ -172,3 +179,43 @@ def check_category(text: str, column: Column) -> str:
     if text not in known and clean_text(text) not in known:
         raise ValueError("should be one of " + ", ".join(map(str, column.categories[:20])))
     return text
+
+
+def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
+    """Return the document: openapi.yaml with the schemas and an example of this model."""
+    text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    schema = reader.body.json_schema(ref_template="#/components/schemas/{model}")
+    rows = schema.pop("$defs")
+    document["components"]["schemas"] |= rows | {"body": schema, "answer": describe_answer(model)}
+
+    row = model.example
+    features: Any = reader.read(json.dumps({"features": [row]}).encode())
+    (answer,) = model.predict(features)
+    predict = document["paths"]["/predict"]["post"]
+    predict["requestBody"]["content"]["application/json"]["examples"] = {
+        "one row": {"value": {"features": row}},
+        "several rows": {"value": {"features": [row, row]}},
+    }
+    predict["responses"]["200"]["content"]["application/json"]["examples"] = {
+        "one row": {"value": answer},
+        "several rows": {"value": {"predictions": [answer, answer]}},
+    }
+    return document
+
+
+def describe_answer(model: Model) -> dict[str, Any]:
+    """Return the schema of the answer to one row."""
+    properties: dict[str, Any] = {"prediction": {"type": "number"}}
+    if model.table.task == "classification":
+        shares = {name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.names}
+        properties = {
+            "prediction": {"enum": model.labels},
+            "probabilities": close({"type": "object", "properties": shares}),
+        }
+    return close({"type": "object", "properties": properties})
+
+
+def close(schema: dict[str, Any]) -> dict[str, Any]:
+    """Require all properties of an object, and allow no others."""
+    return schema | {"required": list(schema["properties"]), "additionalProperties": False}

@@ -12,11 +12,12 @@ from typing import Any
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from .columns import Table
-from .config import ServingConfig
-from .prediction import Model, load_model
+from {{ cookiecutter.project_slug }}.config import ServingConfig
+from {{ cookiecutter.project_slug }}.prediction import Model, load_model
+from {{ cookiecutter.project_slug }}.schema import Table
+from {{ cookiecutter.project_slug }}.utils import UserError
+
 from .request_validation import RequestReader
-from .utils import UserError
 
 log = logging.getLogger(__name__)
 is_id = re.compile(r"[\w-]{1,64}", re.ASCII).fullmatch
