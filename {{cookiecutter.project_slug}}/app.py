@@ -114,8 +114,8 @@ def create_app(model_path: Path | None = None) -> Flask:
 
     @app.after_request
     def secure(response: Response) -> Response:
-        """Set the security headers of all but JSON, which no browser shows as a page."""
-        if not response.is_json:
+        """Set the security headers of all that a browser may show."""
+        if request.method == "GET":
             response.headers.update(SECURITY_HEADERS)
         return response
 

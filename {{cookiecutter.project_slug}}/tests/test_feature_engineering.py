@@ -13,7 +13,6 @@ from {{ cookiecutter.project_slug }}.feature_engineering import (
     feature_names,
     learn_vocabulary,
     spell_categories,
-    to_float32,
     values_of_frame,
     values_of_rows,
 )
@@ -168,20 +167,13 @@ def test_spell_categories_keeps_unknown_ones() -> None:
     assert [spell_categories(value, ["Large"]) for value in values] == ["Large", "huge", ""]
 
 
-def test_to_float32_leaves_room_for_a_threshold_between_any_two_values() -> None:
-    numbers = np.random.default_rng(0).lognormal(0, 10, 10_000)
-    rounded = np.unique(to_float32(numbers))
-    np.testing.assert_allclose(to_float32(numbers), numbers, rtol=3e-7)
-    middle = (rounded[:-1].astype(float) + rounded[1:].astype(float)) / 2
-    threshold = middle.astype(np.float32)
-    assert (rounded[:-1] <= threshold).all()
-    assert (threshold < rounded[1:]).all()
-
-
-def test_to_float32_bounds_what_float32_cannot_hold() -> None:
-    bounded = to_float32(np.array([1e300, -np.inf, np.nan, 0.0]))
-    assert np.isfinite(bounded).tolist() == [True, True, False, True]
-    assert bounded[3] == 0
+def test_numbers_that_float32_cannot_hold_are_bounded() -> None:
+    columns = [Column("x", "number")]
+    values = {"x": np.array([1e300, -np.inf, np.nan, 0.1])}
+    matrix = build_features(values, columns, {})
+    assert matrix.dtype == np.float32
+    assert np.isfinite(matrix[:, 0]).tolist() == [True, True, False, True]
+    assert matrix[3, 0] == np.float32(0.1)
 
 
 def test_training_and_serving_see_the_same_in_the_project_s_own_table(

@@ -11,6 +11,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     MODELS,
     encode_target,
     read_processed,
+    round_for_thresholds,
     split_rows,
     train,
 )
@@ -160,3 +161,12 @@ def test_the_command_line_says_how_good_the_model_is(
     assert "baseline: " in caplog.text
     report = json.loads((trained_config.root / "rf.json").read_text(encoding="utf-8"))
     assert report["model"] == "random_forest"
+
+
+def test_rounding_leaves_room_for_a_threshold_between_any_two_values() -> None:
+    numbers = np.random.default_rng(0).lognormal(0, 10, 10_000).astype(np.float32)
+    rounded = np.unique(round_for_thresholds(numbers))
+    np.testing.assert_allclose(round_for_thresholds(numbers), numbers, rtol=3e-7)
+    middle = (rounded[:-1].astype(float) + rounded[1:].astype(float)) / 2
+    np.testing.assert_array_equal(middle.astype(np.float32).astype(float), middle)
+    assert np.isnan(round_for_thresholds(np.array([np.nan], np.float32)))

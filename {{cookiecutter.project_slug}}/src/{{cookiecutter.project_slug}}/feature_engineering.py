@@ -140,8 +140,8 @@ def build_features(
 ) -> NDArray[np.float32]:
     """Build all features as one matrix of shape (rows, features).
 
-    First the numbers, missing ones NaN; then of each category its number in the vocabulary, -1
-    where training did not see it.
+    First the numbers, bounded to what float32 holds, missing ones NaN; then of each category its
+    number in the vocabulary, -1 where training did not see it.
     """
     with np.errstate(all="ignore"):  # a feature may divide by zero: that is infinite or missing
         features = list(number_features(values, columns).values())
@@ -150,23 +150,8 @@ def build_features(
         one = isinstance(spelled, str)
         codes = get(spelled, UNKNOWN_CODE) if one else [get(x, UNKNOWN_CODE) for x in spelled]
         features.append(codes)
-    return np.atleast_2d(to_float32(np.array(features, float)).T)
-
-
-def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
-    """Round to float32 with two bits to spare, so that every model file decides alike.
-
-    A tree splits half way between two values. With the last two bits of each value at zero, that
-    threshold is a float32 too or lies well between them; so scikit-learn, which computes in
-    float64, and ONNX, which computes in float32, send every row the same way. What is lost is a
-    three-millionth of the value.
-    """
-    bounded = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-    rounded = bounded.astype(np.float32, order="C")
-    bits = rounded.view(np.uint32)
-    bits += 2
-    bits &= 0xFFFFFFFC
-    return rounded
+    bounded = np.minimum(np.maximum(np.array(features, float), -LARGEST_NUMBER), LARGEST_NUMBER)
+    return np.atleast_2d(bounded.T).astype(np.float32, order="C")
 
 
 def feature_names(columns: Sequence[Column]) -> list[str]:
