@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 import tools.checks as checks
-import tools.notebook_text as notebook_text
+import tools.notebooks as notebooks
 import tools.setup_clone as setup_clone
 
 LIMITS = {"cells": 3, "function_lines": 3, "module_lines": 5}
@@ -247,17 +247,18 @@ y = 2
 
 
 def test_a_notebook_reads_like_a_script() -> None:
-    assert notebook_text.notebook_text(NOTEBOOK) == SCRIPT
+    assert notebooks.notebook_text(NOTEBOOK) == SCRIPT
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": [1]}', f"<<<<<<< HEAD\n{NOTEBOOK}"])
 def test_what_is_no_notebook_is_shown_as_it_is(text: str) -> None:
-    assert notebook_text.notebook_text(text) == text
+    assert notebooks.notebook_text(text) == text
 
 
 @pytest.mark.parametrize("content", [NOTEBOOK.encode(), b"\xff\xfe broken"])
 def test_git_gets_utf_8_and_no_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_bytes(content)
-    command = [sys.executable, notebook_text.__file__, str(tmp_path / "a.ipynb")]
+    alone = ("-I", "-S")  # without any package, so it is fast
+    command = [sys.executable, *alone, notebooks.__file__, str(tmp_path / "a.ipynb")]
     result = subprocess.run(command, capture_output=True, check=True)
     assert result.stdout.decode() in (SCRIPT, "\ufffd\ufffd broken")

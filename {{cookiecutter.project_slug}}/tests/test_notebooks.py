@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from tools.checks import find_notebooks
-from tools.notebook_runs import run_notebook
+from tools.notebooks import run_notebook
 
 
 @pytest.mark.parametrize("notebook", find_notebooks(ROOT), ids=lambda notebook: notebook.stem)

@@ -35,7 +35,7 @@ from {{ cookiecutter.project_slug }}.utils import (
 )
 
 from .checks import find_notebooks
-from .notebook_runs import read_notebook, run_notebook
+from .notebooks import read_notebook, run_notebook
 from .report_pages import Report, fill_page, find_question, write_report, write_slides
 
 BROWSERS = (

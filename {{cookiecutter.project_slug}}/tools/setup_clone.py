@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Where uv and the README put the environment; git reads it from the top of the repository.
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
-CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebook_text.py"
+CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebooks.py"
 
 # Git shows a filter's command when it fails: the remark says what to run then.
 CLEAN = "-m nbstripout --keep-id --extra-keys metadata.language_info"
