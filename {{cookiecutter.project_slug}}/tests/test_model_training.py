@@ -15,6 +15,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     split_rows,
     train,
 )
+from {{ cookiecutter.project_slug }}.prediction import load_onnx
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
@@ -163,10 +164,15 @@ def test_the_command_line_says_how_good_the_model_is(
     assert report["model"] == "random_forest"
 
 
-def test_rounding_leaves_room_for_a_threshold_between_any_two_values() -> None:
-    numbers = np.random.default_rng(0).lognormal(0, 10, 10_000).astype(np.float32)
-    rounded = np.unique(round_for_thresholds(numbers))
-    np.testing.assert_allclose(round_for_thresholds(numbers), numbers, rtol=3e-7)
-    middle = (rounded[:-1].astype(float) + rounded[1:].astype(float)) / 2
-    np.testing.assert_array_equal(middle.astype(np.float32).astype(float), middle)
-    assert np.isnan(round_for_thresholds(np.array([np.nan], np.float32)))
+@pytest.mark.parametrize("model", MODELS["classification"])
+def test_onnx_decides_alike_wherever_a_tree_may_split(model: str) -> None:
+    x = 1e6 + np.random.default_rng(0).normal(size=2000)  # float32 holds these to 1/16
+    frame = pd.DataFrame({"x": x, "y": np.where(x % 1 < 0.5, "Yes", "No")})
+    trained = train(frame, small_table("category", "classification"), model, SETTINGS)
+    answer, _ = load_onnx(convert_to_onnx(trained, {}))
+    values = np.unique(round_for_thresholds(trained.features))
+    middle = ((values[:-1].astype(float) + values[1:]) / 2).astype(np.float32)
+    ways = (np.nextafter(middle, np.float32(0)), middle, np.nextafter(middle, np.float32(2e6)))
+    features = np.concatenate(ways).reshape(-1, 1)
+    expected = trained.pipeline.predict_proba(features)
+    np.testing.assert_allclose(answer(features), expected, atol=1e-5)
