@@ -59,8 +59,6 @@ def create_app(model_path: Path | None = None) -> Flask:
     config = read_config()
     path = model_path or Path(os.environ.get(MODEL_VARIABLE, config.paths.model))
     app = Flask(__name__, template_folder="service/templates", static_folder="service/static")
-    most = config.serving.max_bytes
-    app.config["MAX_CONTENT_LENGTH"] = most + 1  # where Flask cuts a body sent in chunks
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.wsgi_app = AccessLog(app.wsgi_app, config.serving.access_log)  # type: ignore[method-assign]
@@ -87,10 +85,7 @@ def create_app(model_path: Path | None = None) -> Flask:
         model, reader = model_file.get()
         if not request.is_json:
             abort(415, "the body must be sent as application/json")
-        content = request.get_data()
-        if len(content) > most:
-            abort(413)
-        features = reader.read(content)
+        features = reader.read(read_body(config.serving.max_bytes))
         rows = features if isinstance(features, list) else [features]
         request.environ["rows"] = len(rows)  # for the access log
         if isinstance(features, list):
@@ -120,6 +115,16 @@ def create_app(model_path: Path | None = None) -> Flask:
         return response
 
     return app
+
+
+def read_body(most: int) -> bytes:
+    """Read the body of a request in one piece; Flask's own way, in several, takes far longer."""
+    length = request.content_length  # none of a body that is sent in chunks
+    if length is None or length <= most:
+        content: bytes = request.environ["wsgi.input"].read(most + 1 if length is None else length)
+        if len(content) <= most:
+            return content
+    abort(413, f"the body should have at most {most:,} bytes")
 
 
 def as_json(content: dict[str, Any]) -> Response:

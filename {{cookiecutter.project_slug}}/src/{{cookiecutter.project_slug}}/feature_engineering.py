@@ -78,15 +78,13 @@ def number_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]
 def date_features(name: str, days: Any) -> dict[str, Any]:
     """Return what a model can use of a date: the days since 2000, its month and day of the week.
 
-    Monday is 0; a missing date gives NaN in each. The month is found by arithmetic (Hinnant,
-    "chrono-Compatible Low-Level Date Algorithms"): in years that begin in March, the lengths of the
-    months repeat every five, 153 days.
+    Monday is 0; a missing date gives NaN in each. The month is found by arithmetic: in years that
+    begin in March, the lengths of the months repeat every five, 153 days (Neri and Schneider,
+    "Euclidean affine functions and their application to calendar algorithms", 2022).
     """
     day = days // 1
-    since_year_0 = day + 730_425
-    of_era = since_year_0 % 146_097  # 400 years
-    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
+    of_century = (4 * (day + 730_425) + 3) % 146_097 // 4  # since the first March of year 0
+    of_year = (4 * of_century + 3) % 1_461 // 4
     month = (5 * of_year + 2) // 153  # 0 is March
     return {
         f"{name} (days)": days,
@@ -145,13 +143,14 @@ def build_features(
     """
     with np.errstate(all="ignore"):  # a feature may divide by zero: that is infinite or missing
         features = list(number_features(values, columns).values())
-    for name, spelled in category_features(values, columns).items():
-        get = vocabulary[name].get
-        one = isinstance(spelled, str)
-        codes = get(spelled, UNKNOWN_CODE) if one else [get(x, UNKNOWN_CODE) for x in spelled]
-        features.append(codes)
-    bounded = np.minimum(np.maximum(np.array(features, float), -LARGEST_NUMBER), LARGEST_NUMBER)
-    return np.atleast_2d(bounded.T).astype(np.float32, order="C")
+        for name, spelled in category_features(values, columns).items():
+            get = vocabulary[name].get
+            one = isinstance(spelled, str)
+            codes = get(spelled, UNKNOWN_CODE) if one else [get(x, UNKNOWN_CODE) for x in spelled]
+            features.append(codes)
+        matrix = np.array(features, np.float32).reshape(len(features), -1)
+    np.minimum(np.maximum(matrix, -LARGEST_NUMBER, out=matrix), LARGEST_NUMBER, out=matrix)
+    return np.ascontiguousarray(matrix.T)
 
 
 def feature_names(columns: Sequence[Column]) -> list[str]:
