@@ -14,9 +14,9 @@ from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_saving import save_model
 from customer_churn.model_training import train
 from customer_churn.prediction import load_model
-from service.request_validation import RequestReader
 from customer_churn.schema import read_table
 from raw_features import raw_features
+from service.request_validation import RequestReader
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 

@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "serving-benchmark"
 MODELS = ("gradient_boosting", "random_forest", "logistic")
-OURS = ("floor", "ours", "ours-random_forest", "ours-logistic")
+OURS = ("floor", "ours", "ours-log", "ours-random_forest", "ours-logistic")
 OTHERS = ("flask-sklearn", "fastapi-onnx", "article", "fastapi-sklearn", "mlflow", "bentoml")
 WIDE = ("wide-floor", "wide", "wide-random_forest", "wide-logistic")
 NAMES = (*OURS, *OTHERS, *WIDE)
@@ -69,6 +69,10 @@ def bake(folder, models, wide=False):
     run("uv", "run", "pipeline.py", folder=project)
     data = project / "benchmark"
     data.mkdir()
+    config = project / "config.yaml"
+    shutil.copy(config, data)  # as it is made; but to be measured, no server logs requests
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("access_log: true", "access_log: false"), encoding="utf-8")
     prepare = (python_of(project), HERE / "prepare.py", data, *models)
     run(*prepare, folder=project, PYTHONPATH=f"{project}:{PEERS}")
     return project
@@ -107,6 +111,10 @@ def our_servers(project, group, models):
         title = f"{prefix}app.py, {model}"
         command = [*ours, str(data / f"{model}.onnx")]
         servers.append(Server(name, title, command, data, project, model=model))
+    if not group:
+        command = [python, str(project / "app.py"), *ours[2:], str(data / f"{models[0]}.onnx")]
+        title = f"app.py, {models[0]}, with its access log"
+        servers.append(Server("ours-log", title, command, data, data))
     return servers
 
 

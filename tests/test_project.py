@@ -75,7 +75,7 @@ def test_no_template_text_is_left(project):
     for name in files(project):
         text = (project.path / name).read_text(encoding="utf-8")
         assert "cookiecutter" not in text, name
-        assert "{%" not in text, name
+        assert "{%" not in text or name.startswith("service/templates/"), name
 
 
 def test_no_column_of_the_sample_stands_in_code(bake):
@@ -106,7 +106,9 @@ def test_the_project_is_light(project):
     }
     assert max(lengths.values()) <= 250
     subject = [
-        length for name, length in lengths.items() if not name.startswith(("docs/", "service/", "tools/"))
+        length
+        for name, length in lengths.items()
+        if not name.startswith(("docs/", "service/", "tools/"))
     ]
     assert sum(subject) < 1800
 

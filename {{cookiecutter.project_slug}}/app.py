@@ -76,7 +76,7 @@ def create_app(model_path: Path | None = None) -> Flask:
         (model, _), problem = model_file.get(), model_file.problem
         status = {"status": "degraded" if problem else "ok", "problem": problem}
         told = ("model", "trained", "data", "metrics")
-        described = {name: model.about.get(name) for name in told}
+        described = {name: model.about[name] for name in told}
         return status | {"task": model.table.task, "target": model.table.target.name} | described
 
     @app.post("/predict")

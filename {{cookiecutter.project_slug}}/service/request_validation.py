@@ -107,7 +107,7 @@ class RequestReader:
 
     def describe(self, detail: ErrorDetails) -> Problem:
         """Say where a problem is and what it is, in the words of the table."""
-        kind, place = detail["type"], detail["loc"]  # like ("features", "rows", 3, "age")
+        kind, place = detail["type"], detail["loc"]  # like ("features", "rows", 3, name)
         if len(place) < 2:
             more = f", without {place[0]!r:.100}" if kind == "extra_forbidden" else ""
             return Problem(None, None, 'the body should be {"features": …}' + more)

@@ -7,7 +7,13 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from {{ cookiecutter.project_slug }}.config import Config, Task
-from {{ cookiecutter.project_slug }}.schema import Column, Table, describe_table, read_schema, read_table
+from {{ cookiecutter.project_slug }}.schema import (
+    Column,
+    Table,
+    describe_table,
+    read_schema,
+    read_table,
+)
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

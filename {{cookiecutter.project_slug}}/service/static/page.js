@@ -13,6 +13,7 @@ function showDocs() {
   const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
   dark.addEventListener("change", follow);
   follow();
+  at("swagger-ui").style.overflowX = "auto"; // its tables are wider than a phone
   SwaggerUIBundle({
     url: "openapi.json",
     dom_id: "#swagger-ui",
