@@ -130,11 +130,9 @@ def field(column: Column, config: ServingConfig) -> Any:
     if column.kind == "boolean":
         kind = bool
     elif column.kind == "date":
-        kind = Annotated[
-            str,
-            AfterValidator(partial(read_date, column=column)),
-            WithJsonSchema(describe_dates(column)),
-        ]
+        low, high = (each and datetime.fromisoformat(str(each)) for each in limits.values())
+        read = partial(read_date, low=low, high=high)
+        kind = Annotated[str, AfterValidator(read), WithJsonSchema(describe_dates(column))]
     elif column.kind == "category" and column.categories and config.unknown_categories == "reject":
         listed = {"type": "string", "enum": list(column.categories)}
         check = partial(check_category, column=column)
@@ -157,19 +155,18 @@ def describe_dates(column: Column) -> dict[str, Any]:
     return formats | {name: limit for name, limit in limits.items() if limit}
 
 
-def read_date(text: str, column: Column) -> datetime:
-    """Read a date or a time in ISO format, within the column's limits."""
+def read_date(text: str, low: datetime | None, high: datetime | None) -> datetime:
+    """Read a date or a time in ISO format, within the limits."""
     try:
         date = datetime.fromisoformat(text)
         if date.tzinfo:
             date = date.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         raise ValueError("should be a date like 2026-01-31") from None
-    low, high = str(column.minimum or ""), str(column.maximum or "")
-    if low and date < datetime.fromisoformat(low):
-        raise ValueError(f"should not be before {low[:10]}")
-    if high and date > datetime.fromisoformat(high):
-        raise ValueError(f"should not be after {high[:10]}")
+    if low and date < low:
+        raise ValueError(f"should not be before {low.date()}")
+    if high and date > high:
+        raise ValueError(f"should not be after {high.date()}")
     return date
 
 

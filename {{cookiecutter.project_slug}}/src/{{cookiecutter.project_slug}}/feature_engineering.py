@@ -49,19 +49,29 @@ def values_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column])
     """Take the columns out of the rows of a request: of one row its values, of more arrays."""
     if len(rows) == 1:
         return {c.name: read_value(rows[0].get(c.name), c.kind) for c in columns}
-    values = {c.name: [read_value(row.get(c.name), c.kind) for row in rows] for c in columns}
-    return {
-        c.name: np.array(values[c.name], object if c.kind == "category" else float) for c in columns
-    }
+    values: dict[str, NDArray[Any]] = {}
+    for column in columns:
+        cells = [row.get(column.name) for row in rows]
+        if column.kind == "date":
+            times = [count_microseconds(date) for date in cells]
+            values[column.name] = np.array(times, float) / MICROSECONDS_A_DAY
+        else:
+            values[column.name] = np.array(cells, object if column.kind == "category" else float)
+    return values
 
 
 def read_value(value: Any, kind: Kind) -> Any:
     """Return a category as it is, and else a number, that can be divided by zero as an array."""
     if kind == "category":
         return value
-    if kind == "date" and value is not None:  # rounded as NumPy rounds it
-        return np.float64((value - EPOCH) // MICROSECOND) / MICROSECONDS_A_DAY
-    return np.float64(np.nan if value is None else value)
+    if kind == "date":
+        return np.float64(count_microseconds(value)) / MICROSECONDS_A_DAY
+    return np.float64(value)  # of None: NaN
+
+
+def count_microseconds(date: datetime | None) -> int | None:
+    """Return the microseconds since 2000; divided, they are rounded as NumPy rounds them."""
+    return None if date is None else (date - EPOCH) // MICROSECOND
 
 
 def number_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:

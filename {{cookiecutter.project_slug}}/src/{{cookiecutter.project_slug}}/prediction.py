@@ -58,16 +58,19 @@ class Model:
         """Return one answer a row, in the form of the HTTP interface."""
         columns = self.table.features
         features = build_features(values_of_rows(rows, columns), columns, self.vocabulary)
-        outputs = self.outputs(features).tolist()
+        outputs = self.outputs(features)
         if self.table.task == "regression":
-            return [{"prediction": number} for number in outputs]
-        return [self.answer([round(each, DIGITS) for each in row]) for row in outputs]
+            return [{"prediction": number} for number in outputs.tolist()]
+        best, probabilities = self.decide(outputs)
+        return [
+            {"prediction": label, "probabilities": dict(zip(self.names, each, strict=True))}
+            for label, each in zip(best, probabilities.tolist(), strict=True)
+        ]
 
-    def answer(self, probabilities: list[float]) -> dict[str, Any]:
-        """Return the label that is most likely, and how likely each is."""
-        best = self.labels[probabilities.index(max(probabilities))]
-        named = dict(zip(self.names, probabilities, strict=True))
-        return {"prediction": best, "probabilities": named}
+    def decide(self, outputs: NDArray[Any]) -> tuple[list[Any], NDArray[np.float64]]:
+        """Return of each row the label that is most likely, and how likely each label is."""
+        probabilities = outputs.astype(float).round(DIGITS)
+        return [self.labels[place] for place in probabilities.argmax(axis=1)], probabilities
 
 
 def name_label(label: Any) -> str:
@@ -117,8 +120,7 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
     outputs = model.outputs(features)
     if model.table.task == "regression":
         return pd.DataFrame({"prediction": outputs}, frame.index)
-    probabilities = np.round(outputs.astype(float), DIGITS)
-    best = np.array(model.labels, dtype=object)[probabilities.argmax(axis=1)]
+    best, probabilities = model.decide(outputs)
     names = [f"probability {name_label(label)}" for label in model.labels]
     answers = pd.DataFrame(probabilities, frame.index, names)
     answers.insert(0, "prediction", pd.Series(best, frame.index).infer_objects())
