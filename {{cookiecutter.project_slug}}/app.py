@@ -22,10 +22,9 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
-from service.operations import AccessLog, ModelFile
+from service.operations import AccessLog, ModelFile, check_columns
 from service.request_validation import describe_api
 
 MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
@@ -166,7 +165,7 @@ def main() -> None:
 
     config = read_config()
     path = options.model or config.paths.model
-    load_model(path)  # a broken file is told here in one line, not by every worker
+    check_columns(path, config)  # told here in one line, not by every worker
     host = options.host or config.serving.host
     port = config.serving.port if options.port is None else options.port
     check_port(host, port)

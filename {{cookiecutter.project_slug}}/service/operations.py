@@ -12,9 +12,9 @@ from typing import Any
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from {{ cookiecutter.project_slug }}.config import ServingConfig
+from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
 from {{ cookiecutter.project_slug }}.prediction import Model, load_model
-from {{ cookiecutter.project_slug }}.schema import Table
+from {{ cookiecutter.project_slug }}.schema import Table, read_names
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 from .request_validation import RequestReader
@@ -68,6 +68,21 @@ class ModelFile:
         except UserError as error:
             self.problem = str(error)
             log.error("%s%s", error, "; the old model is served on" if self.served else "")
+
+
+def check_columns(path: Path, config: Config) -> None:
+    """Refuse a file that can't be served, or has other columns than schema.yaml, if that is there.
+
+    An image of the service has none: the model file itself says what it takes.
+    """
+    table = load_model(path).table
+    if config.schema_file.exists():
+        names = {*table.unused, *(column.name for column in (*table.features, table.target))}
+        if differing := names ^ read_names(config.schema_file):
+            told = ", ".join(sorted(differing))
+            raise UserError(
+                f"{path} has other columns than schema.yaml ({told}); run: uv run train"
+            )
 
 
 def interface_of(table: Table) -> set[tuple[str, str]]:

@@ -28,7 +28,7 @@ from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, write_atomically
 
-from service.operations import ModelFile
+from service.operations import ModelFile, check_columns
 
 ROOT = Path(app.__file__).parent
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
@@ -251,11 +251,27 @@ def test_every_answer_has_an_id_and_a_line_in_the_log(
 
 
 # onnxruntime reports home, but not where it sees CI or a test: so there is a clean environment.
-def test_serving_reports_to_nobody(trained_config: Config, tmp_path: Path) -> None:
-    path = str(trained_config.paths.model)
-    code = f"import app; app.create_app(app.Path({path!r})).test_client().get('/health')"
+def test_serving_needs_neither_pandas_nor_scikit_learn_and_reports_to_nobody(
+    trained_config: Config, tmp_path: Path
+) -> None:
+    code = """
+import sys, app
+client = app.create_app(app.Path(sys.argv[1])).test_client()
+for path in ("/", "/health", "/openapi.json", "/docs"):
+    assert client.get(path).status_code == 200
+assert client.post("/predict", json={"features": {}}).status_code == 200
+assert not {"pandas", "sklearn", "pandera", "pyarrow", "scipy"} & set(sys.modules)
+"""
     places = {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=places, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(trained_config.paths.model)],
+        cwd=ROOT,
+        env=places,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -281,6 +297,26 @@ def test_starting_without_a_model_says_what_to_run(
     assert stop.value.code == 2
     expected = f"error: no model at {Path('models/model.onnx')}; run: uv run train\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("  since:", "  until:", "has other columns than schema.yaml (since, until); run: uv run"),
+        ("columns:", "Columns:", "schema.yaml is not a pandera schema: 'columns'"),
+    ],
+)
+def test_a_model_of_another_schema_is_refused_at_the_start(
+    trained_config: Config, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    text = trained_config.schema_file.read_text(encoding="utf-8")
+    assert old in text
+    config = trained_config.model_copy(update={"root": tmp_path})
+    config.schema_file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(told)):
+        check_columns(config.paths.model, config)
+    config.schema_file.unlink()
+    check_columns(config.paths.model, config)
 
 
 def ask(client: FlaskClient, rows: list[dict[str, Any]], at_once: int = 0) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import yaml
+
 from .config import Config, TableConfig, Task
 from .utils import UserError
 
@@ -66,6 +68,15 @@ def read_schema(path: Path) -> "pa.DataFrameSchema":
     if not schema.columns:
         raise UserError(f"{path} names no columns")
     return schema
+
+
+def read_names(path: Path) -> set[str]:
+    """Read the names of the columns alone, which needs no pandera."""
+    try:
+        return set(yaml.safe_load(path.read_text(encoding="utf-8"))["columns"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a pandera schema: {reason}") from error
 
 
 def read_table(config: Config) -> Table:
