@@ -9,6 +9,6 @@ if __name__ == "__main__":
     import app  # of the project
 
     name, server = sys.argv.pop(1), app.Server
-    app.load_model = lambda path: None
+    app.check_columns = lambda path, config: None
     app.Server = lambda target, **settings: server(f"{name}:create_app", **settings)
     app.main()
