@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 import pipeline
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.data_preprocessing import transform
 from {{ cookiecutter.project_slug }}.model_training import Trained
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
-from {{ cookiecutter.project_slug }}.raw_data import RawData
-from {{ cookiecutter.project_slug }}.schema import Table, read_table
+from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
+
+from batch.raw_data import RawData, read_raw_data
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table
@@ -95,6 +97,7 @@ def make_project(root: Path, target: str = "classes") -> Config:
         "missing_values": ["", "?"],
     }
     content["table"] |= {"key": "id", "target": "outcome", "task": None, "exclude": []}
+    content["table"]["max_rejected_share"] = 0.9
     content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
     (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
@@ -171,14 +174,15 @@ def own_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def own_raw(own_config: Config) -> RawData:
     """The first rows of the project's own raw table."""
-    raw = pipeline.extract(own_config.paths.raw, own_config)
+    columns = list(read_schema(own_config.schema_file).columns)
+    raw = read_raw_data(own_config.paths.raw, columns, own_config.table)
     return RawData(raw.rows.head(OWN_ROWS), raw.places.head(OWN_ROWS), raw.broken)
 
 
 @pytest.fixture(scope="session")
 def own_processed(own_raw: RawData, own_config: Config) -> pd.DataFrame:
     """The project's own table, cleaned."""
-    return pipeline.transform(own_raw, own_config).kept
+    return transform(own_raw.rows, read_schema(own_config.schema_file), own_config.table).kept
 
 
 @pytest.fixture(scope="session")

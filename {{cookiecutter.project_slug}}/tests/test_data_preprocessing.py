@@ -14,9 +14,10 @@ from {{ cookiecutter.project_slug }}.data_preprocessing import (
     parse_numbers,
     transform,
 )
-from {{ cookiecutter.project_slug }}.raw_data import RawData
 from {{ cookiecutter.project_slug }}.schema import Column, read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
+
+from batch.raw_data import RawData
 
 
 def text(*values: str | None) -> pd.Series:
@@ -29,11 +30,9 @@ def clean(config: Config, *lines: str) -> Transformed:
 
 
 def test_mark_missing_knows_every_spelling() -> None:
-    marked = mark_missing(
-        pd.DataFrame({"a": text("", "  ", "NA", " n/a ", "0", " x y ")}), ["", "na", "N/A"]
-    )
-    assert marked["a"].isna().tolist() == [True, True, True, True, False, False]
-    assert marked["a"].tolist()[4:] == ["0", "x y"]
+    marked = mark_missing(text("", "  ", "NA", " n/a ", "0", " x y "), ["", "na", "N/A"])
+    assert marked.isna().tolist() == [True, True, True, True, False, False]
+    assert marked.tolist()[4:] == ["0", "x y"]
 
 
 def test_parse_numbers() -> None:
@@ -166,10 +165,10 @@ def test_transform_rejects_with_the_reason(config: Config, line: str, reason: st
 def test_problems_name_each_bad_cell_once(config: Config) -> None:
     result = clean(config, "k0,,,,,,won", "k1,101,x,,,,?", "k2,,,huge,,,won")
     assert sorted(result.problems.itertuples(index=False, name=None)) == [
-        (1, "Total Charges", "101.0 fails in_range(0, 100)"),
-        (1, "class", "'x' can't be read"),
-        (1, "outcome", "is missing"),
-        (2, "größe", "huge fails isin(['Small', 'Large'])"),
+        (1, "Total Charges", "101.0 fails in_range(0, 100)", "fails in_range(0, 100)"),
+        (1, "class", "'x' can't be read", "can't be read"),
+        (1, "outcome", "is missing", "is missing"),
+        (2, "größe", "huge fails isin(['Small', 'Large'])", "fails isin(['Small', 'Large'])"),
     ]
     assert clean(config, "k0,,,,,,won").problems.empty
 

@@ -7,9 +7,11 @@ from conftest import HEADER, check_answers, make_lines, rows_of, write_raw
 
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_training import read_processed, train
-from {{ cookiecutter.project_slug }}.prediction import load_model, name_label, predict_file
+from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.schema import read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
+
+from batch.file_prediction import predict_file
 
 
 def test_answers_as_scikit_learn_does(trained_config: Config) -> None:

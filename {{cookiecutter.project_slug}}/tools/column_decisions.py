@@ -122,7 +122,7 @@ def warn_of_leak(decision: Decision, text: pd.DataFrame, config: TableConfig) ->
 
 def infer(sample: pd.DataFrame, config: TableConfig) -> list[Decision]:
     """Decide on every column of a sample of raw text, in their order."""
-    text = mark_missing(sample, config.missing_values)
+    text = sample.apply(mark_missing, spellings=config.missing_values)
     decisions = []
     for name, values in text.items():
         if name == config.target:

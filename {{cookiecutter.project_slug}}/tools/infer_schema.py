@@ -24,7 +24,6 @@ from ruamel.yaml import YAML
 
 from {{ cookiecutter.project_slug }}.config import FILE_NAME, Config, TableConfig, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed, mark_missing, transform
-from {{ cookiecutter.project_slug }}.raw_data import RawData, find_files, read_raw_data
 from {{ cookiecutter.project_slug }}.schema import describe_table
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
@@ -36,6 +35,7 @@ from {{ cookiecutter.project_slug }}.utils import (
 
 from . import column_rules as rules
 from .column_decisions import Decision, infer
+from batch.raw_data import RawData, find_files, read_raw_data
 
 SAMPLE_ROWS = 10_000
 SAMPLE_TEXT = 500_000  # characters
@@ -161,7 +161,7 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
         if name not in raw.rows:
             raise UserError(f"{first} has no column {name!r}{nearest(name, raw.rows.columns)}")
     sample = raw.rows.sample(min(SAMPLE_ROWS, len(raw.rows)), random_state=0).sort_index()
-    text = mark_missing(sample, table.missing_values)
+    text = sample.apply(mark_missing, spellings=table.missing_values)
     decimal = "." if first.suffix == ".parquet" else rules.find_decimal(text, table.separator)
     task = rules.find_task(text[table.target], decimal)
     table = table.model_copy(update={"decimal": decimal, "task": task})

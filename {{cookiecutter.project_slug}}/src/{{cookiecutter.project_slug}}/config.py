@@ -48,6 +48,7 @@ class TableConfig(Section):
     target: str
     task: Task | None = None
     exclude: list[str] = []
+    max_rejected_share: float = Field(default=0.1, ge=0, le=1)
 
     def formats_of(self, column: str) -> list[str]:
         """Return the formats of a column of dates."""

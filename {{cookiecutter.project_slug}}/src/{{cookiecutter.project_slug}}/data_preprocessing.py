@@ -5,7 +5,7 @@ other row the reasons why not. The functions below it each do one step, on one c
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ class Transformed(NamedTuple):
     """The outcome of `transform`; each row of the input is in exactly one of the first three.
 
     `problems` says of each cell that is at fault, by the row's label in the input: row, column,
-    problem.
+    problem, and the check that it fails, which is the problem without the cell's value.
     """
 
     kept: pd.DataFrame
@@ -40,13 +40,16 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     `raw` holds text in every column of the schema, with a unique index. Of the rows with the same
     key the first good one is kept.
     """
-    text = mark_missing(raw[list(schema.columns)], config.missing_values)
     parsed, found = {}, []
     for name, column in schema.columns.items():
-        parsed[name] = parse_column(text[name], describe_column(column), config)
-        bad = text.loc[parsed[name].isna() & text[name].notna(), name]
-        unread = [f"{cell[:50]!r} can't be read" for cell in bad]
-        found.append(pd.DataFrame({"row": bad.index, "column": name, "problem": unread}))
+        # Each different cell is read once: most columns hold few.
+        codes, cells = pd.factorize(raw[name], use_na_sentinel=False)
+        text = mark_missing(pd.Series(cells, dtype="str"), config.missing_values)
+        values = parse_column(text, describe_column(column), config)
+        parsed[name] = values.take(codes).set_axis(raw.index)
+        unread = (values.isna() & text.notna()).to_numpy()[codes]
+        told = [f"{cell[:50]!r} can't be read" for cell in text.take(codes[unread])]
+        found.append(list_problems(raw.index[unread], name, told, "can't be read"))
     checked, failures = check_limits(pd.DataFrame(parsed, index=raw.index), schema)
     # Of a cell the first problem is enough: one that can't be read is missing too.
     problems = pd.concat([*found, failures]).drop_duplicates(["row", "column"])
@@ -57,11 +60,10 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     return Transformed(good[~duplicate], rejected, good.index[duplicate], problems)
 
 
-def mark_missing(raw: pd.DataFrame, spellings: Iterable[str]) -> pd.DataFrame:
+def mark_missing(column: pd.Series, spellings: Iterable[str]) -> pd.Series:
     """Take the blanks off every cell, and make those that spell a missing value missing."""
-    missing = {clean_text(spelling) for spelling in spellings}
-    text = raw.apply(lambda column: column.str.strip())
-    return text.mask(text.apply(lambda column: column.str.casefold().isin(missing)))
+    text = column.str.strip()
+    return text.mask(text.str.casefold().isin({clean_text(spelling) for spelling in spellings}))
 
 
 def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Series:
@@ -72,6 +74,8 @@ def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Ser
         return parse_booleans(text, config.true_values, config.false_values)
     if column.kind == "date":
         return parse_dates(text, config.formats_of(column.name))
+    if not column.categories:
+        return text
     texts = text.dropna().unique().astype(object)
     return text.map(dict(zip(texts, spell_categories(texts, column.categories), strict=True)))
 
@@ -134,7 +138,7 @@ def check_limits(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check the table against the schema.
 
-    Returns it with the schema's dtypes, and what fails, one row a cell: row, column, problem.
+    Returns it with the schema's dtypes, and what fails, one row a cell, as `list_problems` does.
     Raises UserError where a check fails that is not about single cells.
     """
     typed = parsed.astype({name: str(column.dtype) for name, column in schema.columns.items()})
@@ -147,13 +151,19 @@ def check_limits(
     if not whole.empty:
         name, check = whole[["column", "check"]].iloc[0]
         raise UserError(f"schema.yaml: {name}: {check} fails for the table as a whole")
+    names = {"not_nullable": "is missing"}
+    checks = [names.get(check, f"fails {check[:80]}") for check in failures["check"]]
     problems = [
-        "is missing" if check == "not_nullable" else f"{value} fails {check[:80]}"
-        for value, check in zip(failures["failure_case"], failures["check"], strict=True)
+        check if check == "is missing" else f"{str(value)[:50]} {check}"
+        for value, check in zip(failures["failure_case"], checks, strict=True)
     ]
-    return typed, failures.rename(columns={"index": "row"})[["row", "column"]].assign(
-        problem=problems
-    )
+    return typed, list_problems(failures["index"], failures["column"], problems, checks)
+
+
+def list_problems(rows: Any, column: Any, problems: list[str], check: Any) -> pd.DataFrame:
+    """Return a row on each cell that is at fault."""
+    content = {"row": rows, "column": column, "problem": problems, "check": check}
+    return pd.DataFrame(content, dtype="object")
 
 
 def join_reasons(problems: pd.DataFrame) -> pd.Series:

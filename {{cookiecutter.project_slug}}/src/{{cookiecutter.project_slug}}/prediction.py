@@ -1,10 +1,9 @@
-"""Load a model file and predict with it: rows of a request, or every row of a file.
+"""Load a model file and predict with it: rows of a request, or of a table.
 
-The service imports this module and starts without pandas; what is for files imports it itself.
+The service imports this module and starts without pandas; what is for tables imports it itself.
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,15 +15,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from .config import Config, read_config
 from .feature_engineering import build_features, values_of_frame, values_of_rows
-from .schema import Table, read_schema, read_table
-from .utils import UserError, command, command_line, set_up_logging, write_atomically
+from .schema import Table
+from .utils import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger("predict")
 
 # Probabilities of float32 and float64 agree to this many digits, so both find the same label
 # where two classes are equally likely.
@@ -125,52 +121,3 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
     answers = pd.DataFrame(probabilities, frame.index, names)
     answers.insert(0, "prediction", pd.Series(best, frame.index).infer_objects())
     return answers
-
-
-def predict_file(data: str, output: Path, model_path: Path, config: Config) -> None:
-    """Predict the rows of the files that match, and write them with their predictions."""
-    import pandas as pd
-
-    from .data_preprocessing import transform
-    from .raw_data import read_raw_data, write_rejected
-
-    if output.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{output}: the name of the output must end in .csv or .parquet")
-    model, schema = load_model(model_path), read_schema(config.schema_file)
-    names = [column.name for column in model.table.features]
-    if names != [column.name for column in read_table(config).features]:
-        raise UserError(f"{model_path} was trained with other columns; run: uv run train")
-    others = tuple(name for name in schema.columns if name not in names)
-    raw = read_raw_data(data, names, config.table, optional=others)
-    table = config.table.model_copy(update={"key": None})
-    result = transform(raw.rows, schema.select_columns(names), table)
-    answers = predict_frame(model, result.kept)
-    rows = raw.rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
-    rejected = output.with_name(f"{output.stem}.rejected.csv")
-    write_rejected(raw, result.rejected, rejected)
-    with write_atomically(output) as file:
-        predicted = pd.concat([rows, answers], axis=1)
-        if output.suffix == ".csv":
-            predicted.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
-        else:
-            predicted.to_parquet(file, index=False)
-    log.info("predict: %d rows to %s", len(predicted), output)
-
-
-@command
-def main() -> None:
-    """Predict every row of a file, in its order; rows that do not fit are kept beside it.
-
-    Examples:
-        uv run predict --data data/raw/new.csv --output reports/predictions.csv
-        uv run predict --data "data/raw/*.parquet" --output reports/predictions.parquet
-    """
-    parser = command_line(main.__doc__)
-    parser.add_argument("--data", metavar="PATH", required=True, help="CSV or Parquet, or a glob")
-    parser.add_argument("--output", metavar="PATH", type=Path, required=True, help="file to write")
-    parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
-    options = parser.parse_args()
-
-    config = read_config()
-    set_up_logging(config.paths.logs / "predict.log")
-    predict_file(options.data, options.output, options.model or config.paths.model, config)

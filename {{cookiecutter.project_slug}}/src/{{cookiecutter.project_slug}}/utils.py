@@ -4,12 +4,14 @@ import argparse
 import hashlib
 import logging
 import os
+import pdb
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import wraps
 from inspect import cleandoc
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,11 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             main()
-        except UserError as error:
+        except Exception as error:
+            if "--debug" in sys.argv:
+                pdb.post_mortem(error.__traceback__)
+            if not isinstance(error, UserError):
+                raise
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
 
@@ -79,6 +85,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name with no content
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
@@ -86,12 +94,17 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def set_up_logging(file: Path) -> None:
-    """Log to the console and to a file, one line an event."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+def set_up_logging(file: Path | None) -> None:
+    """Log to the console and to a file, one line an event; the old file is kept a while."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        size, kept = 1_000_000, 5
+        handlers.append(RotatingFileHandler(file, "a", size, kept, encoding="utf-8", delay=True))
+    logging.raiseExceptions = False  # a disk that is full is told once, not with each line
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
-        handlers=[logging.StreamHandler(), logging.FileHandler(file, encoding="utf-8")],
+        handlers=handlers,
     )

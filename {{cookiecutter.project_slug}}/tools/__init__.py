@@ -1,1 +1,0 @@
-"""Commands round the project: no module of it needs them."""
