@@ -28,7 +28,7 @@ class Project:
 
 def pytest_collection_modifyitems(items):
     """Run the quick tests first: a broken bake fails in seconds."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("slowest", "slow")])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ TREE = """
 requirements.txt schema.yaml
 .github/workflows/ci.yml .vscode/settings.json
 Dockerfile data/README.md data/raw/customers.csv
-docs/conf.py docs/notebooks.md docs/own-table.md
+docs/conf.py docs/notebooks.md docs/own-table.md docs/scheduling.md
 notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
 notebooks/03_model_prototyping.ipynb
 service/__init__.py service/openapi.yaml service/operations.py service/request_validation.py
