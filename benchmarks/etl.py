@@ -131,7 +131,7 @@ def measure_rows(engines, raw, rounds, folder, duckdb):
         for name, several in found.items()
         if several and name not in stopped
     }
-    return Result(medians, stopped, expected["rows"])
+    return Result(medians, stopped, expected["rows"] if expected else 0)
 
 
 def versions(cache):
@@ -169,6 +169,8 @@ def main():
         project = bake(folder)
         engines = [*our_engines(project), *peer_engines(folder, options.cache)]
         engines = [each for each in engines if not options.only or each.name in options.only]
+        if not engines:
+            parser.error("pipeline.py has no --engine")
         sample = next(project.glob("data/raw/*.csv"))
         duckdb = options.cache / "duckdb" / "bin" / "python"
         print("warming up with the sample", file=sys.stderr)

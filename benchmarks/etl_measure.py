@@ -67,7 +67,7 @@ def watch(process):
         sizes = resident(processes)
         together, largest = max(together, sum(sizes)), max(largest, *sizes)
         if together > most:
-            raise Stopped(f"stopped at {together / 2**30:.0f} GiB")
+            raise Stopped(f"stopped at {together / 2**30:.1f} GiB")
         if time.monotonic() - begin > PATIENCE:
             raise Stopped(f"stopped after {PATIENCE / 60:.0f} minutes")
         time.sleep(INTERVAL)

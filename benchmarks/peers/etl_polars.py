@@ -1,5 +1,7 @@
 """polars, streaming: lazy expressions from the CSV to the Parquet file.
 
+`replace_strict` would be shorter for the categories, but is not done streaming.
+
 python etl_polars.py RAW OUTPUT
 """
 
@@ -13,6 +15,7 @@ from etl_rules import (
     COLUMNS,
     DATE_FORMATS,
     DATES,
+    FALSE,
     FIRST_DATE,
     INTEGERS,
     KEY,
@@ -20,6 +23,7 @@ from etl_rules import (
     MISSING,
     NUMBERS,
     REQUIRED,
+    TRUE,
 )
 
 
@@ -31,13 +35,13 @@ def parse(name):
         limits = (date.fromisoformat(each) for each in (FIRST_DATE, LAST_DATE))
         return pl.when(dates.is_between(*limits)).then(dates)
     if name in CATEGORIES:
-        spellings = {each.lower(): each for each in CATEGORIES[name]}
-        return text.str.to_lowercase().replace_strict(spellings, default=None)
+        lower, spelled = text.str.to_lowercase(), pl
+        for each in CATEGORIES[name]:
+            spelled = spelled.when(lower == each.lower()).then(pl.lit(each))
+        return spelled
     if name in BOOLEANS:
-        spellings = BOOLEANS[name]
-        return text.str.to_lowercase().replace_strict(
-            spellings, default=None, return_dtype=pl.Boolean
-        )
+        lower = text.str.to_lowercase()
+        return pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False)
     if name == KEY:
         return text
     numbers = text.cast(pl.Float64, strict=False)
