@@ -6,6 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 from report import RESULTS, format_goals, format_table, processor
 
 COLOURS = {"ours": "#d1495b", "ours-dask": "#edae49", "article": "#888888"}
@@ -139,6 +140,8 @@ def plot(results, titles, file):
             panel.plot(sizes, values, "o-", color=colours[name], label=title, linewidth=width)
         panel.set(xscale="log", yscale="log", xlabel="rows, logarithmic")
         panel.set_xticks(list(results), [f"{rows:,}" for rows in results])
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:,g}")
         panel.minorticks_off()
         panel.set_title(f"{label}, logarithmic")
         panel.grid(alpha=0.3)
