@@ -32,17 +32,22 @@ class Lines(NamedTuple):
     broken: list[tuple[int, str, str]]
 
 
+def open_stream(path: Path) -> pa.NativeFile:
+    """Open a file, decompressed if its name ends in .gz, .zst or .bz2."""
+    try:
+        return pa.input_stream(str(path), compression="detect")
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
 def open_text(path: Path, encoding: str) -> TextIO:
     """Open a text file, decompressed; a byte that can't be decoded becomes a lone surrogate."""
     try:
         if codecs.lookup(encoding).name == "utf-8":
             encoding = "utf-8-sig"  # without a byte order mark
-        stream = pa.input_stream(str(path), compression="detect")
     except LookupError as error:
         raise UserError(f"config.yaml: table.encoding: {encoding!r} is not known") from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    return io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
+    return io.TextIOWrapper(open_stream(path), encoding, errors="surrogateescape", newline="")
 
 
 def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str], int]:

@@ -69,11 +69,21 @@ def test_the_schema_and_the_config_say_what_the_table_is(config: Config) -> None
         ("features", "note"),
     )
     found = {"date_formats": ["%d/%m/%Y"], "exclude": ["features", "note"]}
+    limit = {"max_rejected_share": 0.1}
     wanted = {"key": None, "task": "classification"}
-    assert changed.table == config.table.model_copy(update=found | wanted)
+    assert changed.table == config.table.model_copy(update=found | limit | wanted)
     assert changed.paths.raw == str(config.root / "data" / "raw" / "table.csv")
     assert changed.paths.processed == config.root / "data" / "processed" / "table.parquet"
     assert (changed.training, changed.serving) == (config.training, config.serving)
+
+
+def test_rows_without_a_target_do_not_fail_the_pipeline(config: Config) -> None:
+    table = make_table()
+    table.loc[:39, "outcome"] = "?"
+    changed = infer(config, table)
+    assert changed.table.max_rejected_share == 0.5
+    record = pipeline.run(changed.paths.raw, changed.paths.processed, changed)
+    assert (record["rows_kept"], record["rows_rejected"]) == (60, 40)
 
 
 @pytest.mark.parametrize(("target", "model"), [("yes", "logistic"), ("Total Charges", "linear")])

@@ -1,23 +1,38 @@
 import json
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.semi_supervised import LabelPropagation
 
 from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig
-from {{ cookiecutter.project_slug }}.model_saving import convert_to_onnx
+from {{ cookiecutter.project_slug }}.evaluation import (
+    calculate_roc_auc,
+    evaluate,
+    evaluate_baseline,
+    format_metrics,
+)
+from {{ cookiecutter.project_slug }}.model_saving import compare, convert_to_onnx, save_model
 from {{ cookiecutter.project_slug }}.model_training import (
+    BOOSTING,
+    LINEAR,
     MODELS,
+    Trained,
     encode_target,
     read_processed,
     round_for_thresholds,
     split_rows,
     train,
 )
-from {{ cookiecutter.project_slug }}.prediction import load_onnx
+from {{ cookiecutter.project_slug }}.prediction import load_model, load_onnx
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
-from {{ cookiecutter.project_slug }}.utils import UserError
+from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 SETTINGS = TrainingConfig(model="gradient_boosting")
 
@@ -176,3 +191,108 @@ def test_onnx_decides_alike_wherever_a_tree_may_split(model: str) -> None:
     features = np.concatenate(ways).reshape(-1, 1)
     expected = trained.pipeline.predict_proba(features)
     np.testing.assert_allclose(answer(features), expected, atol=1e-5)
+
+
+def train_model(name: str, config: Config) -> Trained:
+    table = read_table(config)
+    frame = read_processed(config.paths.processed, [*table.features, table.target])
+    return train(frame, table, name, config.training)
+
+
+def test_every_model_converts_and_answers_alike(trained_config: Config) -> None:
+    for name in MODELS[read_table(trained_config).task]:
+        assert convert_to_onnx(train_model(name, trained_config), {})  # raises if it differs
+
+
+def test_the_report_says_how_the_model_came_about(trained_config: Config) -> None:
+    path = trained_config.paths.model
+    report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert report["model"] == "gradient_boosting"
+    assert report["data"]["sha256"] == fingerprint(trained_config.paths.processed)
+    assert report["file"]["sha256"] == fingerprint(path)
+    assert report["train_rows"] + report["test_rows"] == 300
+    assert report["metrics"].keys() == report["baseline"].keys()
+    assert TypeAdapter(Table).validate_python(report["table"]) == read_table(trained_config)
+    assert {"python", "scikit-learn", "onnxruntime"} <= report["versions"].keys()
+
+
+def test_the_same_training_gives_the_same_file_but_for_its_time(trained_config: Config) -> None:
+    first, again = trained_config.paths.model, trained_config.root / "again.onnx"
+    model_training.run(trained_config.paths.processed, "gradient_boosting", again, trained_config)
+    times = [load_model(path).about["trained"].encode() for path in (again, first)]
+    assert again.read_bytes().replace(*times) == first.read_bytes()
+
+
+@pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        (LINEAR(lambda random_state: LabelPropagation()), "no conversion"),
+        (
+            BOOSTING(partial(HistGradientBoostingClassifier, categorical_features=[1])),
+            "answers differently",
+        ),
+    ],
+)
+def test_what_onnx_cannot_answer_alike_is_not_saved(
+    trained_config: Config, recipe: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS["classification"], "special", recipe)
+    output = trained_config.root / "special.onnx"
+    output.write_bytes(b"the model before")
+    with pytest.raises(UserError, match=f"^special .*{reason}"):
+        model_training.run(trained_config.paths.processed, "special", output, trained_config)
+    assert output.read_bytes() == b"the model before"
+
+
+def test_another_suffix_is_refused(trained_config: Config) -> None:
+    trained = train_model("gradient_boosting", trained_config)
+    data = trained_config.paths.processed
+    output = trained_config.root / "model.pkl"
+    with pytest.raises(UserError, match=r"must end in \.onnx$"):
+        save_model(output, trained, data, trained_config)
+    assert not output.exists()
+
+
+def test_compare_is_absolute_for_probabilities_and_relative_for_numbers() -> None:
+    assert compare(np.array([[0.5, 0.5]]), np.array([[0.4, 0.6]])) == pytest.approx(0.1)
+    assert compare(np.array([1000.0]), np.array([1001.0])) == pytest.approx(0.001)
+
+
+FEATURES = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+CLASSES = np.array([0, 0, 1, 1])
+NUMBERS = np.array([1.0, 3.0, 5.0, 7.0])
+
+
+def test_a_perfect_classifier() -> None:
+    model = LogisticRegression(C=1e6).fit(FEATURES, CLASSES)
+    metrics = evaluate(model, FEATURES, CLASSES, "classification")
+    assert metrics["accuracy"] == metrics["roc_auc"] == 1
+    assert metrics["log_loss"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_perfect_regression() -> None:
+    model = LinearRegression().fit(FEATURES, NUMBERS)
+    metrics = evaluate(model, FEATURES, NUMBERS, "regression")
+    assert metrics == pytest.approx({"rmse": 0, "mae": 0, "r2": 1}, abs=1e-9)
+
+
+def test_the_baseline_guesses_the_most_frequent_class_or_the_mean() -> None:
+    train = np.array([0, 0, 0, 1])
+    metrics = evaluate_baseline(train, CLASSES, "classification")
+    assert metrics["accuracy"] == metrics["roc_auc"] == 0.5
+    metrics = evaluate_baseline(NUMBERS, NUMBERS, "regression")
+    assert metrics["rmse"] == pytest.approx(5**0.5)
+    assert metrics["r2"] == pytest.approx(0)
+
+
+def test_roc_auc_of_several_classes_is_the_mean_and_skips_an_absent_class() -> None:
+    probabilities = np.eye(3)[[0, 1, 1, 1]]
+    assert calculate_roc_auc(np.array([0, 1, 1, 1]), probabilities) == 1
+    mixed = calculate_roc_auc(np.array([0, 1, 2, 1]), probabilities)
+    assert mixed == pytest.approx((1 + 0.75 + 0.5) / 3)
+    assert np.isnan(calculate_roc_auc(np.array([0, 0]), probabilities[:2]))
+
+
+def test_format_metrics_is_one_line() -> None:
+    assert format_metrics({"accuracy": 0.83114, "rmse": 123.456}) == "accuracy 0.8311, rmse 123.5"

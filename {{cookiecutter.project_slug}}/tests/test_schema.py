@@ -1,12 +1,13 @@
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from {{ cookiecutter.project_slug }}.config import Config, Task
+from {{ cookiecutter.project_slug }}.config import Config, Task, read_config
 from {{ cookiecutter.project_slug }}.schema import (
     Column,
     Table,
@@ -161,3 +162,47 @@ def test_a_table_survives_json_as_in_the_model_file() -> None:
 def test_what_is_no_table_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Table).validate_python(asdict(TABLE) | change)
+
+
+def test_paths_start_at_the_folder_of_the_file(config: Config) -> None:
+    assert config.paths.model == config.root / "models" / "model.onnx"
+    assert config.paths.raw == str(config.root / "data" / "raw" / "*.csv")
+
+
+def test_is_found_from_a_folder_below(config: Config) -> None:
+    below = config.root / "notebooks"
+    below.mkdir()
+    assert read_config(below).root == config.root
+
+
+def test_without_the_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no config\.yaml in .*; run this from the project"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("test_share: 0.2", "test_share: 2", r"training\.test_share: .* less than 1"),
+        ("test_share: 0.2", "test_shore: 0.2", r"training\.test_shore: Extra inputs"),
+        ("test_share: 0.2", "test_share: [", "not valid YAML"),
+        ("target: outcome", "goal: outcome", r"table\."),
+    ],
+)
+def test_a_mistake_in_config_yaml_is_named(
+    config: Config, old: str, new: str, message: str
+) -> None:
+    file = config.root / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        read_config(config.root)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "text"])
+def test_other_content_is_one_line_too(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        read_config(tmp_path)

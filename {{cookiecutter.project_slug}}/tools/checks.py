@@ -106,8 +106,9 @@ def say_the_same(notebook: str, script: str) -> bool:
 
 def check_modules(root: Path, most: int) -> Iterator[Problem]:
     """Find the modules that are too long."""
-    modules = [*root.glob("*.py"), *root.glob("src/**/*.py"), *root.glob("tools/**/*.py")]
-    for path in sorted(modules):
+    folders = ("src", "batch", "service", "tools")
+    modules = [path for folder in folders for path in root.glob(f"{folder}/**/*.py")]
+    for path in sorted([*root.glob("*.py"), *modules]):
         lines = len(path.read_text(encoding="utf-8").splitlines())
         if lines > most:
             file = path.relative_to(root).as_posix()

@@ -168,5 +168,7 @@ def list_problems(rows: Any, column: Any, problems: list[str], check: Any) -> pd
 
 def join_reasons(problems: pd.DataFrame) -> pd.Series:
     """Make one line of all that is wrong with a row."""
-    reasons = problems["column"].astype(str) + ": " + problems["problem"].astype(str)
-    return reasons.groupby(problems["row"]).agg("; ".join)
+    reasons: dict[Any, list[str]] = {}
+    for row, column, problem in problems[["row", "column", "problem"]].itertuples(index=False):
+        reasons.setdefault(row, []).append(f"{column}: {problem}")
+    return pd.Series({row: "; ".join(reasons[row]) for row in sorted(reasons)}, dtype="str")
