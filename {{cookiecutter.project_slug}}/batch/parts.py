@@ -25,7 +25,7 @@ from {{ cookiecutter.project_slug }}.utils import write_atomically
 from batch.raw_data import RawData, list_rejected
 
 BATCH_ROWS = 100_000  # that are copied at once
-MEMORY = "256MB"  # of DuckDB; what needs more is kept in files meanwhile
+MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
 
 class Part(NamedTuple):
@@ -78,6 +78,7 @@ def find_duplicates(parts: Sequence[Part], folder: Path, key: str) -> duckdb.Duc
     Returns a database with the table `duplicates`: part, row. It lies in the folder, as does all
     that DuckDB can't hold in its memory.
     """
+    pa.default_memory_pool().release_unused()  # what the cleaning needed is for DuckDB now
     database = duckdb.connect(
         str(folder / "duplicates.duckdb"),
         config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled"), "threads": 2},
