@@ -25,6 +25,7 @@ from {{ cookiecutter.project_slug }}.utils import write_atomically
 from batch.raw_data import RawData, list_rejected
 
 BATCH_ROWS = 100_000  # that are copied at once
+LINE_END = "\r\n"  # of rejected rows; with \n alone Python leaves a cell with a \r unquoted
 MEMORY = "256MB"  # of DuckDB; what needs more is kept in files meanwhile
 
 
@@ -64,7 +65,7 @@ def write_part(
             result = transform(raw.rows, schema, config)
             kept.write_table(pa.Table.from_pandas(result.kept, types, preserve_index=False))
             table = list_rejected(raw, result.rejected)
-            table.to_csv(rejects, index=False, header=False, lineterminator="\n")
+            table.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
             counts += len(result.kept), len(table), len(result.duplicates)
             reasons.update(result.problems["column"] + ": " + result.problems["check"])
             reasons.update(raw.broken["reason"])
@@ -146,7 +147,7 @@ def join_rejected(parts: Sequence[Part], folder: Path, output: Path) -> None:
     columns = pq.read_schema(name_part(folder, parts[0].number)).names
     header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
     with write_atomically(output) as file:
-        header.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+        header.to_csv(file, index=False, encoding="utf-8", lineterminator=LINE_END)
         with file.open("ab") as joined:
             for part in parts:
                 with name_part(folder, part.number).with_suffix(".csv").open("rb") as rows:
