@@ -8,6 +8,7 @@ beside each other; what is put together from them in their order is the same.
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,21 +125,19 @@ def join_parts(
 
     Returns one Parquet file, or a folder with a file for each part; and its number of rows.
     """
-    database = find_duplicates(parts, folder, key) if key else None
     types = pq.read_schema(name_part(folder, parts[0].number))
     joined, rows = folder / "joined", 0
     if not one_file:
         joined.mkdir()
     groups = [parts] if one_file else [[part] for part in parts]
-    for group in groups:
-        output = joined if one_file else name_part(joined, group[0].number)
-        with pq.ParquetWriter(output, types) as writer:
-            for part in group:
-                for batch in read_unique(part, folder, database):
-                    writer.write_batch(batch)
-                    rows += len(batch)
-    if database:
-        database.close()
+    with find_duplicates(parts, folder, key) if key else nullcontext() as database:
+        for group in groups:
+            output = joined if one_file else name_part(joined, group[0].number)
+            with pq.ParquetWriter(output, types) as writer:
+                for part in group:
+                    for batch in read_unique(part, folder, database):
+                        writer.write_batch(batch)
+                        rows += len(batch)
     return joined, rows
 
 
