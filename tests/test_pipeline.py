@@ -1,17 +1,15 @@
-"""The pipeline at night: a full disk, two runs at once, new files, drift, all kinds of files.
+"""The pipeline at night: a full disk, two runs at once, files that come while it waits.
 
-See in_project/test_broken_files.py and in_project/test_kills.py too.
+See test_pipeline_files.py, in_project/test_broken_files.py and in_project/test_kills.py too.
 """
 
 import json
-import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,49 +18,71 @@ from conftest import Project
 pytestmark = pytest.mark.slow
 
 SAMPLE, OUTPUT = "data/raw/customers.csv", "data/processed/customers.parquet"
-REJECTED, RECORD = "data/rejected/customers.csv", "logs/pipeline.jsonl"
-PEAK = """
-import resource, subprocess, sys
-subprocess.run([sys.executable, *sys.argv[1:]], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+RECORD = "logs/pipeline.jsonl"
+HOLD = """
+import time
+from pathlib import Path
+from batch.operations import record_run
+with record_run(Path("out.parquet"), Path("logs")):
+    print("held", flush=True)
+    time.sleep(100)
 """
-READ = "import sys, pandas as pd; print(pd.read_parquet(sys.argv[1]).to_csv())"
 
 
-@pytest.fixture
-def project(ready, tmp_path):
-    """A copy of the project in which the pipeline ran once; its environment stays where it is."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="module")
+def ran(ready, tmp_path_factory):
+    """A copy of the project in which the pipeline ran once, and the project's interpreter."""
+    folder = tmp_path_factory.mktemp("ran") / "project"
     ignored = shutil.ignore_patterns(".venv", ".git", "logs", "processed", "rejected")
     shutil.copytree(ready.path, folder, ignore=ignored)
-    project = Project(folder)
-    result = run(project)
+    (python,) = [*ready.path.glob(".venv/bin/python"), *ready.path.glob(".venv/Scripts/python.exe")]
+    project = Night(folder, python)
+    result = project.go()
     assert result.returncode == 0, result.stderr
     return project
 
 
-@pytest.fixture(scope="module", autouse=True)
-def python(ready):
-    """The project's own interpreter."""
-    global PYTHON
-    (PYTHON,) = [*ready.path.glob(".venv/bin/python"), *ready.path.glob(".venv/Scripts/python.exe")]
+@pytest.fixture
+def project(ran, tmp_path):
+    """A copy of it for one test."""
+    return Night(Path(shutil.copytree(ran.path, tmp_path / "project")), ran.python)
 
 
-def run(project, *options, **more):
-    """Run the pipeline."""
-    return project.run(PYTHON, "pipeline.py", *options, **more)
+@dataclass(frozen=True)
+class Night(Project):
+    """A project, and a way to run its pipeline."""
 
+    python: Path
 
-def refuse(project, *options):
-    """Run the pipeline, which must fail in one line and leave the old output; return the line."""
-    before = snapshot(project.path / "data" / "processed")
-    result = run(project, *options)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
-    assert line == result.stderr.splitlines()[-1]
-    assert snapshot(project.path / "data" / "processed") == before
-    return line.removeprefix("error: ")
+    def go(self, *options, **more):
+        """Run the pipeline."""
+        return self.run(self.python, "pipeline.py", *options, **more)
+
+    def start(self, *command, **options):
+        """Start a process of the project's Python."""
+        return subprocess.Popen([self.python, *command], cwd=self.path, text=True, **options)
+
+    def refused(self, *options):
+        """Run the pipeline, which fails in one line and leaves the old output; return the line."""
+        before = snapshot(self.path / "data" / "processed")
+        result = self.go(*options)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert "Traceback" not in result.stdout + result.stderr
+        (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+        assert line == result.stderr.splitlines()[-1]
+        assert snapshot(self.path / "data" / "processed") == before
+        return line.removeprefix("error: ")
+
+    def records(self):
+        """Return the record of each run."""
+        lines = (self.path / RECORD).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def change_sample(self, change):
+        """Change the lines of the sample table."""
+        file = self.path / SAMPLE
+        lines = change(file.read_text(encoding="utf-8").splitlines())
+        file.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def snapshot(folder):
@@ -71,98 +91,110 @@ def snapshot(folder):
     return {path: path.read_bytes() for path in files if "__pycache__" not in path.parts}
 
 
-def records(project):
-    """Return the record of each run."""
-    lines = (project.path / RECORD).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def read_output(project, path=OUTPUT):
-    """Return the output as text."""
-    result = project.run(PYTHON, "-c", READ, path)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def change_sample(project, change):
-    """Change the text of the sample table."""
-    file = project.path / SAMPLE
-    file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 @contextmanager
-def small_disk(folder, kilobytes):
-    """Lay a file system of so many kilobytes over a folder, with what was in it."""
-    kept = [(path.relative_to(folder), path.read_bytes()) for path in folder.rglob("*.*")]
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+def small_disk(folder, free):
+    """Lay a file system over a folder, with what was in it and so many kilobytes free."""
+    kept = Path(shutil.copytree(folder, folder.with_name(f"{folder.name}-kept")))
+    used = sum(-(-len(content) // 4096) * 4 for content in snapshot(kept).values())
+    command = ["mount", "-t", "tmpfs", "-o", f"size={used + free or 4}k", "tmpfs", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"this test must mount a file system, as root: {result.stderr}"
+    assert result.returncode == 0, f"this test mounts a file system, as root: {result.stderr}"
     try:
-        for path, content in kept:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(kept, folder, dirs_exist_ok=True, ignore=ignored)
         yield
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free", [0, 4, 40, 100, 160, 240, 500, 900])
+# At 0 the first byte does not fit, at 40 a part, at 140 and more what is put together from parts.
+@pytest.mark.parametrize("free", [0, 40, 140, 200, 240])
 def test_a_full_disk_leaves_the_old_output(project, free):
     folder = project.path / "data" / "processed"
-    used = (project.path / OUTPUT).stat().st_size // 4096 * 4 + 4
-    with small_disk(folder, used + free):
-        line = refuse(project)
+    with small_disk(folder, free):
+        line = project.refused()
         assert OUTPUT in line
         assert "No space left" in line
         assert [path.name for path in folder.iterdir()] == [Path(OUTPUT).name]
-    assert records(project)[-1]["status"] == "failed"
-    assert run(project).returncode == 0
+    assert project.records()[-1]["status"] == "failed"
 
 
-@pytest.mark.parametrize("folder", ["data/rejected", "logs"])
-def test_a_full_disk_of_rejected_rows_or_logs(project, folder):
-    with small_disk(project.path / folder, 12):
-        (project.path / folder / "all.that.is.left").write_bytes(bytes(4096 if "logs" in folder else 5000))
-        names = {path.name for path in (project.path / folder).iterdir()}
-        if folder == "logs":  # the clean table matters more than the log
-            result = run(project)
-            assert "Traceback" not in result.stderr
-        else:
-            assert "No space left" in refuse(project)
-            assert {path.name for path in (project.path / folder).iterdir()} == names
+def test_a_disk_too_small_for_the_rejected_rows_leaves_the_old_output(project):
+    folder = project.path / "data" / "rejected"
+    before = snapshot(folder)
+    with small_disk(folder, 4):
+        assert "No space left" in project.refused()
+        assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize("free", [0, 8, 200, 600])
+def test_a_disk_too_small_for_the_log_does_not_stop_the_run(project):
+    with small_disk(project.path / "logs", 0):
+        result = project.go()
+        assert result.returncode == 0
+        assert "Traceback" not in result.stderr
+        assert "can't write logs/pipeline.jsonl: No space left on device" in result.stderr
+
+
+@pytest.mark.parametrize("free", [0, 8, 200])
 def test_a_full_disk_with_all_on_it(project, free):
-    content = sum(len(content) // 4096 * 4 + 4 for content in snapshot(project.path).values())
-    whole = project.path.rename(project.path.with_name("whole"))
-    with small_disk(project.path, content + free):
-        shutil.copytree(whole, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        fill = project.path / "fill"
-        usage = shutil.disk_usage(project.path)
-        fill.write_bytes(bytes(max(0, usage.free - free * 1024)))
-        assert "No space left" in refuse(project)
-        names = {path.relative_to(project.path) for path in project.path.rglob("*.tmp*")}
-        assert not names
-        fill.unlink()
+    with small_disk(project.path, free):
+        more = {"PYTHONDONTWRITEBYTECODE": "1"}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(*more.popitem())
+            assert "No space left" in project.refused()
+        assert not [*project.path.rglob("*.tmp")]
 
 
-def test_a_second_run_at_once_changes_nothing(project, tmp_path):
-    os.mkfifo(pipe := project.path / "data/raw/slow.csv")  # the first run waits for its rows
-    first = subprocess.Popen(
-        [PYTHON, "pipeline.py", "--raw", str(pipe)], cwd=project.path, stderr=subprocess.DEVNULL
-    )
+def test_a_second_run_at_once_changes_nothing(project):
+    first = project.start("-c", HOLD, stdout=subprocess.PIPE)
     try:
-        with pipe.open("w"):  # opened when the first run reads it
-            before = snapshot(project.path)
-            line = refuse(project)
-            assert line.startswith("another run is going on; it holds ")
-            assert snapshot(project.path) == before
-            first.kill()
-            first.wait()
-        assert run(project, "--raw", SAMPLE).returncode == 0
-        assert [record["status"] for record in records(project)] == ["ok", "ok"]
+        assert first.stdout.readline() == "held\n"
+        before = snapshot(project.path)
+        assert project.refused() == "another run is going on; it holds logs/pipeline.lock"
+        assert snapshot(project.path) == before
     finally:
         first.kill()
         first.wait()
+    assert project.go().returncode == 0
+    assert [record["status"] for record in project.records()] == ["ok", "ok"]
+
+
+def wait_for_records(project, count):
+    """Wait until there are so many records, and a little longer for none too many."""
+    end = time.monotonic() + 40
+    while len(project.records()) < count:
+        assert time.monotonic() < end, project.records()
+        time.sleep(0.1)
+    time.sleep(3)
+    assert len(project.records()) == count
+    return project.records()[-1]
+
+
+def test_watching_runs_once_for_each_file_that_is_complete(project):
+    folder = project.path / "data" / "raw"
+    header, *rows = (project.path / SAMPLE).read_text(encoding="utf-8").splitlines()
+    more = [row.replace("C0", "D0", 1) for row in rows[:200]]
+    with (project.path / "said.txt").open("w") as said:
+        process = project.start("pipeline.py", "--watch", stderr=said)
+    try:
+        first = wait_for_records(project, 2)  # of the fixture, and of the start
+        with (folder / "slow.csv").open("w", encoding="utf-8") as file:
+            file.write("\n".join([header, *more[:50]]))
+            file.flush()
+            time.sleep(1.2)
+            file.write("\n".join(["", *more[50:], ""]))
+        assert wait_for_records(project, 3)["rows_read"] == first["rows_read"] + len(more)
+        new = project.path / "new.part"
+        new.write_text("\n".join([header, "E1" + more[0][2:], ""]), encoding="utf-8")
+        new.rename(folder / "new.csv")
+        assert wait_for_records(project, 4)["rows_read"] == first["rows_read"] + len(more) + 1
+        (folder / "broken.csv").write_text("no,table\n", encoding="utf-8")
+        assert wait_for_records(project, 5)["status"] == "failed"
+        (folder / "broken.csv").write_text("\n".join([header, more[0], ""]), encoding="utf-8")
+        assert wait_for_records(project, 6)["status"] == "ok"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in (project.path / "said.txt").read_text()
