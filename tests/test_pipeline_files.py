@@ -3,10 +3,11 @@
 import gzip
 
 import pytest
-from test_pipeline import OUTPUT, SAMPLE, project, ran, snapshot  # noqa: F401 - fixtures
+from conftest import snapshot
 
 pytestmark = pytest.mark.slow
 
+SAMPLE, OUTPUT = "data/raw/customers.csv", "data/processed/customers.parquet"
 REJECTED = "data/rejected/customers.csv"
 CONVERT = """
 import pandas as pd, pyarrow as pa
@@ -52,99 +53,99 @@ def without_column(lines, place):
         ),
     ],
 )
-def test_columns_that_come_and_go_are_told_by_name(project, change, message):  # noqa: F811
-    before = (project.path / REJECTED).read_bytes()
-    project.change_sample(change)
-    assert message in project.refused()
-    assert (project.path / REJECTED).read_bytes() == before
+def test_columns_that_come_and_go_are_told_by_name(night, change, message):
+    before = (night.path / REJECTED).read_bytes()
+    night.change_sample(change)
+    assert message in night.refused()
+    assert (night.path / REJECTED).read_bytes() == before
 
 
-def test_numbers_that_became_text_are_told_and_kept(project):  # noqa: F811
+def test_numbers_that_became_text_are_told_and_kept(night):
     def spell(lines):
         cells = [line.split(",") for line in lines]
         words = [[*row[:2], "forty", *row[3:]] for row in cells[1:]]
         return [lines[0], *map(",".join, words)]
 
-    project.change_sample(spell)
-    line = project.refused()
+    night.change_sample(spell)
+    line = night.refused()
     assert line.startswith("100.0% of the rows do not fit schema.yaml, most often age: can't be")
     assert "max_rejected_share in config.yaml allows 10.0%; see data/rejected/" in line
-    record = project.records()[-1]
-    rejected = (project.path / REJECTED).read_text(encoding="utf-8").splitlines()
+    record = night.records()[-1]
+    rejected = (night.path / REJECTED).read_text(encoding="utf-8").splitlines()
     assert len(rejected) - 1 == record["rows_rejected"] == record["rows_read"] > 5000
     assert "age: 'forty' can't be read" in rejected[1]
 
 
-def test_too_many_rejected_rows_keep_the_old_output(project):  # noqa: F811
+def test_too_many_rejected_rows_keep_the_old_output(night):
     def age(lines):
         cells = [line.split(",") for line in lines]
         old = [[*row[:2], "400", *row[3:]] for row in cells[1:1000]]
         return [lines[0], *map(",".join, old), *lines[1000:]]
 
-    project.change_sample(age)
-    assert "of the rows do not fit schema.yaml, most often age: fails in_range" in project.refused()
-    record = project.records()[-1]
+    night.change_sample(age)
+    assert "of the rows do not fit schema.yaml, most often age: fails in_range" in night.refused()
+    record = night.records()[-1]
     assert record["status"] == "failed"
-    rejected = (project.path / REJECTED).read_text(encoding="utf-8").splitlines()
+    rejected = (night.path / REJECTED).read_text(encoding="utf-8").splitlines()
     assert len(rejected) - 1 == record["rows_rejected"] > 990
 
 
-def test_a_dry_run_tells_and_writes_nothing(project):  # noqa: F811
-    before, old = snapshot(project.path), project.records()[-1]
-    result = project.go("--dry-run")
+def test_a_dry_run_tells_and_writes_nothing(night):
+    before, old = snapshot(night.path), night.records()[-1]
+    result = night.go("--dry-run")
     assert result.returncode == 0
-    assert snapshot(project.path) == before
+    assert snapshot(night.path) == before
     told = "{rows_read} rows read, {rows_kept} kept, {rows_rejected} rejected, {rows_duplicate} dup"
     assert told.format(**old) in result.stderr
 
 
-def test_the_same_input_gives_the_same_bytes_and_the_log_is_kept_small(project):  # noqa: F811
-    log = project.path / "logs" / "pipeline.log"
+def test_the_same_input_gives_the_same_bytes_and_the_log_is_kept_small(night):
+    log = night.path / "logs" / "pipeline.log"
     with log.open("a", encoding="utf-8") as lines:
         lines.write("a line of a long year\n" * 45_450)  # almost 1 MB
     names = (OUTPUT, REJECTED)
-    before = [(project.path / name).read_bytes() for name in names]
-    result = project.go("--verbose")
+    before = [(night.path / name).read_bytes() for name in names]
+    result = night.go("--verbose")
     assert result.returncode == 0
     assert "part 0: " in result.stderr
-    assert [(project.path / name).read_bytes() for name in names] == before
+    assert [(night.path / name).read_bytes() for name in names] == before
     assert log.stat().st_size < 5_000
     assert log.with_name("pipeline.log.1").stat().st_size > 900_000
 
 
-def test_debug_opens_where_it_failed(project):  # noqa: F811
-    result = project.go("--debug", "--raw", "nowhere.csv", input="w\nq\n")
+def test_debug_opens_where_it_failed(night):
+    result = night.go("--debug", "--raw", "nowhere.csv", input="w\nq\n")
     assert result.returncode == 2
     assert "raise UserError" in result.stdout
     assert result.stderr.splitlines()[-1].startswith("error: no file matches nowhere.csv")
 
 
-def test_every_kind_of_file_gives_the_same_rows(project):  # noqa: F811
-    result = project.run(project.python, "-c", CONVERT)
+def test_every_kind_of_file_gives_the_same_rows(night):
+    result = night.run(night.python, "-c", CONVERT)
     assert result.returncode == 0, result.stderr
-    sample = (project.path / SAMPLE).read_bytes()
-    (project.path / "other" / "all.csv.gz").write_bytes(gzip.compress(sample))
-    old = project.records()[0]
+    sample = (night.path / SAMPLE).read_bytes()
+    (night.path / "other" / "all.csv.gz").write_bytes(gzip.compress(sample))
+    old = night.records()[0]
     for raw in ("*/all.csv.gz", "*/all.csv.zst", "*/all.parquet", "other/[ab].csv*", "mixed/*"):
-        result = project.go("--raw", raw, "--output", "out.parquet")
+        result = night.go("--raw", raw, "--output", "out.parquet")
         assert result.returncode == 0, result.stderr
-        result = project.run(project.python, "-c", SAME, OUTPUT, "out.parquet")
+        result = night.run(night.python, "-c", SAME, OUTPUT, "out.parquet")
         assert result.returncode == 0, result.stderr
         keys = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
-        assert [project.records()[-1][key] for key in keys] == [old[key] for key in keys]
+        assert [night.records()[-1][key] for key in keys] == [old[key] for key in keys]
 
 
-def test_ten_times_the_rows_take_no_more_memory(project):  # noqa: F811
-    header, *rows = (project.path / SAMPLE).read_text(encoding="utf-8").splitlines()
+def test_ten_times_the_rows_take_no_more_memory(night):
+    header, *rows = (night.path / SAMPLE).read_text(encoding="utf-8").splitlines()
     peaks = []
     for count in (20, 200):
-        with (project.path / "large.csv").open("w", encoding="utf-8") as file:
+        with (night.path / "large.csv").open("w", encoding="utf-8") as file:
             file.write(f"{header}\n")
             for number in range(count):
                 file.writelines(f"{number}-{row}\n" for row in rows)
         options = ("pipeline.py", "--raw", "large.csv", "--output", "large.parquet")
-        result = project.run(project.python, "-c", PEAK, *options)
+        result = night.run(night.python, "-c", PEAK, *options)
         assert result.returncode == 0, result.stderr
         peaks.append(int(result.stdout))
-        assert project.records()[-1]["rows_read"] == count * len(rows)
+        assert night.records()[-1]["rows_read"] == count * len(rows)
     assert peaks[1] < 1.25 * peaks[0] + 100, peaks
