@@ -1,6 +1,8 @@
 """Bake the template, then do with the project what its README says."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,6 +26,49 @@ class Project:
         return subprocess.run(
             command, cwd=self.path, capture_output=True, encoding="utf-8", check=False, **options
         )
+
+
+@dataclass(frozen=True)
+class Night(Project):
+    """A project, and a way to run its pipeline."""
+
+    python: Path
+
+    def go(self, *options, **more):
+        """Run the pipeline."""
+        return self.run(self.python, "pipeline.py", *options, **more)
+
+    def start(self, *command, **options):
+        """Start a process of the project's Python."""
+        return subprocess.Popen([self.python, *command], cwd=self.path, text=True, **options)
+
+    def refused(self, *options):
+        """Run the pipeline, which fails in one line and leaves the old output; return the line."""
+        before = snapshot(self.path / "data" / "processed")
+        result = self.go(*options)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert "Traceback" not in result.stdout + result.stderr
+        (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+        assert line == result.stderr.splitlines()[-1]
+        assert snapshot(self.path / "data" / "processed") == before
+        return line.removeprefix("error: ")
+
+    def records(self):
+        """Return the record of each run."""
+        lines = (self.path / "logs" / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def change_sample(self, change):
+        """Change the lines of the sample table."""
+        file = self.path / "data" / "raw" / "customers.csv"
+        lines = change(file.read_text(encoding="utf-8").splitlines())
+        file.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def snapshot(folder):
+    """Return the content of all files, without what Python caches."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files if "__pycache__" not in path.parts}
 
 
 def pytest_collection_modifyitems(items):
@@ -73,3 +118,22 @@ def ready(bake):
     result = project.run("uv", "sync", "--quiet")
     assert result.returncode == 0, result.stderr
     return project
+
+
+@pytest.fixture(scope="session")
+def ran(ready, tmp_path_factory):
+    """A copy of the project in which the pipeline ran once, and the project's interpreter."""
+    folder = tmp_path_factory.mktemp("ran") / "project"
+    ignored = shutil.ignore_patterns(".venv", ".git", "logs", "processed", "rejected")
+    shutil.copytree(ready.path, folder, ignore=ignored)
+    (python,) = [*ready.path.glob(".venv/bin/python"), *ready.path.glob(".venv/Scripts/python.exe")]
+    project = Night(folder, python)
+    result = project.go()
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+@pytest.fixture
+def night(ran, tmp_path):
+    """A copy of it for one test."""
+    return Night(Path(shutil.copytree(ran.path, tmp_path / "project")), ran.python)

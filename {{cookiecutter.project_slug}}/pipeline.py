@@ -22,7 +22,7 @@ from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-from batch.operations import follow, make_room, record_run, replace
+from batch.operations import follow, heal, make_room, record_run, replace
 from batch.parts import Part, join_parts, join_rejected, write_part
 from batch.raw_data import find_files, read_batches
 
@@ -68,6 +68,8 @@ def run(
     """
     paths = config.paths
     with record_run(output, paths.logs, dry) as record, make_room(output, dry) as folder:
+        if not dry:
+            heal(paths.rejected)
         parts = show_progress(transform(extract(pattern), folder, config))
         if not any(part.kept + part.rejected for part in parts):
             raise UserError(f"{pattern} has a header but no rows")

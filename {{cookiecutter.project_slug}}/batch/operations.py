@@ -40,12 +40,14 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict[str
     if dry:
         yield record
         return
-    logs.mkdir(parents=True, exist_ok=True)
     lock = FileLock(logs / "pipeline.lock")  # the system lets go of it when a process dies
     try:
+        logs.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(f"another run is going on; it holds {lock.lock_file}") from error
+    except OSError as error:
+        raise UserError(f"can't write {lock.lock_file}: {error.strerror or error}") from error
     try:
         yield record
         record["status"] = "ok"
@@ -87,8 +89,8 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            heal(output)
+    except (OSError, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(f"can't write {output}: {reason}") from error
 

@@ -8,6 +8,7 @@ beside each other; what is put together from them in their order is the same.
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from {{ cookiecutter.project_slug }}.utils import write_atomically
 from batch.raw_data import RawData, list_rejected
 
 BATCH_ROWS = 100_000  # that are copied at once
+LINE_END = "\r\n"  # of rejected rows; with \n alone Python leaves a cell with a \r unquoted
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
 
@@ -64,7 +66,7 @@ def write_part(
             result = transform(raw.rows, schema, config)
             kept.write_table(pa.Table.from_pandas(result.kept, types, preserve_index=False))
             table = list_rejected(raw, result.rejected)
-            table.to_csv(rejects, index=False, header=False, lineterminator="\n")
+            table.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
             counts += len(result.kept), len(table), len(result.duplicates)
             reasons.update(result.problems["column"] + ": " + result.problems["check"])
             reasons.update(raw.broken["reason"])
@@ -124,21 +126,19 @@ def join_parts(
 
     Returns one Parquet file, or a folder with a file for each part; and its number of rows.
     """
-    database = find_duplicates(parts, folder, key) if key else None
     types = pq.read_schema(name_part(folder, parts[0].number))
     joined, rows = folder / "joined", 0
     if not one_file:
         joined.mkdir()
     groups = [parts] if one_file else [[part] for part in parts]
-    for group in groups:
-        output = joined if one_file else name_part(joined, group[0].number)
-        with pq.ParquetWriter(output, types) as writer:
-            for part in group:
-                for batch in read_unique(part, folder, database):
-                    writer.write_batch(batch)
-                    rows += len(batch)
-    if database:
-        database.close()
+    with find_duplicates(parts, folder, key) if key else nullcontext() as database:
+        for group in groups:
+            output = joined if one_file else name_part(joined, group[0].number)
+            with pq.ParquetWriter(output, types) as writer:
+                for part in group:
+                    for batch in read_unique(part, folder, database):
+                        writer.write_batch(batch)
+                        rows += len(batch)
     return joined, rows
 
 
@@ -147,7 +147,7 @@ def join_rejected(parts: Sequence[Part], folder: Path, output: Path) -> None:
     columns = pq.read_schema(name_part(folder, parts[0].number)).names
     header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
     with write_atomically(output) as file:
-        header.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+        header.to_csv(file, index=False, encoding="utf-8", lineterminator=LINE_END)
         with file.open("ab") as joined:
             for part in parts:
                 with name_part(folder, part.number).with_suffix(".csv").open("rb") as rows:

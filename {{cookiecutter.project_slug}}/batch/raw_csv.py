@@ -24,7 +24,7 @@ csv.field_size_limit(LONGEST_LINE)
 
 class Lines(NamedTuple):
     """The rows of some lines, the number of the line where each begins, and what is no row: its
-    line, the reason, its text.
+    line, the reason, its text, in which \\x.. is a byte that can't be text.
     """
 
     rows: pd.DataFrame
@@ -112,7 +112,7 @@ def read_block(
             firsts.append(line + at)
         elif reason or cells:  # no cells: an empty line
             reason = reason or f"{len(cells)} fields instead of {len(header)}"
-            broken.append((line + at, reason, texts[at]))
+            broken.append((line + at, reason, make_readable(texts[at])))
             count = 1  # what follows a broken line may be whole
         at += count
     table = pd.DataFrame(rows, columns=header, dtype="str")
@@ -167,6 +167,12 @@ def find_damage(text: str, encoding: str) -> str:
             "set `encoding` in config.yaml (cp1252 is common for exports from Windows)"
         )
     return ""
+
+
+def make_readable(text: str) -> str:
+    """Spell what can't be text as \\x.., so that it can be written and looked at."""
+    known = text.replace("\0", r"\x00").encode("utf-8", "surrogateescape")
+    return known.decode("utf-8", "backslashreplace")
 
 
 def cannot_read(path: Path, error: Exception) -> UserError:

@@ -87,7 +87,8 @@ def name_places(lines: Lines, source: str) -> RawData:
     places = pd.DataFrame({"source": source, "line": lines.numbers}, lines.rows.index)
     broken = pd.DataFrame(lines.broken, columns=["line", "reason", "raw"])
     broken.insert(0, "source", source)
-    return RawData(lines.rows, places, broken)
+    whole = {"line": "int64"}  # said aloud, because of none pandas can't tell
+    return RawData(lines.rows, places.astype(whole), broken.astype(whole))
 
 
 def read_parquet(path: Path, header: list[str], config: TableConfig) -> Iterator[Lines]:
@@ -138,17 +139,12 @@ def check_header(
 def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """Return what did not fit: where it stood, why it was rejected, and its cells as they stood.
 
-    A line that is no row at all stands whole in the last column, `raw`; in it, \\x.. is a byte
-    that could not be read.
+    A line that is no row at all stands whole in the last column, `raw`.
     """
     rejected = raw.places.loc[reasons.index].assign(reason=reasons)
     places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
     cells = raw.rows.loc[reasons.index].reset_index(drop=True)
-    lines = [
-        line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        for line in raw.broken["raw"].str.replace("\0", r"\x00")
-    ]
-    whole = pd.Series(lines, places.index[len(cells) :], name="raw", dtype="object")
+    whole = raw.broken["raw"].set_axis(places.index[len(cells) :])
     # Side by side, because the table may have columns of the same names.
     table = pd.concat([places, cells, whole], axis=1)
     return table.loc[places.sort_values("line", kind="stable").index]

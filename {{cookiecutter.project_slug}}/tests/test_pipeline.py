@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,6 +10,8 @@ import pipeline
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.utils import UserError
 
+from batch import raw_csv
+from batch.operations import record_run
 from batch.raw_data import RawData, list_rejected
 
 LINES = ["k1,1.5,,Small,,,won", "k2,999,,,,,lost", "too,few", "k1,2.5,,,,,won", "k3,,,,,,lost"]
@@ -99,6 +102,75 @@ def test_a_run_that_fails_keeps_the_old_output_and_is_recorded(
     assert record["status"] == "failed"
     assert re.search(message, str(record["error"]))
     assert record["rows_read"] == record["rows_rejected"]
+
+
+def everything(config: Config) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in config.root.rglob("*") if path.is_file()}
+
+
+def test_too_many_rejected_rows_are_kept_and_so_is_the_old_output(config: Config) -> None:
+    write_raw(config, LINES)
+    run(config)
+    before = config.paths.processed.read_bytes()
+    write_raw(config, [*make_lines(3), *["x,999,,,,,won"] * 2])
+    table = config.table.model_copy(update={"max_rejected_share": 0.39})
+    with pytest.raises(UserError, match=r"^40\.0% .* Total Charges: fails .* allows 39\.0%"):
+        run(config.model_copy(update={"table": table}))
+    assert config.paths.processed.read_bytes() == before
+    assert len(pd.read_csv(config.paths.rejected)) == 2
+
+
+def test_duplicates_are_found_over_all_parts(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = make_lines(20)
+    write_raw(config, [*lines, *lines[5:15], "k3,1,,,,,lost", "too,few"])
+    whole = run(config), pd.read_parquet(config.paths.processed)
+    monkeypatch.setattr(raw_csv, "BATCH", 500)
+    record = run(config)
+    assert [record[f"rows_{name}"] for name in ("kept", "duplicate", "rejected")] == [20, 11, 1]
+    assert record["rows_read"] == whole[0]["rows_read"]
+    pd.testing.assert_frame_equal(pd.read_parquet(config.paths.processed), whole[1])
+
+
+def test_a_dry_run_tells_and_writes_nothing(config: Config) -> None:
+    write_raw(config, LINES)
+    before = everything(config)
+    record = pipeline.run(config.paths.raw, config.paths.processed, config, dry=True)
+    assert (record["rows_read"], record["rows_kept"]) == (5, 2)
+    assert everything(config) == before
+
+
+def test_a_second_run_at_once_is_refused_and_changes_nothing(config: Config) -> None:
+    write_raw(config, LINES)
+    with record_run(config.paths.processed, config.paths.logs):
+        before = everything(config)
+        with pytest.raises(UserError, match="another run is going on; it holds"):
+            run(config)
+        assert everything(config) == before
+    assert run(config)["status"] == "ok"
+
+
+@pytest.mark.parametrize("one_file", [True, False])
+def test_what_a_killed_run_left_is_mended(config: Config, one_file: bool) -> None:
+    write_raw(config, LINES)
+    output, rejected = config.paths.processed, config.paths.rejected
+    pipeline.run(config.paths.raw, output, config, one_file=one_file)
+    left = output.with_name(f".{output.name}.1.tmp")
+    left.mkdir()
+    if not one_file:  # killed where the old folder is moved away and the new one is not there
+        output.rename(left / "old")
+    rejected.with_name(f".{rejected.name}.1.tmp").touch()
+    with (config.paths.logs / "pipeline.jsonl").open("a") as lines:
+        lines.write('{"time": "20')
+    with pytest.raises(UserError, match="no file matches"):
+        pipeline.run("nowhere.csv", output, config, one_file=one_file)
+    assert len(pd.read_parquet(output)) == 2
+    for path in (output, rejected):
+        assert list(path.parent.iterdir()) == [path]
+    lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines[1] == '{"time": "20'
+    assert [json.loads(line)["status"] for line in (lines[0], lines[2])] == ["ok", "failed"]
 
 
 def test_an_output_that_cannot_be_written_leaves_nothing_half_done(config: Config) -> None:

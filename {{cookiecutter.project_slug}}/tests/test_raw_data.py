@@ -1,13 +1,16 @@
+import gzip
 from datetime import date, datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import HEADER, make_lines, write_raw
 
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.utils import UserError
 
+from batch import raw_csv
 from batch.raw_data import find_files, read_raw_data
 
 
@@ -33,6 +36,62 @@ def test_a_line_that_is_no_row_is_kept_as_it_stands(config: Config) -> None:
     assert raw.broken["line"].tolist() == [3, 4]
     assert raw.broken["reason"].tolist() == ["2 fields instead of 7", "9 fields instead of 7"]
     assert raw.broken["raw"].tolist() == ["too,few\n", "k2,,,,,,won,too,many\n"]
+
+
+# Each is one bad line among good ones: what it is, where, and why it is no row.
+BAD = [
+    (b'k9,"never closed,,,,,won', '"never', "a quote is not closed"),
+    (b"k9,\0,,,,,won", r"k9,\x00,", "a NUL byte stands in it"),
+    (b"k9,,,Gr\xf6\xdfe,,,won", r"Gr\xf6\xdfe", "byte 0xf6 is not utf-8"),
+    (b'k9,"a"b,,,,,won', '"a"b', "quotes: "),
+]
+
+
+@pytest.mark.parametrize(("bad", "shown", "reason"), BAD)
+def test_a_broken_line_costs_one_line(config: Config, bad: bytes, shown: str, reason: str) -> None:
+    lines = [line.encode() for line in make_lines(30)]
+    file = write_raw(config, [])
+    header = file.read_bytes()
+    file.write_bytes(header + b"\r\n".join([*lines[:9], bad, *lines[9:]]))
+    raw = read_raw_data(str(file), HEADER, config.table)
+    assert raw.rows["id"].tolist() == [f"k{number}" for number in range(30)]
+    assert raw.broken["line"].tolist() == [11]
+    assert shown in raw.broken.loc[0, "raw"]
+    assert raw.broken.loc[0, "reason"].startswith(reason)
+
+
+def test_it_does_not_matter_where_a_batch_ends(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [line.encode() for line in make_lines(60)]
+    for place, (bad, _, _) in enumerate(BAD):
+        more = [bad, b'"m\r\n\n1",,,,,,won', b"", f"n{place},,,,,,won\r".encode()]
+        lines[7 * place : 7 * place] = more
+    file = write_raw(config, [])
+    file.write_bytes(file.read_bytes() + b"\r\n".join(lines))
+    whole = read_raw_data(str(file), HEADER, config.table)
+    assert (len(whole.rows), len(whole.broken)) == (60 + 2 * len(BAD), len(BAD))
+    for characters in (77, 500):
+        monkeypatch.setattr(raw_csv, "BATCH", characters)
+        parts = read_raw_data(str(file), HEADER, config.table)
+        for expected, found in zip(whole, parts, strict=True):
+            pd.testing.assert_frame_equal(found, expected)
+
+
+def test_compressed_files_are_read_and_one_that_is_cut_off_is_refused(config: Config) -> None:
+    content = write_raw(config, make_lines(50)).read_bytes()
+    plain = read_raw_data(config.paths.raw, HEADER, config.table)
+    zst = pa.compress(content, codec="zstd", asbytes=True)
+    for ending, packed in (("gz", gzip.compress(content)), ("zst", zst)):
+        file = config.root / f"table.csv.{ending}"
+        file.write_bytes(packed)
+        pd.testing.assert_frame_equal(
+            read_raw_data(str(file), HEADER, config.table).rows, plain.rows
+        )
+        file.write_bytes(packed[: len(packed) // 2])
+        with pytest.raises(UserError, match=rf"table\.csv\.{ending} can't be read: ") as error:
+            read_raw_data(str(file), HEADER, config.table)
+        assert "\n" not in str(error.value)
 
 
 def test_reads_all_files_of_a_glob_in_order(config: Config) -> None:

@@ -1,0 +1,101 @@
+"""Runs of the pipeline that are killed at any moment: the output is the old one or the new one.
+
+These tests run inside a baked project (see ../test_any_table.py), with its own interpreter. A run
+is a child that is forked when all is imported, so that all its time is the run's.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import pipeline
+import pytest
+from conftest import PROJECT
+from customer_churn.config import read_config
+from customer_churn.utils import UserError, fingerprint
+
+ROWS = 3000
+
+
+def write_table(file, letter):
+    """Write a table in which some rows do not fit, and some are duplicates."""
+    header, *rows = (PROJECT / "data/raw/customers.csv").read_text("utf-8").splitlines()
+    lines = [header, *rows[:ROWS], *["x,y"] * 30]
+    file.write_text("\n".join(lines).replace("C0", f"{letter}0"), encoding="utf-8")
+
+
+def start(file, config, one_file):
+    """Start a run in a child, and return its number; it ends with 0, 2 for a UserError, or 1."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.alarm(30)  # ends a child that hangs
+        pipeline.run(str(file), config.paths.processed, config, one_file=one_file)
+        os._exit(0)
+    except UserError:
+        os._exit(2)
+    finally:
+        os._exit(1)
+
+
+def wait(child):
+    """Return how a child ended: its exit code, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def everything(config):
+    """Return the names of all that lies beside the output and the rejected rows."""
+    folders = (config.paths.processed.parent, config.paths.rejected.parent)
+    return {path.name for folder in folders for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("one_file", "kills"), [(True, 200), (False, 60)])
+def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, kills):
+    draw = random.Random(0)
+    for name in ("config.yaml", "schema.yaml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    config = read_config(tmp_path)
+    output, names = config.paths.processed, {config.paths.processed.name, "customers.csv"}
+    broken = tmp_path / "broken.csv"
+    broken.write_text("no,table\n", encoding="utf-8")
+    files, outputs, seconds = [tmp_path / "a.csv", tmp_path / "b.csv"], [], []
+    for file in files:
+        write_table(file, file.stem)
+        pipeline.run(str(file), tmp_path / "warm.parquet", config)  # all is loaded for the children
+        begin = time.monotonic()
+        assert wait(start(file, config, one_file)) == 0
+        seconds.append(time.monotonic() - begin)
+        outputs.append(fingerprint(output))
+    assert outputs[0] != outputs[1]
+
+    seen, ends, is_now = set(), [], 1
+    for number in range(kills):
+        child = start(files[1 - is_now], config, one_file)
+        # Half of them where things are written and replaced.
+        time.sleep(draw.uniform(0.6 * (number % 2), 1.02) * min(seconds))
+        os.kill(child, signal.SIGKILL)
+        ends.append(wait(child))
+        assert ends[-1] in (0, -signal.SIGKILL)
+        left = sorted(path.name for path in output.parent.glob(".*/*"))
+        seen.add((output.exists(), len(everything(config)) - 2, *left))
+        if output.exists():
+            is_now = outputs.index(fingerprint(output))
+        else:
+            assert not one_file  # a folder can't be replaced at once: the next run brings it back
+        if number % 2 or not output.exists():
+            assert wait(start(broken, config, one_file)) == 2
+            assert everything(config) == names
+            is_now = outputs.index(fingerprint(output))
+    assert ends.count(-signal.SIGKILL) > kills / 2
+    assert len(seen) > 5, "the kills met the run in few places"
+
+    assert wait(start(files[0], config, one_file)) == 0
+    assert fingerprint(output) == outputs[0]
+    assert everything(config) == names
+    lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[-1])["status"] == "ok"
+    print(f"| {kills} runs, {ends.count(-9)} killed, {len(seen)} states, {min(seconds):.2f} s each")
