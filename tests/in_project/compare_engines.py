@@ -14,7 +14,7 @@ from batch import cluster, raw_csv
 from customer_churn.config import Config, read_config
 from customer_churn.utils import UserError
 
-TABLES = 16
+TABLES = 10
 BROKEN = [b"one field", b'"never closed,x', b"a\0b", b"\xff\xfe", b"", b"," * 99]
 
 
@@ -47,7 +47,7 @@ def run(name: str, config: Config, **engine: object) -> tuple[list[object], byte
 def compare(seed: int, rows: list[bytes], own: Config, folder: Path, scheduler: str) -> int:
     """Clean one table with both engines; return how many parts the second made."""
     draw = random.Random(seed)
-    draw_files(draw, rows, folder / "raw", 1 if seed % 2 else draw.randrange(2, 6))
+    draw_files(draw, rows, folder / "raw", 1 if seed % 2 else draw.randrange(2, 5))
     names = {"rejected": folder / "no.csv", "logs": folder, "raw": f"{folder}/raw/*.csv"}
     table = own.table.model_copy(
         update={"max_rejected_share": 1, "key": [own.table.key, None][seed % 3 == 2]}
@@ -56,9 +56,9 @@ def compare(seed: int, rows: list[bytes], own: Config, folder: Path, scheduler: 
         update={"root": folder, "table": table, "paths": own.paths.model_copy(update=names)}
     )
     (folder / "schema.yaml").write_bytes(own.schema_file.read_bytes())
-    raw_csv.BATCH = draw.choice([5_000, 20_000, 8_000_000])
+    raw_csv.BATCH = draw.choice([10_000, 8_000_000])
     counts, rejected, frame = run("one", config)
-    raw_csv.BATCH = draw.choice([5_000, 20_000])
+    raw_csv.BATCH = draw.choice([8_000, 15_000])
     many = partial(cluster.transform, scheduler=scheduler)
     other_counts, other_rejected, other_frame = run("two", config, transform=many, one_file=False)
     assert counts == other_counts, (seed, counts, other_counts)
