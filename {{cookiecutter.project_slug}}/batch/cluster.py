@@ -27,6 +27,7 @@ PATIENCE = 10  # seconds to wait for a scheduler to answer
 RESTART = 30  # seconds to wait for a worker where none is left
 AHEAD = 2  # tasks for each thread of a worker: one that it does, and the next
 SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a task holds a batch
+LOCAL = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
 PAGE = "see docs/cluster.md"
 
 
@@ -41,13 +42,13 @@ def transform(
     columns = list(schema.columns)
     for path in files:
         check_header(path, read_header(path, table), columns, (), table.separator)
-    each_file = [path.absolute() for path in files]
-    sources = each_file if len(files) > 1 else read_batches(files, columns, table)
+    absolute = [path.absolute() for path in files]
+    sources = absolute if len(files) > 1 else read_batches(files, columns, table)
     clean = partial(clean_source, folder=folder.absolute(), schema=schema, config=table)
     with dask.config.set(SETTINGS), connect(scheduler) as client:
         # Not scattered: a task that holds its batch can be done again when its worker dies.
         submit = partial(client.submit, clean, pure=False)
-        yield from run_tasks(starmap(submit, enumerate(sources)), client, folder)
+        yield from run_tasks(starmap(submit, enumerate(sources)), client, folder.absolute())
 
 
 def clean_source(
@@ -59,11 +60,9 @@ def clean_source(
 ) -> Part:
     """Make a part of a file, or of a batch of rows: what a worker does."""
     columns = list(schema.columns)
-    if isinstance(source, Path):
-        batches: Iterable[RawData] = read_batches([source], columns, config)
-    else:
-        batches = [source]
-    return write_part(number, batches, folder, schema, config)
+    if isinstance(source, RawData):
+        return write_part(number, [source], folder, schema, config)
+    return write_part(number, read_batches([source], columns, config), folder, schema, config)
 
 
 @contextmanager
@@ -72,13 +71,9 @@ def connect(scheduler: str | None) -> Iterator[Any]:
     for name in ("asyncio", "distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in one line
     with ExitStack() as stack:
-        if scheduler is None:
-            local = distributed.LocalCluster(
-                threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-            )
-            scheduler = stack.enter_context(local)
         try:
-            client = stack.enter_context(distributed.Client(scheduler, timeout=PATIENCE))
+            where = scheduler or stack.enter_context(distributed.LocalCluster(**LOCAL))
+            client = stack.enter_context(distributed.Client(where, timeout=PATIENCE))
         except (OSError, ValueError) as error:
             raise UserError(f"no Dask scheduler answers at {scheduler}; {PAGE}") from error
         yield client
@@ -89,19 +84,18 @@ def run_tasks(tasks: Iterator[Any], client: Any, folder: Path) -> Iterator[Part]
     running: list[Any] = []
     try:
         while True:
-            if not client.nthreads():
+            if not (threads := sum(client.nthreads().values())):
                 client.wait_for_workers(1, timeout=RESTART)
-            room = AHEAD * sum(client.nthreads().values()) - len(running)
-            running += islice(tasks, max(room, 0))
+            room = AHEAD * threads - len(running)
+            running += islice(tasks, max(room, 0 if running else 1))
             if not running:
                 return
+            done: Iterable[Any] = []
             with suppress(TimeoutError):  # then see whether workers are left
-                done, rest = distributed.wait(running, PATIENCE, "FIRST_COMPLETED")
-                running = list(rest)
-                yield from (take_part(task, folder) for task in done)
+                done, running = map(list, distributed.wait(running, PATIENCE, "FIRST_COMPLETED"))
+            yield from (take_part(task, folder) for task in done)
     except TimeoutError as error:
-        hint = "do they have this project installed?"
-        raise UserError(f"the Dask scheduler has no workers that stay; {hint} {PAGE}") from error
+        raise UserError(f"the Dask scheduler has no workers that stay; {PAGE}") from error
     except (OSError, distributed.CancelledError) as error:
         raise UserError(f"the Dask scheduler is gone; {PAGE}") from error
 
@@ -112,6 +106,5 @@ def take_part(task: Any, folder: Path) -> Part:
     if isinstance(error, distributed.KilledWorker):
         raise UserError(f"workers die at a part, maybe for want of memory; {PAGE}") from error
     if isinstance(error, OSError):
-        reason = error.strerror or error
-        raise UserError(f"a worker can't write {folder.absolute()}: {reason}; {PAGE}") from error
+        raise UserError(f"a worker can't write {folder}: {error.strerror}; {PAGE}") from error
     return task.result()
