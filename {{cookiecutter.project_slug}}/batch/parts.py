@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import duckdb
@@ -55,21 +56,28 @@ def write_part(
     schema: pandera.DataFrameSchema,
     config: TableConfig,
 ) -> Part:
-    """Clean batches of rows, and write what became of them into the folder."""
-    file = name_part(folder, number)
+    """Clean batches of rows, and write what became of them into the folder.
+
+    The files get their names when they are whole: a worker that is cut off may still be writing
+    while another does the same part again.
+    """
     nothing = pd.DataFrame(columns=list(schema.columns), dtype="str")
     types = pa.Schema.from_pandas(transform(nothing, schema, config).kept, preserve_index=False)
     counts, reasons = np.zeros(3, int), Counter[str]()
-    rejects = file.with_suffix(".csv").open("w", encoding="utf-8", newline="")
-    with pq.ParquetWriter(file, types) as kept, rejects:
-        for raw in batches:
-            result = transform(raw.rows, schema, config)
-            kept.write_table(pa.Table.from_pandas(result.kept, types, preserve_index=False))
-            table = list_rejected(raw, result.rejected)
-            table.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
-            counts += len(result.kept), len(table), len(result.duplicates)
-            reasons.update(result.problems["column"] + ": " + result.problems["check"])
-            reasons.update(raw.broken["reason"])
+    with TemporaryDirectory(dir=folder) as own:
+        file = name_part(Path(own), number)
+        rejects = file.with_suffix(".csv").open("w", encoding="utf-8", newline="")
+        with pq.ParquetWriter(file, types) as kept, rejects:
+            for raw in batches:
+                result = transform(raw.rows, schema, config)
+                kept.write_table(pa.Table.from_pandas(result.kept, types, preserve_index=False))
+                table = list_rejected(raw, result.rejected)
+                table.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
+                counts += len(result.kept), len(table), len(result.duplicates)
+                reasons.update(result.problems["column"] + ": " + result.problems["check"])
+                reasons.update(raw.broken["reason"])
+        for whole in (file, file.with_suffix(".csv")):
+            whole.replace(folder / whole.name)
     kept_rows, rejected_rows, duplicates = counts.tolist()
     return Part(number, kept_rows, rejected_rows, duplicates, reasons)
 
