@@ -13,7 +13,7 @@ TREE = """
 requirements.txt schema.yaml
 .github/workflows/ci.yml .vscode/settings.json
 Dockerfile data/README.md data/raw/customers.csv
-docs/conf.py docs/notebooks.md docs/own-table.md docs/scheduling.md
+docs/conf.py docs/cluster.md docs/notebooks.md docs/own-table.md docs/scheduling.md
 notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
 notebooks/03_model_prototyping.ipynb
 batch/cluster.py batch/file_prediction.py batch/operations.py batch/parts.py batch/raw_csv.py
@@ -35,7 +35,7 @@ setup_clone
 # Each test takes along what its subject is made of: that of a tool, a command or a module.
 TESTS = """
 app checks data_preprocessing feature_engineering infer_schema model_training notebooks pipeline
-prediction raw_data report request_validation schema utils
+prediction report schema utils
 """
 
 # What must not depend on an answer: import lines are sorted and broken by their length.
