@@ -164,8 +164,8 @@ def test_what_a_killed_run_left_is_mended(config: Config, one_file: bool) -> Non
     if not one_file:  # killed where the old folder is moved away and the new one is not there
         output.rename(left / "old")
     rejected.with_name(f".{rejected.name}.1.tmp").touch()
-    with (config.paths.logs / "pipeline.jsonl").open("a") as lines:
-        lines.write('{"time": "20')
+    with (config.paths.logs / "pipeline.jsonl").open("a", encoding="utf-8") as record:
+        record.write('{"time": "20')
     with pytest.raises(UserError, match="no file matches"):
         pipeline.run("nowhere.csv", output, config, one_file=one_file)
     assert len(pd.read_parquet(output)) == 2
