@@ -112,7 +112,7 @@ def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None
     """Say why rows were rejected; raise UserError where they are too many."""
     reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
-        log.warning("rejected: %d times %s", cells, reason)
+        log.warning("rejected: %s, %d times", reason, cells)
     share, limit = counts["rows_rejected"] / counts["rows_read"], config.table.max_rejected_share
     if share > limit or not counts["rows_kept"]:
         raise UserError(
