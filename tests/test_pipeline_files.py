@@ -1,6 +1,10 @@
 """The pipeline and its files: drift, a dry run, all kinds of files, and how much memory it takes."""
 
 import gzip
+import os
+import pty
+import subprocess
+import termios
 
 import pytest
 from conftest import snapshot
@@ -118,6 +122,24 @@ def test_debug_opens_where_it_failed(night):
     assert result.returncode == 2
     assert "raise UserError" in result.stdout
     assert result.stderr.splitlines()[-1].startswith("error: no file matches nowhere.csv")
+
+
+def test_only_a_terminal_is_shown_progress(night):
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (30, 100))
+    command = [night.python, "pipeline.py"]
+    with subprocess.Popen(command, cwd=night.path, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        said = b""
+        try:
+            while chunk := os.read(screen, 10_000):
+                said += chunk
+        except OSError:  # the other end is closed
+            os.close(screen)
+    assert process.returncode == 0
+    assert b"5.10k rows [" in said
+    assert b"rows/s]" in said
+    assert "rows/s]" not in night.go().stderr
 
 
 def test_every_kind_of_file_gives_the_same_rows(night):
