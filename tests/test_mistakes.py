@@ -9,7 +9,10 @@ from conftest import Project
 pytestmark = pytest.mark.slow
 
 SAMPLE = "data/raw/customers.csv"
-LOGS = {f"logs/{name}" for name in ("pipeline.jsonl", "pipeline.log", "predict.log", "train.log")}
+LOGS = {
+    f"logs/{name}"
+    for name in ("pipeline.jsonl", "pipeline.lock", "pipeline.log", "predict.log", "train.log")
+}
 
 
 @pytest.fixture
@@ -78,11 +81,17 @@ def test_a_raw_file_that_does_not_fit(project, sample, refused, change, message)
 
 
 def test_a_raw_file_in_another_encoding(project, sample, refused):
-    text = sample.replace("North", "Nörd", 1)
+    text = sample.replace("North", "Nörd")
     line = text[: text.index("Nörd")].count("\n") + 1
     (project.path / SAMPLE).write_text(text, encoding="cp1252")
+    rejected = project.path / "data" / "rejected" / "customers.csv"
+    rejected.parent.mkdir(exist_ok=True)
+    rejected.touch()
     message = refused("pipeline.py")
-    assert f"{SAMPLE}, line {line}: byte 0xf6 is not utf-8; set `encoding`" in message
+    assert (
+        "of the rows do not fit schema.yaml, most often byte 0xf6 is not utf-8; set `e" in message
+    )
+    assert f"customers.csv,{line},byte 0xf6" in rejected.read_text(encoding="utf-8")
 
 
 def test_a_raw_file_that_is_not_there(refused):
