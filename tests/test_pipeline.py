@@ -102,7 +102,7 @@ def wait_for_records(night, count):
     while len(night.records()) < count:
         assert time.monotonic() < end, night.records()
         time.sleep(0.1)
-    time.sleep(3)
+    time.sleep(5)
     assert len(night.records()) == count
     return night.records()[-1]
 
@@ -116,10 +116,12 @@ def test_watching_runs_once_for_each_file_that_is_complete(night):
     try:
         first = wait_for_records(night, 2)  # of the fixture, and of the start
         with (folder / "slow.csv").open("w", encoding="utf-8") as file:
-            file.write("\n".join([header, *more[:50]]))
-            file.flush()
-            time.sleep(1.2)
-            file.write("\n".join(["", *more[50:], ""]))
+            file.write(header)
+            for row in more:  # for six seconds, longer than a look at it takes
+                file.write(f"\n{row}")
+                file.flush()
+                time.sleep(0.03)
+            file.write("\n")
         assert wait_for_records(night, 3)["rows_read"] == first["rows_read"] + len(more)
         new = night.path / "new.part"
         new.write_text("\n".join([header, "E1" + more[0][2:], ""]), encoding="utf-8")

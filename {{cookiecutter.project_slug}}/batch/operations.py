@@ -22,7 +22,6 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 from batch.raw_data import find_files
 
 QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
-LONGEST_WAIT = 3_600_000  # milliseconds to wait for quiet
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
 
 log = logging.getLogger("pipeline")
@@ -123,18 +122,33 @@ def follow(pattern: str, run: Callable[[], object]) -> None:
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder} to watch")
+    if not folder.is_dir() or Path(pattern).is_dir():
+        raise UserError(f"{pattern} names no files in a folder that can be watched")
     log.info("watching %s; stop with Ctrl+C", folder)
-    first = True
-    watching = watchfiles.watch(
-        folder, step=QUIET, debounce=LONGEST_WAIT, rust_timeout=QUIET, yield_on_timeout=True
-    )
-    for changes in watching:
-        changed = {Path(path).absolute() for _, path in changes}
+    done: set[tuple[Path, int, int]] = set()
+    for _ in watchfiles.watch(folder, step=QUIET, rust_timeout=QUIET, yield_on_timeout=True):
+        if not look(pattern) - done:
+            continue
+        done = wait_for_quiet(pattern)
         try:
-            if first or (changed and changed & {path.absolute() for path in find_files(pattern)}):
-                run()
+            run()
         except UserError as error:
             log.error("%s", error)
-        first = False
+
+
+def look(pattern: str) -> set[tuple[Path, int, int]]:
+    """Return the files that match, with the size of each and when it was changed."""
+    try:
+        found = [(path, path.stat()) for path in find_files(pattern)]
+    except (UserError, FileNotFoundError):  # there is none yet, or one has just gone
+        return set()
+    return {(path, state.st_size, state.st_mtime_ns) for path, state in found}
+
+
+def wait_for_quiet(pattern: str) -> set[tuple[Path, int, int]]:
+    """Wait until the files that match are the same as a while ago; return what they are then."""
+    before, now = None, look(pattern)
+    while now != before:
+        time.sleep(QUIET / 1000)
+        before, now = now, look(pattern)
+    return now
