@@ -96,6 +96,11 @@ def test_a_second_run_at_once_changes_nothing(night):
     assert [record["status"] for record in night.records()] == ["ok", "ok"]
 
 
+def hear_ctrl_c():
+    """Let a child hear Ctrl+C, also where these tests run in the background and do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for_records(night, count):
     """Wait until there are so many records, and a little longer for none too many."""
     end = time.monotonic() + 40
@@ -112,7 +117,7 @@ def test_watching_runs_once_for_each_file_that_is_complete(night):
     header, *rows = (night.path / SAMPLE).read_text(encoding="utf-8").splitlines()
     more = [row.replace("C0", "D0", 1) for row in rows[:200]]
     with (night.path / "said.txt").open("w") as said:
-        process = night.start("pipeline.py", "--watch", stderr=said)
+        process = night.start("pipeline.py", "--watch", stderr=said, preexec_fn=hear_ctrl_c)
     try:
         first = wait_for_records(night, 2)  # of the fixture, and of the start
         with (folder / "slow.csv").open("w", encoding="utf-8") as file:
