@@ -79,6 +79,7 @@ def run(
         log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *counts.values())
         if not dry:
             join_rejected(parts, folder, paths.rejected)
+            log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
         judge(parts, counts, config)
         if not dry:
             load(new, output)

@@ -85,8 +85,7 @@ def read_header(path: Path, config: TableConfig) -> list[str]:
 def name_places(lines: Lines, source: str) -> RawData:
     """Say of each row and each broken line where it stood."""
     places = pd.DataFrame({"source": source, "line": lines.numbers}, lines.rows.index)
-    # Objects: text of pandas can't hold a byte that could not be decoded.
-    broken = pd.DataFrame(lines.broken, columns=["line", "reason", "raw"], dtype="object")
+    broken = pd.DataFrame(lines.broken, columns=["line", "reason", "raw"])
     broken.insert(0, "source", source)
     whole = {"line": "int64"}  # said aloud, because of none pandas can't tell
     return RawData(lines.rows, places.astype(whole), broken.astype(whole))

@@ -41,7 +41,8 @@ from batch.raw_data import RawData, find_files, read_raw_data
 SAMPLE_ROWS = 10_000
 SAMPLE_TEXT = 500_000  # characters
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-MOST_REJECTED = 0.1  # of the rows; of those of the first day, half of it
+MOST_REJECTED = 0.05  # of the rows, with a new schema
+MOST_REJECTED_AT_NIGHT = 0.1  # and later, for config.yaml
 SHOWN = 40  # lines of a difference
 DTYPES = {
     "number": "float64",
@@ -139,7 +140,7 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
     first = causes.agg(["size", "first"]).sort_values("size", ascending=False)
     for name, (size, problem) in first.head().iterrows():
         print(f"  {size / rows:.2%}  {name}: {problem}")
-    if rejected > MOST_REJECTED / 2 * rows:
+    if rejected > MOST_REJECTED * rows:
         name, problem = first.index[0], first["first"].iloc[0]
         kinds = {each.column.name: each.column.kind for each in decisions}
         told = [words for words in FIXES if " " in words and words in problem]
@@ -168,7 +169,7 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
     decimal = "." if first.suffix == ".parquet" else rules.find_decimal(text, table.separator)
     task = rules.find_task(text[table.target], decimal)
     # Rows without a target are set aside each night; they do not count as a change of the source.
-    share = round(min(1, MOST_REJECTED + text[table.target].isna().mean()), 2)
+    share = round(min(1, MOST_REJECTED_AT_NIGHT + text[table.target].isna().mean()), 2)
     found = {"decimal": decimal, "task": task, "max_rejected_share": share}
     table = table.model_copy(update=found)
     decisions = infer(sample, table)
