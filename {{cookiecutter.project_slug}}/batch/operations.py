@@ -1,6 +1,5 @@
 """What a run needs that may be killed, or meet another run, or wait for files."""
 
-import json
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ import duckdb
 import watchfiles
 from filelock import FileLock, Timeout
 
-from {{ cookiecutter.project_slug }}.utils import UserError
+from {{ cookiecutter.project_slug }}.utils import UserError, append_record
 
 from batch.raw_data import find_files
 
@@ -57,17 +56,6 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict[str
         record["seconds"] = round(time.perf_counter() - start, 3)
         append_record(record, logs / "pipeline.jsonl")
         lock.release()
-
-
-def append_record(record: dict[str, object], file: Path) -> None:
-    """Add one line of JSON to the run record; a line that was cut off stays alone."""
-    line = json.dumps(record, ensure_ascii=False) + "\n"
-    try:
-        cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
-        with file.open("a", encoding="utf-8", newline="\n") as lines:
-            lines.write("\n" * cut + line)
-    except OSError as error:
-        log.error("can't write %s: %s; the run was %s", file, error.strerror, line.strip())
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Read config.yaml: everything a team sets without touching code."""
 
 import os
+from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -57,12 +58,21 @@ class TableConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Which model is trained, and how."""
+    """Which model is trained, and how it is judged."""
 
     model: str
+    metric: str | None = None
     test_share: float = Field(default=0.2, gt=0, lt=1)
+    date: str | None = None
+    group: str | None = None
+    slices: list[str] | None = None
     random_seed: int = 0
     settings: dict[str, dict[str, Any]] = {}
+
+    def with_settings(self, model: str, changed: Mapping[str, Any]) -> "TrainingConfig":
+        """Return the same with other settings of a model."""
+        of_model = {**self.settings.get(model, {}), **changed}
+        return self.model_copy(update={"settings": {**self.settings, model: of_model}})
 
 
 class ServingConfig(Section):

@@ -1,127 +1,120 @@
-"""Train a model on the processed table, evaluate it on rows it has not seen, and save it.
+"""Train a model on the processed table, and evaluate it on rows it has not seen."""
 
-Examples:
-    uv run train
-    uv run train --model logistic
-    uv run train --data data/processed/2026.parquet --model random_forest --output models/rf.onnx
-"""
-
-import logging
-import time
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
 from numpy.typing import NDArray
-from sklearn import ensemble, linear_model
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from .config import Config, Task, TrainingConfig, read_config
-from .evaluation import evaluate, evaluate_baseline, format_metrics
+from .config import TrainingConfig
+from .evaluation import evaluate, guess, predict_outputs
 from .feature_engineering import build_features, learn_vocabulary, values_of_frame
-from .model_saving import save_model, typical_row
-from .schema import Column, Table, read_table
-from .utils import UserError, command, command_line, set_up_logging
+from .models import build_pipeline
+from .schema import Column, Table
+from .splitting import Order, Split, read_order, split_rows
+from .utils import UserError
 
-log = logging.getLogger("train")
 FEW_ROWS = 20_000
+# With so many rows, and so many for each value, what is always so is so by no chance.
+ROWS_FOR_CERTAINTY, ROWS_A_VALUE = 50, 10
 
-MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
-ONE_HOT = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
 
+@dataclass(frozen=True)
+class Prepared:
+    """What models learn from: the rows that have a target, as numbers, and how they are split.
 
-class Recipe(NamedTuple):
-    """How to build a model: what is done to numbers and to categories, and the constructor.
-
-    Categories come as whole numbers, see `build_features`.
+    `features` is the matrix of all rows, shape (rows, features); `target` their numbers, of classes
+    the position in `labels`; `vocabulary` the number of each category.
     """
 
-    numbers: Any
-    categories: Any
-    estimator: Callable[..., Any]
-
-
-# Boosting takes missing numbers as they are; trees get no scaler, which would move thresholds.
-BOOSTING = partial(Recipe, "passthrough", "passthrough")
-FOREST = partial(Recipe, MEDIAN, "passthrough")
-LINEAR = partial(Recipe, make_pipeline(MEDIAN, StandardScaler()), ONE_HOT)
-
-# To add a model, add a line here.
-MODELS: dict[Task, dict[str, Recipe]] = {
-    "classification": {
-        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingClassifier),
-        "random_forest": FOREST(partial(ensemble.RandomForestClassifier, n_jobs=-1)),
-        "logistic": LINEAR(linear_model.LogisticRegression),
-    },
-    "regression": {
-        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingRegressor),
-        "random_forest": FOREST(partial(ensemble.RandomForestRegressor, n_jobs=-1)),
-        "linear": LINEAR(linear_model.Ridge),
-    },
-}
-
-
-class Split(NamedTuple):
-    """The positions of the rows a model learns from, and of those it never sees, to evaluate it."""
-
-    train: NDArray[np.intp]
-    test: NDArray[np.intp]
-
-
-class Trained(NamedTuple):
-    """A fitted pipeline, the labels of its classes (none in a regression), and how good it is.
-
-    `features` is the matrix of all rows that have a target, `example` a typical row.
-    """
-
-    model: str
     table: Table
-    pipeline: Pipeline
+    frame: pd.DataFrame
+    features: NDArray[np.float32]
+    target: NDArray[Any]
     labels: list[Any]
     vocabulary: dict[str, dict[str, int]]
-    features: NDArray[np.float32]
+    order: Order
     split: Split
+
+    @property
+    def known(self) -> NDArray[np.float32]:
+        """Return the features of the training rows, as a model learns from them."""
+        known = round_for_thresholds(self.features[self.split.train])
+        # Gradient boosting fails on a feature without a single value; a constant is as good.
+        known[:, np.isnan(known).all(axis=0)] = 0
+        return known
+
+
+@dataclass(frozen=True)
+class Trained(Prepared):
+    """A fitted pipeline, its outputs on the test rows, and how good they are."""
+
+    model: str
+    pipeline: Pipeline
+    outputs: NDArray[np.float64]
     metrics: dict[str, float]
     baseline: dict[str, float]
-    example: dict[str, Any]
 
 
 def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
     """Fit the named model on part of a processed table and evaluate it on the rest."""
+    return fit_model(prepare(frame, table, config), model, config)
+
+
+def prepare(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Prepared:
+    """Make features of the rows that have a target, and split them; refuse leaks."""
     frame = frame[frame[table.target.name].notna()]
-    values = values_of_frame(frame, table.features)
     target, labels = encode_target(frame[table.target.name], table)
-    split = split_rows(target, table.task, config)
+    order = read_order(frame, config)
+    split = split_rows(target, table.task, config, order)
+    check_leaks(frame, target, table)
+    values = values_of_frame(frame, table.features)
     seen = {name: each[split.train] for name, each in values.items()}
     vocabulary = learn_vocabulary(seen, table.features)
     features = build_features(values, table.features, vocabulary)
-    categories = len(vocabulary)
-    numbers = features.shape[1] - categories
-    pipeline = build_pipeline(model, table.task, numbers, categories, config)
-    known, new = round_for_thresholds(features[split.train]), features[split.test]
-    # Gradient boosting fails on a feature without a single value; a constant is as good as none.
-    known[:, np.isnan(known).all(axis=0)] = 0
-    # With few rows threads only wait for each other, for long where other programs run as well.
-    with threadpool_limits(1 if len(frame) < FEW_ROWS else None, "openmp"):
+    return Prepared(table, frame, features, target, labels, vocabulary, order, split)
+
+
+def fit_model(prepared: Prepared, model: str, config: TrainingConfig) -> Trained:
+    """Fit the named model on the training rows and evaluate it on those of the test."""
+    train, test = prepared.split
+    pipeline = build_for(prepared, model, config)
+    with limit_threads(len(prepared.frame)):
         try:
-            pipeline.fit(known, target[split.train])
+            pipeline.fit(prepared.known, prepared.target[train])
         except ValueError as error:
             raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
-        metrics = evaluate(pipeline, new, target[split.test], table.task)
-    baseline = evaluate_baseline(target[split.train], target[split.test], table.task)
-    example = typical_row(frame.iloc[split.train], table.features)
+        classes, actual = len(prepared.labels), prepared.target[test]
+        outputs = predict_outputs(pipeline, prepared.features[test], classes)
+    metrics = evaluate(actual, outputs)
+    baseline = evaluate(actual, guess(prepared.target[train], len(test), classes))
     return Trained(
-        model, table, pipeline, labels, vocabulary, features, split, metrics, baseline, example
+        **vars(prepared),
+        model=model,
+        pipeline=pipeline,
+        outputs=outputs,
+        metrics=metrics,
+        baseline=baseline,
     )
+
+
+def limit_threads(rows: int) -> Any:
+    """Return a context with one thread where rows are few, and threads only wait for each other.
+
+    Linear algebra has one thread always: with more, sums are added up in another order.
+    """
+    limits = {"blas": 1} | ({"openmp": 1} if rows < FEW_ROWS else {})
+    return threadpool_limits(limits)
+
+
+def build_for(prepared: Prepared, model: str, config: TrainingConfig) -> Pipeline:
+    """Build the unfitted pipeline of a model for the features there are."""
+    categories = len(prepared.vocabulary)
+    numbers = prepared.features.shape[1] - categories
+    return build_pipeline(model, prepared.table.task, numbers, categories, config)
 
 
 def round_for_thresholds(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -132,28 +125,6 @@ def round_for_thresholds(features: NDArray[np.float32]) -> NDArray[np.float32]:
     does in float32, send every row the same way. What is lost is a three-millionth of the value.
     """
     return ((features.view(np.uint32) + 2) & 0xFFFFFFFC).view(np.float32)
-
-
-def build_pipeline(
-    model: str, task: Task, numbers: int, categories: int, config: TrainingConfig
-) -> Pipeline:
-    """Build the unfitted scikit-learn pipeline of a model for so many features of each sort."""
-    if model not in MODELS[task]:
-        known = ", ".join(MODELS[task])
-        raise UserError(f"no model {model!r} for a {task}; there are: {known}")
-    recipe = MODELS[task][model]
-    settings = {"random_state": config.random_seed, **config.settings.get(model, {})}
-    try:
-        estimator = recipe.estimator(**settings)
-    except TypeError as error:
-        raise UserError(f"config.yaml: training.settings.{model}: {error}") from error
-    blocks = [("numbers", recipe.numbers, slice(0, numbers))] if numbers else []
-    rest = slice(numbers, numbers + categories)
-    blocks += [("categories", recipe.categories, rest)] if categories else []
-    # A step that does nothing would be done with each request all the same.
-    changes = any(step != "passthrough" for _, step, _ in blocks)
-    preprocess = [("preprocess", ColumnTransformer(blocks))] if changes else []
-    return Pipeline([*preprocess, ("model", estimator)])
 
 
 def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[Any]]:
@@ -169,66 +140,47 @@ def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[A
     return codes, labels.tolist()
 
 
-def split_rows(target: NDArray[Any], task: Task, config: TrainingConfig) -> Split:
-    """Hold out rows for the test, of each class its share.
+def check_leaks(frame: pd.DataFrame, target: NDArray[Any], table: Table) -> None:
+    """Refuse a feature that names the rows, or that tells the target by itself.
 
-    A class too rare to be in both parts is learnt from, not tested on. The only row of a class is
-    learnt from twice, because some models hold out a part of each class themselves.
+    Such a feature is not known yet when a prediction is asked for, or no model is needed.
     """
-    if len(target) < 10:
-        raise UserError(f"{len(target)} rows are too few to train and test a model; 10 at least")
-    shares = {"test_size": config.test_share, "random_state": config.random_seed}
-    classes = target if task == "classification" else None
-    try:
-        train, test = train_test_split(np.arange(len(target)), stratify=classes, **shares)
-    except ValueError:  # a class with one row, or more classes than test rows
-        train, test = train_test_split(np.arange(len(target)), **shares)
-    if task == "classification":
-        unseen = ~np.isin(target[test], target[train])
-        train, test = np.concatenate([train, test[unseen]]), test[~unseen]
-        alone = np.bincount(target[train])[target[train]] == 1
-        train = np.concatenate([train, train[alone]])
-    return Split(train, test)
+    if len(frame) < ROWS_FOR_CERTAINTY:
+        return
+    for column in table.features:
+        if names_rows(frame[column.name], column):
+            leak = "has another value in each row, as a key has"
+        elif tells_classes(frame[column.name], target, table):
+            leak = "tells the target by itself: the rows of each of its values have one class"
+        elif tells_number(frame[column.name], target, column, table):
+            leak = "tells the target by itself: one grows with the other, without exception"
+        else:
+            continue
+        raise UserError(f"the feature {column.name!r} {leak}; add it to `exclude` in config.yaml")
 
 
-def read_processed(path: Path, columns: list[Column]) -> pd.DataFrame:
-    """Read the processed table, a Parquet file or a folder of them."""
-    if not path.exists():
-        raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
-    try:
-        frame = pd.read_parquet(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not Parquet; make it with: uv run pipeline.py") from error
-    missing = [column.name for column in columns if column.name not in frame]
-    if missing:
-        raise UserError(f"{path} has no column {missing[0]!r}; run again: uv run pipeline.py")
-    return frame
+def names_rows(values: pd.Series, column: Column) -> bool:
+    """Whether a column has another text in each row, or numbers the rows without a gap."""
+    if column.kind not in ("category", "integer") or values.hasnans or not values.is_unique:
+        return False
+    return column.kind == "category" or values.max() - values.min() == len(values) - 1
 
 
-def run(data: Path, model: str, output: Path, config: Config) -> None:
-    """Train, evaluate and save."""
-    start = time.perf_counter()
-    table = read_table(config)
-    frame = read_processed(data, [*table.features, table.target])
-    log.info("training %s to predict %s from %d rows", model, table.target.name, len(frame))
-    trained = train(frame, table, model, config.training)
-    log.info("test:     %s", format_metrics(trained.metrics))
-    log.info("baseline: %s", format_metrics(trained.baseline))
-    save_model(output, trained, data, config)
-    log.info("saved %s in %.1f s", output, time.perf_counter() - start)
+def tells_classes(values: pd.Series, target: NDArray[Any], table: Table) -> bool:
+    """Whether the rows of each value, missing ones too, are of one class; not by being few."""
+    codes, found = pd.factorize(values, use_na_sentinel=False)
+    if table.task == "regression" or len(found) * ROWS_A_VALUE > len(values):
+        return False
+    return len(np.unique(np.column_stack([codes, target]), axis=0)) == len(found)
 
 
-@command
-def main() -> None:
-    """Train from the command line."""
-    names = sorted({name for models in MODELS.values() for name in models})
-    parser = command_line(__doc__)
-    parser.add_argument("--data", metavar="PATH", type=Path, help="processed table, Parquet")
-    parser.add_argument("--model", metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--output", metavar="PATH", type=Path, help="model file to write, .onnx")
-    options = parser.parse_args()
-
-    config = read_config()
-    set_up_logging(config.paths.logs / "train.log")
-    data, output = options.data or config.paths.processed, options.output or config.paths.model
-    run(data, options.model or config.training.model, output, config)
+def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table: Table) -> bool:
+    """Whether a number is the target in another unit: in the order of one the other is sorted."""
+    known = values.notna().to_numpy()
+    if table.task != "regression" or column.kind not in ("number", "integer") or known.sum() < 2:
+        return False
+    numbers, target = values[known].to_numpy(float), target[known]
+    pairs = np.unique(np.column_stack([numbers, target]), axis=0)  # sorted by the first
+    different = len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == len(pairs)
+    steps = np.diff(pairs[:, 1])
+    return different and len(pairs) > ROWS_A_VALUE and bool((steps > 0).all() or (steps < 0).all())

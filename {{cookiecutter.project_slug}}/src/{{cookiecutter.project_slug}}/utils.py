@@ -2,11 +2,12 @@
 
 import argparse
 import hashlib
+import json
 import logging
 import os
 import pdb
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import wraps
@@ -97,6 +98,19 @@ def write_atomically(path: Path) -> Iterator[Path]:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def append_record(record: Mapping[str, object], file: Path) -> None:
+    """Add one line of JSON to a file of records; a line that was cut off stays alone."""
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
+        with file.open("a", encoding="utf-8", newline="\n") as lines:
+            lines.write("\n" * cut + line)
+    except OSError as error:
+        problem = "can't write %s: %s; the record was %s"
+        logging.getLogger(__name__).error(problem, file, error.strerror, line.strip())
 
 
 def set_up_logging(file: Path | None) -> None:
