@@ -1,0 +1,121 @@
+"""Measure on the test rows what the figures of the model card show."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import auc, confusion_matrix, confusion_matrix_at_thresholds
+
+from {{ cookiecutter.project_slug }}.config import Task
+
+MOST_CURVES, MOST_POINTS, MOST_CLASSES, MOST_SAMPLES = 6, 200, 10, 500
+MOST_BINS, BIN_ROWS = 10, 25
+NORMAL_95 = 1.96
+
+
+def measure_curves(target: NDArray[Any], outputs: NDArray[Any], task: Task) -> dict[str, Any]:
+    """Return what the figures show of the test rows, as plain JSON of limited size.
+
+    `outputs` are probabilities, shape (rows, classes), or numbers, shape (rows,).
+    """
+    if task == "regression":
+        return measure_errors(np.asarray(target, float), np.asarray(outputs, float))
+    rows = np.bincount(target, minlength=outputs.shape[1])
+    likeliest = outputs.argmax(axis=1)
+    if len(rows) == 2:
+        chosen, rarer = [1], [int(rows[1] <= rows[0])]
+        calibration = measure_calibration(target == 1, outputs[:, 1])
+    else:
+        chosen = rarer = np.argsort(-rows, kind="stable")[:MOST_CURVES].tolist()
+        calibration = measure_calibration(target == likeliest, outputs.max(axis=1))
+    traced = {c: trace(target == c, outputs[:, c]) for c in {*chosen, *rarer} if rows[c]}
+    return {
+        "rows": rows.tolist(),
+        "roc": [{"class": c, **traced[c][0]} for c in chosen if rows[c] not in (0, len(target))],
+        "precision_recall": [{"class": c, **traced[c][1]} for c in rarer if rows[c]],
+        "calibration": calibration,
+        "confusion": count_confusions(target, likeliest, rows),
+    }
+
+
+def trace(truth: NDArray[np.bool_], score: NDArray[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the ROC curve and the precision-recall curve of one class against the rest."""
+    _, false, _, true, _ = confusion_matrix_at_thresholds(truth, score)
+    alarms = np.append(0, false / max(1, false[-1]))
+    recall = np.append(0, true / true[-1])
+    precision = np.append(1, true / (true + false))
+    average = np.sum(np.diff(recall) * precision[1:])
+    return thin(alarms, recall, auc(alarms, recall)), thin(recall, precision, average)
+
+
+def thin(x: NDArray[Any], y: NDArray[Any], area: float) -> dict[str, Any]:
+    """Return a curve with few points, evenly along its length, and the area below all of it."""
+    length = np.cumsum(np.hypot(np.diff(x, prepend=x[0]), np.diff(y, prepend=y[0])))
+    steps = np.searchsorted(length, np.linspace(0, length[-1], MOST_POINTS))
+    kept = np.unique([0, *steps, len(x) - 1])
+    return {"area": short(area), "x": short(x[kept]), "y": short(y[kept])}
+
+
+def measure_calibration(truth: NDArray[np.bool_], score: NDArray[Any]) -> dict[str, Any]:
+    """Return by bins of about as many rows: the mean probability, and how often it came true.
+
+    `low` and `high` are the 95 % interval of the latter (Wilson, 1927).
+    """
+    bins = cut(score)
+    rows = np.bincount(bins)
+    share = np.bincount(bins, truth) / rows
+    spread = NORMAL_95 * np.sqrt(share * (1 - share) / rows + (NORMAL_95 / rows / 2) ** 2)
+    middle, whole = share + NORMAL_95**2 / rows / 2, 1 + NORMAL_95**2 / rows
+    return {
+        "rows": rows.tolist(),
+        "x": short(np.bincount(bins, score) / rows),
+        "y": short(share),
+        "low": short(np.maximum(0, (middle - spread) / whole)),
+        "high": short((middle + spread) / whole),
+    }
+
+
+def cut(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Number the bins of values, cut at their quantiles; equal values share one, none is empty."""
+    count = int(np.clip(len(values) / BIN_ROWS, 1, MOST_BINS))
+    inner = np.quantile(values, np.linspace(0, 1, count + 1)[1:-1])
+    return np.unique(np.searchsorted(inner, values), return_inverse=True)[1]
+
+
+def count_confusions(
+    target: NDArray[Any], likeliest: NDArray[Any], rows: NDArray[Any]
+) -> dict[str, Any]:
+    """Count the rows of each class by what was predicted; of many classes the rare ones as one."""
+    every = confusion_matrix(target, likeliest, labels=range(len(rows)))
+    order = np.argsort(-rows, kind="stable")
+    kept = np.sort(order[:MOST_CLASSES]) if len(rows) > MOST_CLASSES + 1 else np.arange(len(rows))
+    place = np.full(len(rows), len(kept))
+    place[kept] = np.arange(len(kept))
+    counts = np.zeros((place.max() + 1,) * 2, int)
+    np.add.at(counts, (place[:, None], place), every)
+    wrong = every * (1 - np.eye(len(rows), dtype=int))
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CLASSES]
+    pairs = [divmod(int(position), len(rows)) for position in worst if wrong.flat[position]]
+    mistakes = [{"actual": a, "predicted": p, "rows": int(wrong[a, p])} for a, p in pairs]
+    return {"classes": kept.tolist(), "counts": counts.tolist(), "mistakes": mistakes}
+
+
+def measure_errors(target: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
+    """Return predicted and actual numbers of some rows, and by bins the quantiles of the errors."""
+    error, bins = target - predicted, cut(predicted)
+    groups = [bins == each for each in range(bins.max() + 1)]
+    quantiles = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups])
+    kept = np.unique(np.linspace(0, len(target) - 1, MOST_SAMPLES).astype(int))
+    return {
+        "sample": {"predicted": short(predicted[kept]), "actual": short(target[kept])},
+        "errors": {
+            "rows": np.bincount(bins).tolist(),
+            "x": short([predicted[group].mean() for group in groups]),
+            **{name: short(quantiles[:, at]) for at, name in enumerate(["low", "middle", "high"])},
+        },
+    }
+
+
+def short(values: Any) -> Any:
+    """Return a number, or a list of them, with the five digits that a figure can show."""
+    return [short(v) for v in values] if np.ndim(values) else float(f"{float(values):.5g}")
