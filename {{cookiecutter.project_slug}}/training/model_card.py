@@ -45,6 +45,7 @@ NOT_OURS = r'^.*?(?=<svg )|<(metadata|style).*?</\1>| font-family: [^;"]*;?'
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
+    "axes.formatter.limits": [-3, 5],
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
@@ -134,14 +135,16 @@ def paint_square(axes: "Axes", x: str, y: str, diagonal: bool) -> None:
 
 def paint_roc(axes: "Axes", curves: Curves) -> None:
     """Paint how many of the others are taken for the class, to find so many of it."""
-    paint_square(axes, "share of the others taken for it", "share of the class found", True)
+    x, y = "others taken for it (false positive rate)", "found (true positive rate)"
+    paint_square(axes, x, y, True)
     for curve, color in reversed(list(zip(curves["roc"], HUES, strict=False))):
         axes.plot(curve["x"], curve["y"], color=color)
 
 
 def paint_precision_recall(axes: "Axes", curves: Curves) -> None:
     """Paint how many of those taken for the class are of it, when so many of it are found."""
-    paint_square(axes, "share of the class found", "share of right ones among them", False)
+    x, y = "found (recall)", "right among those taken for it (precision)"
+    paint_square(axes, x, y, False)
     for curve, color in reversed(list(zip(curves["precision_recall"], HUES, strict=False))):
         axes.step(curve["x"], curve["y"], where="pre", color=color)
     if len(curves["rows"]) == 2:
