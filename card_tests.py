@@ -41,7 +41,7 @@ CARD: dict[str, Any] = {
     "metric": "roc_auc",
     "metrics": {"accuracy": 0.86, "roc_auc": 0.912, "log_loss": None},
     "intervals": {"accuracy": [0.84, 0.88], "roc_auc": [0.89, 0.93], "log_loss": None},
-    "baseline": {"accuracy": 0.71, "roc_auc": 0.5, "log_loss": None},
+    "baseline": {"accuracy": 0.71, "roc_auc": 0.5, "log_loss": 0.6},
     "importance": [
         {"feature": "charges", "loss": 0.081, "spread": 0.004},
         {"feature": "since", "loss": 0.012, "spread": 0.003},
@@ -306,6 +306,10 @@ def test_a_figure_says_what_one_sees() -> None:
         ({"classes": {"lost": 0.999, "won": 0.001}}, "rarest class is won: about 5 rows"),
         ({}, "weakest where size is Large (120 rows): ROC AUC 0.840, over all 0.912"),
         ({"intervals": {name: [0.4, 0.95] for name in CARD["metrics"]}}, "no better than a guess"),
+        (
+            {"metrics": {"roc_auc": 0.9, "log_loss": 2.5}},
+            "probabilities are worse than those of a guess",
+        ),
         ({}, "The label 'won' is rare."),
     ],
 )
@@ -317,7 +321,7 @@ def test_limits_follow_from_the_facts(changes: dict[str, Any], sentence: str) ->
 def test_limits_that_do_not_hold_are_not_told() -> None:
     limits = read_text(make_card(split={"kind": "time", "column": "since", "since": "2025-06-01"}))
     limits = limits.split("Limits")[1]
-    for other in ("training.date", "tested it", "rarest class", "than a guess"):
+    for other in ("training.date", "tested it", "rarest class", "no better than"):
         assert other not in limits
 
 
