@@ -37,8 +37,8 @@ TAKEN = {
         " yaml zmq"
     ),
     "is a name that the project itself uses": (  # by its own files, or by what git ignores
-        "app build conftest data dist docs env infer_schema lib logs models notebooks pipeline"
-        " predict report reports setup_clone src tests tools train training venv"
+        "app batch build conftest data dist docs env infer_schema lib logs models notebooks pipeline"
+        " predict report reports service setup_clone src tests tools train training venv"
     ),
     "is a device on Windows": (
         "aux con nul prn com0 com1 com2 com3 com4 com5 com6 com7 com8 com9"

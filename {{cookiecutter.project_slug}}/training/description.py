@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from sklearn.inspection import permutation_importance
 
 from {{ cookiecutter.project_slug }}.config import TrainingConfig
-from {{ cookiecutter.project_slug }}.evaluation import (
-    estimate_intervals,
-    evaluate_slices,
-    rank_features,
-)
+from {{ cookiecutter.project_slug }}.evaluation import estimate_intervals, evaluate, merit
 from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
 from {{ cookiecutter.project_slug }}.model_training import Trained
 from {{ cookiecutter.project_slug }}.prediction import Outputs, name_label
@@ -22,7 +20,9 @@ from {{ cookiecutter.project_slug }}.utils import fingerprint
 
 RARE = 0.1  # a class with a smaller share of the rows is told of
 FEW = 200  # rows of the test, below which its metrics say little
-SHOWN = 20  # features and slices
+SHOWN = 20  # slices
+SLICE_ROWS, SLICE_VALUES = 30, 20  # the fewest rows of a slice, the most values of its column
+SHUFFLED_ROWS, SHUFFLES = 2_000, 5
 
 
 def describe(
@@ -36,8 +36,6 @@ def describe(
     test, target = trained.frame.iloc[split.test], trained.target[split.test]
     categories = [c.name for c in table.features if c.kind in ("category", "boolean")]
     slices = test[categories if config.slices is None else config.slices]
-    names = feature_names(table.features)
-    features = trained.features[split.test]
     facts = {
         "model": trained.model,
         "task": table.task,
@@ -55,12 +53,55 @@ def describe(
         "data": {"rows": len(trained.frame), "columns": len(table.features)}
         | {"dates": find_periods(trained.frame)},
         "classes": count_classes(trained),
-        "importance": rank_features(
-            trained.pipeline, answer, features, target, names, metric, seed
-        )[:SHOWN],
+        "importance": rank_features(trained, answer, metric, seed),
         "slices": evaluate_slices(slices, target, trained.outputs, metric)[:SHOWN],
     }
     return facts | {"notes": list_notes(facts)}
+
+
+def evaluate_slices(
+    frame: pd.DataFrame, target: NDArray[Any], outputs: NDArray[Any], metric: str
+) -> list[dict[str, Any]]:
+    """Evaluate the rows of each value of each column of the frame apart, the worst first.
+
+    Left out are columns with very many values, values with few rows, and those whose rows have one
+    class only where the metric needs several.
+    """
+    slices = []
+    for column in frame:
+        values = frame[column].astype("string").fillna("missing").to_numpy()
+        sizes = pd.Series(values).value_counts()
+        for value in sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []:
+            rows = values == value
+            metrics = evaluate(target[rows], outputs[rows])
+            place = {"column": column, "value": value, "rows": int(sizes[value])}
+            slices.append(place | {"score": metrics[metric]})
+    known = [each for each in slices if not np.isnan(each["score"])]
+    return sorted(known, key=lambda each: merit(each["score"], metric))
+
+
+def rank_features(
+    trained: Trained, answer: Outputs, metric: str, seed: int
+) -> list[dict[str, Any]]:
+    """Return by how much the metric gets worse when a feature is shuffled, the most first.
+
+    Permutation importance (Breiman, "Random forests", 2001), on as many rows of the test as give a
+    good idea.
+    """
+    rows = np.random.default_rng(seed).permutation(trained.split.test)[:SHUFFLED_ROWS]
+
+    def score(_: Any, features: NDArray[np.float32], target: NDArray[Any]) -> float:
+        return merit(evaluate(target, answer(features))[metric], metric)
+
+    features, target = trained.features[rows], trained.target[rows]
+    how: dict[str, Any] = {"scoring": score, "n_repeats": SHUFFLES, "random_state": seed}
+    found = permutation_importance(trained.pipeline, features, target, **how)
+    names = feature_names(trained.table.features)
+    ranked = zip(names, found.importances_mean, found.importances_std, strict=True)
+    return [
+        {"feature": name, "loss": float(loss), "spread": float(spread)}
+        for name, loss, spread in sorted(ranked, key=lambda each: -each[1])
+    ]
 
 
 def describe_split(trained: Trained, config: TrainingConfig) -> dict[str, Any]:
@@ -84,27 +125,34 @@ def find_periods(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 def count_classes(trained: Trained) -> dict[str, float]:
     """Return the share of each class in all rows."""
-    counts = np.bincount(trained.target) if trained.labels else []
-    shares = zip(trained.labels, counts, strict=True)
-    return {name_label(label): count / len(trained.target) for label, count in shares}
+    rows = len(trained.target)
+    return {
+        name_label(label): np.count_nonzero(trained.target == code) / rows
+        for code, label in enumerate(trained.labels)
+    }
 
 
 def list_notes(facts: Mapping[str, Any]) -> list[str]:
-    """Say what one should know before one trusts the metrics."""
-    notes = []
-    rarest = min(facts["classes"], key=facts["classes"].get, default=None)
-    if rarest is not None and facts["classes"][rarest] < RARE:
+    """Say what one should know before one trusts the metrics, each in a sentence."""
+    notes, metric, classes = [], facts["metric"], facts["classes"]
+    rarest = min(classes, key=classes.get, default="")
+    if classes and classes[rarest] < RARE:
         notes.append(
-            f"only {facts['classes'][rarest]:.2%} of the rows are {rarest}: read balanced_accuracy "
-            "and roc_auc, not accuracy; `--set class_weight=balanced` finds more of them, but makes "
-            "their probabilities too high"
+            f"Only {classes[rarest]:.2%} of the rows are {rarest}: read balanced_accuracy and "
+            "roc_auc, not accuracy. `--set class_weight=balanced` finds more of them, but makes "
+            "their probabilities too high."
         )
     if facts["test_rows"] < FEW:
-        notes.append(f"the test has {facts['test_rows']} rows only: see how wide the intervals are")
-    metric = facts["metric"]
+        notes.append(f"The test has only {facts['test_rows']} rows: trust the intervals.")
     low, high = facts["intervals"][metric]
     if low <= facts["baseline"][metric] <= high:
-        notes.append(f"by {metric} the model can't be told from the baseline")
+        notes.append(f"By {metric} the model can't be told from the baseline.")
+    loss, of_guess = (facts[name].get("log_loss", 0) for name in ("metrics", "baseline"))
+    if loss > of_guess:
+        notes.append(
+            f"Its probabilities are worse than those of the baseline: log_loss {loss:.3g}, "
+            f"{of_guess:.3g}. Compare the models: `uv run train --model all`."
+        )
     return notes
 
 

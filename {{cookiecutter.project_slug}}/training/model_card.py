@@ -14,23 +14,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
 from {{ cookiecutter.project_slug }}.prediction import name_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEMPLATE = Path(__file__).with_name("model_card.html")
-
-# What each metric is called, and what it means.
-METRICS = {
-    "accuracy": ("accuracy", "share of right answers; more is better"),
-    "balanced_accuracy": ("balanced accuracy", "the same, each class counts alike; more is better"),
-    "roc_auc": ("ROC AUC", "how well the classes are told apart, 0.5 is chance; more is better"),
-    "log_loss": ("log loss", "how wrong the probabilities are; less is better"),
-    "rmse": ("RMSE", "typical error, large ones count more; less is better"),
-    "mae": ("MAE", "mean error; less is better"),
-    "r2": ("R²", "share of the spread that is explained; more is better"),
-}
 
 # Each colour is drawn as it is on a light page, and written as the page's own variable.
 INK, FAINT, LINE = "#1c2024", "#667079", "#dde1e6"
@@ -45,13 +35,13 @@ NOT_OURS = r'^.*?(?=<svg )|<(metadata|style).*?</\1>| font-family: [^;"]*;?'
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
-    "axes.formatter.limits": [-3, 5],
+    "axes.formatter.limits": [-3, 4],
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.subplot.bottom": 0.13,
-    "figure.subplot.left": 0.17,
+    "figure.subplot.left": 0.155,
     "figure.subplot.right": 0.98,
     "figure.subplot.top": 0.95,
     "font.size": 9,
@@ -78,7 +68,7 @@ def draw_card(card: Mapping[str, Any]) -> str:
     environment.filters.update(number=show_number, percent=show_share, label=name_label)
     environment.filters["brief"] = shorten
     figures = draw_figures(card["curves"])
-    return environment.get_template(TEMPLATE.name).render(card, figures=figures, words=METRICS)
+    return environment.get_template(TEMPLATE.name).render(card, figures=figures, words=explain_metrics())
 
 
 def show_number(value: float | None, like: float | None = None) -> str:

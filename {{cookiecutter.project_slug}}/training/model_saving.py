@@ -101,7 +101,7 @@ def save_model(
     with write_atomically(output) as file:
         file.write_bytes(graph.SerializeToString())
     place = {"file": {"path": output.as_posix(), "sha256": fingerprint(output)}}
-    record: dict[str, Any] = as_json(about | dict(origin) | place | contract)
+    record: dict[str, Any] = as_json({**about, **origin, **place, **contract})
     with write_atomically(output.with_suffix(".json")) as file:
         file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return record

@@ -53,8 +53,10 @@ from training.model_saving import convert_to_onnx, save_model
 from training.model_selection import choose_model, compare_models, tune
 
 ALL, HISTORY = "all", "history.jsonl"
-RECORDED = ("trained", "model", "settings", "metric", "metrics", "intervals", "baseline", "data")
-RECORDED += ("git", "seconds", "file")
+RECORDED = (  # of model.json, in the history
+    *("trained", "model", "settings", "metric", "metrics", "intervals", "baseline"),
+    *("data", "git", "seconds", "file"),
+)
 
 log = logging.getLogger("train")
 
@@ -171,7 +173,8 @@ def search(
     changed = config.with_settings(model, tuned.settings)
     text = json.dumps(changed.settings[model])
     log.info("to keep them, write into config.yaml, training, settings: %s: %s", model, text)
-    return changed, tuned._asdict() | {"folds": len(on_all[2])}
+    scores = {"score": tuned.mean, "spread": tuned.spread, "untuned": tuned.before}
+    return changed, scores | {"candidates": candidates, "folds": len(on_all[2])}
 
 
 def on_folds(prepared: Prepared, metric: str, config: TrainingConfig) -> tuple[Any, ...]:

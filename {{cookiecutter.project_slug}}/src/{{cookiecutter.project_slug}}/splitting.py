@@ -39,7 +39,8 @@ class Order(NamedTuple):
 
     def take(self, rows: Rows) -> "Order":
         """Return the order of some of the rows."""
-        return Order(*(None if each is None else each[rows] for each in self))
+        days = None if self.days is None else self.days[rows]
+        return Order(days, None if self.groups is None else self.groups[rows])
 
 
 NO_ORDER = Order()
@@ -122,7 +123,7 @@ def make_folds(
 ) -> list[Split]:
     """Split the rows into folds: by time, by group, or so that each has its share of each class."""
     if order.days is not None:
-        shares = np.arange(1, FOLDS + 1) / (FOLDS + 1)
+        shares = [number / (FOLDS + 1) for number in range(1, FOLDS + 1)]
         return [fold for fold in split_by_time(order.days, shares) if len(fold.train)]
     how: dict[str, Any] = {"shuffle": True, "random_state": config.random_seed}
     if order.groups is not None:
