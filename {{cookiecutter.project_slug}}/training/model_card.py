@@ -68,7 +68,8 @@ def draw_card(card: Mapping[str, Any]) -> str:
     environment.filters.update(number=show_number, percent=show_share, label=name_label)
     environment.filters["brief"] = shorten
     figures = draw_figures(card["curves"])
-    return environment.get_template(TEMPLATE.name).render(card, figures=figures, words=explain_metrics())
+    template = environment.get_template(TEMPLATE.name)
+    return template.render(card, figures=figures, words=explain_metrics())
 
 
 def show_number(value: float | None, like: float | None = None) -> str:

@@ -6,6 +6,7 @@ the JSON file beside it.
 """
 
 import json
+import logging
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -25,11 +26,23 @@ from {{ cookiecutter.project_slug }}.feature_engineering import UNKNOWN_CODE
 from {{ cookiecutter.project_slug }}.model_training import Trained, limit_threads
 from {{ cookiecutter.project_slug }}.prediction import Outputs, load_onnx
 from {{ cookiecutter.project_slug }}.schema import Column
-from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint, write_atomically
+from {{ cookiecutter.project_slug }}.utils import (
+    UserError,
+    append_record,
+    fingerprint,
+    write_atomically,
+)
 
 TOLERANCE = 1e-5
 HARD_ROWS = 10_000  # of the test, that are tried with gaps and with unknown categories as well
+HISTORY = "history.jsonl"
+RECORDED = (  # of model.json, in the history
+    *("trained", "model", "settings", "metric", "metrics", "intervals", "baseline"),
+    *("data", "git", "seconds", "file"),
+)
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
+
+log = logging.getLogger("train")
 
 
 def convert_to_onnx(trained: Trained) -> tuple[onnx.ModelProto, Outputs]:
@@ -85,10 +98,11 @@ def save_model(
     about: Mapping[str, Any],
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write the model file with what is to be known about it, and a JSON file beside it.
+    """Write the model file with what is to be known about it, a JSON file beside it, and a line
+    into the history of its folder.
 
-    What says where it comes from, and may differ each time, stands in the JSON file alone. Returns
-    the content of that.
+    Where it comes from, which may differ each time, stands in the JSON file alone. Returns the
+    content of that.
     """
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
@@ -104,6 +118,7 @@ def save_model(
     record: dict[str, Any] = as_json({**about, **origin, **place, **contract})
     with write_atomically(output.with_suffix(".json")) as file:
         file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    append_record({name: record[name] for name in RECORDED}, output.parent / HISTORY)
     return record
 
 
@@ -129,3 +144,36 @@ def as_json(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.8g}") if math.isfinite(value) else None
     return value
+
+
+def show_history(folder: Path) -> str:
+    """Return a table of all trainings whose model files went into the folder, the oldest first."""
+    file, rows = folder / HISTORY, []
+    if not file.exists():
+        raise UserError(f"nothing has been trained into {folder} yet; run: uv run train")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(show_training(json.loads(line)) if line else {})
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s: line %d is no record of a training", file, number)
+    return pd.DataFrame(filter(None, rows)).to_string(index=False)
+
+
+def show_training(record: dict[str, Any]) -> dict[str, str]:
+    """Return one line of the table of trainings."""
+    metric, git = record["metric"], record["git"]
+    low, high = record["intervals"][metric]
+    changed = "+" if git and git["dirty"] else ""
+    return {
+        "trained": record["trained"][:16].replace("T", " "),
+        "model": record["model"],
+        "metric": metric,
+        "test": f"{record['metrics'][metric]:.4g}",
+        "95 % interval": f"{low:.4g} to {high:.4g}",
+        "baseline": f"{record['baseline'][metric]:.4g}",
+        "rows": f"{record['data']['rows']:,}",
+        "data": record["data"]["sha256"][:8],
+        "commit": git["commit"][:8] + changed if git else "",
+        "seconds": f"{record['seconds']:.1f}",
+        "file": record["file"]["path"],
+    }

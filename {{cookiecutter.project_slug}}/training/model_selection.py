@@ -14,7 +14,7 @@ from sklearn.utils import resample
 from tqdm import tqdm
 
 from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit, predict_outputs
-from {{ cookiecutter.project_slug }}.splitting import Rows, Split
+from {{ cookiecutter.project_slug }}.splitting import Split
 
 KEPT = 3  # of the settings in a search one in so many goes on, with as many times more rows
 FEWEST_ROWS = 2_000  # to learn from in the first round of a search
@@ -23,25 +23,32 @@ log = logging.getLogger("train")
 
 
 class Score(NamedTuple):
-    """How good a model was on the folds: the mean of the metric, its spread (the standard
-    deviation) and the mean seconds to fit and to predict a fold.
-    """
+    """How good a model was on each fold; the mean seconds to fit and to predict one."""
 
     model: str
-    mean: float
-    spread: float
+    metrics: list[float]
     fit_seconds: float
     predict_seconds: float
 
+    @property
+    def mean(self) -> float:
+        """The mean of the metric over the folds."""
+        return float(np.nanmean(self.metrics))
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the metric over the folds."""
+        return float(np.nanstd(self.metrics, ddof=1))
+
 
 class Tuned(NamedTuple):
-    """The best settings that a search has found, and how good they were on the folds."""
+    """The best settings that a search has found, and the metric on each fold with them; beside it
+    that with the settings there were.
+    """
 
     settings: dict[str, Any]
-    candidates: int
-    mean: float
-    spread: float
-    before: float  # with the settings of config.yaml
+    metrics: list[float]
+    before: list[float]
 
 
 def score_folds(
@@ -78,21 +85,27 @@ def compare_models(
     scores = []
     for name, pipeline in models.items():
         found = score_folds(pipeline, features, target, folds, classes, metric)
-        mean, spread = merit(found["merit"].mean(), metric), found["merit"].std()
+        metrics = [merit(value, metric) for value in found["merit"]]
         seconds = found[["fit_time", "score_time"]].mean().tolist()
-        scores.append(Score(name, float(mean), float(spread), *seconds))
+        scores.append(Score(name, metrics, *seconds))
     return sorted(scores, key=lambda score: -merit(score.mean, metric))
 
 
-def choose_model(scores: Sequence[Score], simplest_first: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the model to take, and all that are as good as the best.
+def is_tie(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether the lead over the other, on the same folds, is no larger than its spread over them.
 
-    A lead that is no larger than the best one's spread over the folds is a tie: other rows could
-    turn it round. The simplest of a tie wins (after Breiman and others, "Classification and
-    regression trees", 1984, who take the standard error).
+    Then other rows could turn it round.
     """
-    best = scores[0]
-    ties = [each.model for each in scores if abs(best.mean - each.mean) <= best.spread]
+    leads = np.subtract(one, other)
+    return not abs(np.nanmean(leads)) > np.nanstd(leads, ddof=1)
+
+
+def choose_model(scores: Sequence[Score], simplest_first: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the model to take, and all that are as good as the best: of these, the simplest.
+
+    After Breiman and others, "Classification and regression trees", 1984.
+    """
+    ties = [each.model for each in scores if is_tie(scores[0].metrics, each.metrics)]
     return min(ties, key=list(simplest_first).index), ties
 
 
@@ -127,12 +140,12 @@ def tune(
         done = Parallel(n_jobs=-1, return_as="generator")(tasks)
         bar = tqdm(done, f"round {number} of {rounds}", len(tasks), unit=" fits", disable=None)
         merits = np.array([found["merit"].iloc[0] for found in bar]).reshape(len(running), -1)
-        means, spreads = merits.mean(axis=1), merits.std(axis=1, ddof=1)
-        order = np.argsort(-means, kind="stable")
-        best, values = order[0], [merit(mean, metric) for mean in means.tolist()]
-        told = f"{metric} {values[best]:.4g}, with those there are {values[0]:.4g}"
+        order = np.argsort(-np.nanmean(merits, axis=1), kind="stable")
+        metrics = [[merit(value, metric) for value in row] for row in merits.tolist()]
+        best, before = metrics[order[0]], metrics[0]
+        told = f"{metric} {np.nanmean(best):.4g}, with those there are {np.nanmean(before):.4g}"
         log.info("round %d of %d, %d settings: the best %s", number, rounds, len(running), told)
-        tuned = Tuned(running[best], candidates, values[best], float(spreads[best]), values[0])
+        tuned = Tuned(running[order[0]], best, before)
         running = [{}, *(running[place] for place in order[: len(running) // KEPT] if place)]
     return tuned
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import joblib
@@ -38,7 +39,6 @@ from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.splitting import make_folds
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
-    append_record,
     command,
     command_line,
     fingerprint,
@@ -49,14 +49,10 @@ from {{ cookiecutter.project_slug }}.utils import (
 from training.curves import measure_curves
 from training.description import describe, describe_data, read_commit
 from training.model_card import draw_card
-from training.model_saving import convert_to_onnx, save_model
-from training.model_selection import choose_model, compare_models, tune
+from training.model_saving import convert_to_onnx, save_model, show_history
+from training.model_selection import choose_model, compare_models, is_tie, tune
 
-ALL, HISTORY = "all", "history.jsonl"
-RECORDED = (  # of model.json, in the history
-    *("trained", "model", "settings", "metric", "metrics", "intervals", "baseline"),
-    *("data", "git", "seconds", "file"),
-)
+ALL = "all"
 
 log = logging.getLogger("train")
 
@@ -106,7 +102,6 @@ def run(
         "data": about["data"] | describe_data(data),
     }
     record = save_model(output, trained, graph, about, origin)
-    append_record({name: record[name] for name in RECORDED}, output.parent / HISTORY)
     card = config.root / "reports" / f"{output.stem}_card.html"
     with write_atomically(card) as file:
         file.write_text(draw_card(record), encoding="utf-8")
@@ -138,7 +133,7 @@ def choose(
     names = list(MODELS[prepared.table.task])
     pipelines = {name: build_for(prepared, name, config) for name in names}
     with limit_threads(len(prepared.frame)):
-        scores = compare_models(pipelines, *on_folds(prepared, metric, config))
+        scores = compare_models(pipelines, **on_folds(prepared, metric, config))
     choice, ties = choose_model(scores, names)
     comparison = []
     told = "%s: %s %.4g ± %.2g, %.2f s to fit, %.2f s to predict; %s"
@@ -146,8 +141,10 @@ def choose(
         note = "a tie with the best" if score.model in ties else "worse"
         if score.model == choice:
             note = "the simplest of a tie" if len(ties) > 1 else "the best"
-        log.info(told, score.model, metric, *score[1:], note)
-        comparison.append(score._asdict() | {"note": note})
+        seconds = {"fit_seconds": score.fit_seconds, "predict_seconds": score.predict_seconds}
+        log.info(told, score.model, metric, score.mean, score.spread, *seconds.values(), note)
+        means = {"model": score.model, "mean": score.mean, "spread": score.spread}
+        comparison.append(means | seconds | {"note": note})
     log.info("the choice is %s", choice)
     return choice, comparison
 
@@ -161,28 +158,33 @@ def search(
 
     def build(settings: Mapping[str, Any]) -> Pipeline:
         pipeline = build_for(prepared, model, config.with_settings(model, settings))
-        threads = {"model__n_jobs": 1} if "model__n_jobs" in pipeline.get_params() else {}
-        return pipeline.set_params(**threads)  # one fit a processor
+        if pipeline.get_params().get("model__n_jobs") == -1:
+            pipeline.set_params(model__n_jobs=1)  # the processors share the fits
+        return pipeline
 
     space = find_recipe(model, prepared.table.task).space
-    on_all = on_folds(prepared, metric, config)
-    tuned = tune(build, space, candidates, *on_all, config.random_seed)
-    if (ahead := abs(tuned.mean - tuned.before)) <= tuned.spread:
-        told = "the best settings are ahead by %.2g, no more than their spread %.2g: a tie"
-        log.warning(told, ahead, tuned.spread)
+    seed, on_all = config.random_seed, on_folds(prepared, metric, config)
+    tuned = tune(build, space, candidates, seed=seed, **on_all)
+    if tie := is_tie(tuned.metrics, tuned.before):
+        log.warning("a tie: the best settings lead by no more than the spread of their lead")
     changed = config.with_settings(model, tuned.settings)
     text = json.dumps(changed.settings[model])
     log.info("to keep them, write into config.yaml, training, settings: %s: %s", model, text)
-    scores = {"score": tuned.mean, "spread": tuned.spread, "untuned": tuned.before}
-    return changed, scores | {"candidates": candidates, "folds": len(on_all[2])}
+    scores = {"score": mean(tuned.metrics), "untuned": mean(tuned.before), "tie": tie}
+    return changed, scores | {"candidates": candidates, "folds": len(tuned.metrics)}
 
 
-def on_folds(prepared: Prepared, metric: str, config: TrainingConfig) -> tuple[Any, ...]:
+def on_folds(prepared: Prepared, metric: str, config: TrainingConfig) -> dict[str, Any]:
     """Return what models are compared on: the training rows, their folds, and the metric."""
     rows = prepared.split.train
     target, order = prepared.target[rows], prepared.order.take(rows)
-    folds = make_folds(target, prepared.table.task, config, order)
-    return prepared.known, target, folds, len(prepared.labels), metric
+    return {
+        "features": prepared.known,
+        "target": target,
+        "folds": make_folds(target, prepared.table.task, config, order),
+        "classes": len(prepared.labels),
+        "metric": metric,
+    }
 
 
 @contextmanager
@@ -195,39 +197,6 @@ def work_on(scheduler: str | None) -> Iterator[None]:
             stack.enter_context(cluster.connect(scheduler))
             stack.enter_context(joblib.parallel_config(backend="dask"))
         yield
-
-
-def show_history(folder: Path) -> str:
-    """Return a table of all trainings whose model files went into the folder, the oldest first."""
-    file, rows = folder / HISTORY, []
-    if not file.exists():
-        raise UserError(f"nothing has been trained into {folder} yet; run: uv run train")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            rows.append(show_training(json.loads(line)) if line else {})
-        except (ValueError, KeyError, TypeError):
-            log.warning("%s: line %d is no record of a training", file, number)
-    return pd.DataFrame(filter(None, rows)).to_string(index=False)
-
-
-def show_training(record: dict[str, Any]) -> dict[str, str]:
-    """Return one line of the table of trainings."""
-    metric, git = record["metric"], record["git"]
-    low, high = record["intervals"][metric]
-    changed = "+" if git and git["dirty"] else ""
-    return {
-        "trained": record["trained"][:16].replace("T", " "),
-        "model": record["model"],
-        "metric": metric,
-        "test": f"{record['metrics'][metric]:.4g}",
-        "95 % interval": f"{low:.4g} to {high:.4g}",
-        "baseline": f"{record['baseline'][metric]:.4g}",
-        "rows": f"{record['data']['rows']:,}",
-        "data": record["data"]["sha256"][:8],
-        "commit": git["commit"][:8] + changed if git else "",
-        "seconds": f"{record['seconds']:.1f}",
-        "file": record["file"]["path"],
-    }
 
 
 def read_setting(text: str) -> tuple[str, Any]:

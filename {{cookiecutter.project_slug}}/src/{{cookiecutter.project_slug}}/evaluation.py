@@ -1,8 +1,8 @@
-"""Say how good a model's outputs are: by several metrics, with intervals, beside a simple guess.
+"""Say how good a model's outputs are, by several metrics and beside a simple guess.
 
 The metrics are written out, because scikit-learn's own functions check what they are given for
-longer than they calculate, and the bootstrap asks for them hundreds of times. The service imports
-this module for the words, and starts without scikit-learn.
+longer than they calculate, and intervals and importances ask for them hundreds of times. The
+service imports this module for the words, and starts without scikit-learn.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from .config import Task
 from .utils import UserError, calculate_rmse
-
-RESAMPLES, RESAMPLED_ROWS = 200, 2_000
 
 
 class Metric(NamedTuple):
@@ -112,7 +110,7 @@ def calculate_r2(target: NDArray[Any], predicted: NDArray[Any]) -> float:
 
 
 def calculate_log_loss(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Return the mean of -log(probability of the right class), which is taken for 1e-15 at least."""
+    """Return the mean of -log(probability of the right class), 1e-15 at least."""
     found = probabilities[np.arange(len(target)), target]
     return float(-np.mean(np.log(np.clip(found, 1e-15, 1))))
 
@@ -133,25 +131,6 @@ def calculate_roc_auc(target: NDArray[Any], probabilities: NDArray[Any]) -> floa
             not_above = np.searchsorted(others, inside, "right").mean()
             areas.append((below + not_above) / 2 / len(others))
     return float(np.mean(areas)) if areas else float("nan")
-
-
-def estimate_intervals(
-    target: NDArray[Any], outputs: NDArray[Any], seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return of each metric the interval that holds it with 95 % confidence, by the bootstrap.
-
-    The metric is calculated again on rows drawn with replacement (Efron, "Bootstrap methods",
-    1979). Of many rows fewer are drawn, and the spread is made as much smaller as it would be with
-    all of them (Bickel, Götze and van Zwet, "Resampling fewer than n observations", 1997).
-    """
-    rows, draw = len(target), np.random.default_rng(seed)
-    drawn = min(rows, RESAMPLED_ROWS)
-    samples = [draw.integers(rows, size=drawn) for _ in range(RESAMPLES)]
-    tries = [list(evaluate(target[sample], outputs[sample]).values()) for sample in samples]
-    metrics, shrink = evaluate(target, outputs), np.sqrt(drawn / rows)
-    values = np.array(list(metrics.values()))
-    ends = values + (np.nanquantile(tries, [0.025, 0.975], axis=0) - values) * shrink
-    return {name: (low, high) for name, low, high in zip(metrics, *ends.tolist(), strict=True)}
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
