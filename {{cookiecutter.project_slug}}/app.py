@@ -22,6 +22,7 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }}.config import read_config
+from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
 from service.operations import AccessLog, ModelFile, check_columns
@@ -67,16 +68,17 @@ def create_app(model_path: Path | None = None) -> Flask:
     def page() -> ResponseReturnValue:
         """Show the form and the model card."""
         model, _ = model_file.get()
-        return render_template("index.html", model=model, table=model.table, about=model.about)
+        told = {"about": model.about, "words": explain_metrics(), "date": model_file.date}
+        return render_template("index.html", model=model, table=model.table, **told)
 
     @app.get("/health")
     def health() -> ResponseReturnValue:
-        """Say which model is served, when it was trained, and on what; and what is wrong."""
+        """Say which model is served, made from what, and how good it is; and what is wrong."""
         (model, _), problem = model_file.get(), model_file.problem
         status = {"status": "degraded" if problem else "ok", "problem": problem}
-        told = ("model", "trained", "data", "metrics")
+        told = ("model", "task", "target", "data", "metrics")
         described = {name: model.about[name] for name in told}
-        return status | {"task": model.table.task, "target": model.table.target.name} | described
+        return status | described | {"file": {"sha256": model.sha256, "date": model_file.date}}
 
     @app.post("/predict")
     def predict() -> ResponseReturnValue:

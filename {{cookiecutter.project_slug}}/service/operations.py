@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -31,6 +32,7 @@ class ModelFile:
         self.path, self.config = path, config
         self.served: tuple[Model, RequestReader] | None = None
         self.problem: str | None = None
+        self.date = ""  # of the file that is served
         self.state: object = ()
         self.lock = Lock()
         self.look()
@@ -64,7 +66,8 @@ class ModelFile:
                 changed = ", ".join(names)
                 raise UserError(f"{self.path} has other columns ({changed}); restart to serve it")
             self.served, self.problem = (model, RequestReader(model.table, self.config)), None
-            log.info("serving %s, trained %s", self.path, model.about.get("trained"))
+            self.date = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+            log.info("serving %s of %s, %s", self.path, self.date, model.sha256)
         except UserError as error:
             self.problem = str(error)
             log.error("%s%s", error, "; the old model is served on" if self.served else "")

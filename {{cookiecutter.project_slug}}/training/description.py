@@ -16,7 +16,6 @@ from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit
 from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
 from {{ cookiecutter.project_slug }}.model_training import Trained
 from {{ cookiecutter.project_slug }}.prediction import Outputs, name_label
-from {{ cookiecutter.project_slug }}.utils import fingerprint
 
 RARE = 0.1  # a class with a smaller share of the rows is told of
 FEW = 200  # rows of the test, below which its metrics say little
@@ -27,11 +26,12 @@ SHUFFLES, SHUFFLED_ROWS = 5, 2_000
 
 
 def describe(
-    trained: Trained, answer: Outputs, metric: str, config: TrainingConfig
+    trained: Trained, answer: Outputs, metric: str, config: TrainingConfig, fingerprint: str
 ) -> dict[str, Any]:
     """Return the facts about a model that follow from its data and settings alone.
 
-    `answer` is the saved model's own function, from features to outputs.
+    `answer` is the saved model's own function, from features to outputs; `fingerprint` that of the
+    processed table.
     """
     table, split, seed = trained.table, trained.split, config.random_seed
     test, target = trained.frame.iloc[split.test], trained.target[split.test]
@@ -51,8 +51,12 @@ def describe(
         "split": describe_split(trained, config),
         "train_rows": len(split.train),
         "test_rows": len(split.test),
-        "data": {"rows": len(trained.frame), "columns": len(table.features)}
-        | {"dates": find_periods(trained.frame)},
+        "data": {
+            "sha256": fingerprint,
+            "rows": len(trained.frame),
+            "columns": len(table.features),
+            "dates": find_periods(trained.frame),
+        },
         "classes": count_classes(trained),
         "importance": rank_features(trained, answer, metric, seed),
         "slices": evaluate_slices(slices, target, trained.outputs, metric)[:SHOWN],
@@ -177,9 +181,9 @@ def list_notes(facts: Mapping[str, Any]) -> list[str]:
 
 
 def describe_data(path: Path) -> dict[str, Any]:
-    """Return where the processed table is, what is in it, and of which day it is."""
+    """Return where the processed table is, and of which day."""
     date = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
-    return {"path": path.as_posix(), "sha256": fingerprint(path), "date": str(date)}
+    return {"path": path.as_posix(), "date": str(date)}
 
 
 def read_commit(folder: Path) -> dict[str, Any] | None:

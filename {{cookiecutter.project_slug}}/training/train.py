@@ -81,7 +81,7 @@ def run(
         settings, tuning = search(prepared, model, metric, settings, candidates)
     trained = fit_model(prepared, model, settings)
     graph, answer = convert_to_onnx(trained)
-    about = describe(trained, answer, metric, settings)
+    about = describe(trained, answer, metric, settings, fingerprint(data))
 
     low, high = about["intervals"][metric]
     log.info("test:     %s", format_metrics(trained.metrics))

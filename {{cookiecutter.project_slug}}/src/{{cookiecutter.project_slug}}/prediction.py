@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class Model:
 
     `outputs` maps a matrix of features to probabilities, shape (rows, labels), or in a regression
     to numbers, shape (rows,). `vocabulary` has the number of each category that training saw,
-    `example` a typical row, `about` how the model came about: when, on which data, how good it is.
+    `example` a typical row, `about` how the model came about: on which data, how good it is;
+    `sha256` is the fingerprint of its file.
     """
 
     table: Table
@@ -44,6 +46,7 @@ class Model:
     example: dict[str, Any]
     about: dict[str, Any]
     outputs: Outputs
+    sha256: str
 
     @cached_property
     def names(self) -> list[str]:
@@ -77,9 +80,10 @@ def name_label(label: Any) -> str:
 def load_model(path: Path) -> Model:
     """Load a model file."""
     try:
-        outputs, contract = load_onnx(path.read_bytes())
+        content = path.read_bytes()
+        outputs, contract = load_onnx(content)
         contract["table"] = TypeAdapter(Table).validate_python(contract["table"])
-        return Model(**contract, outputs=outputs)
+        return Model(**contract, outputs=outputs, sha256=sha256(content).hexdigest())
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
     except Exception as error:  # ONNX Runtime raises whatever it stumbles over
