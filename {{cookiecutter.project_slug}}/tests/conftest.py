@@ -23,6 +23,7 @@ from {{ cookiecutter.project_slug }}.evaluation import find_metric
 from {{ cookiecutter.project_slug }}.model_training import Trained, train
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
+from {{ cookiecutter.project_slug }}.utils import fingerprint
 
 from batch.raw_data import RawData, read_raw_data
 from training.description import describe, describe_data
@@ -118,10 +119,11 @@ def save_trained(output: Path, trained: Trained, config: Config) -> dict[str, An
     """Save a model as `uv run train` does, without a card; return its JSON."""
     graph, answer = convert_to_onnx(trained)
     metric = find_metric(config.training.metric, trained.table.task)
-    about = describe(trained, answer, metric, config.training)
-    origin = {"trained": "2026-11-23T08:00:00+00:00", "seconds": 0.5, "git": None}
-    data = about["data"] | describe_data(config.paths.processed)
-    return save_model(output, trained, graph, about, {**origin, "data": data})
+    data = config.paths.processed
+    about = describe(trained, answer, metric, config.training, fingerprint(data))
+    origin: dict[str, Any] = {"trained": "2026-11-23T08:00:00+00:00", "seconds": 0.5, "git": None}
+    origin |= {"data": about["data"] | describe_data(data)}
+    return save_model(output, trained, graph, about, origin)
 
 
 def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.model_training import train
 from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.utils import UserError
+from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 from batch.file_prediction import predict_file
 from training.train import read_processed
@@ -75,7 +75,7 @@ def test_the_model_file_says_all_by_itself(trained_config: Config, tmp_path: Pat
     file = tmp_path / "copied.onnx"
     file.write_bytes(trained_config.paths.model.read_bytes())
     model = load_model(file)
-    assert model.about["data"]["rows"] == 300
+    assert model.about["data"]["sha256"] == fingerprint(trained_config.paths.processed)
     assert model.predict([{}])
 
 
