@@ -114,12 +114,20 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row of answers for each row of a processed table: its prediction, and of classes
     the probability of each.
+
+    Slices of it are predicted beside each other, each on one thread: where ONNX Runtime shares a
+    row between threads, they add up in another order, and the last digits differ.
     """
     import pandas as pd
 
-    columns = model.table.features
-    features = build_features(values_of_frame(frame, columns), columns, model.vocabulary)
-    outputs = predict_slices(model.outputs, features)
+    def predict_slice(start: int) -> NDArray[Any]:
+        columns, part = model.table.features, frame.iloc[start : start + SLICE_ROWS]
+        values = values_of_frame(part, columns)
+        return model.outputs(build_features(values, columns, model.vocabulary))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        slices = pool.map(predict_slice, range(0, max(len(frame), 1), SLICE_ROWS))
+        outputs = np.concatenate(list(slices))
     if model.table.task == "regression":
         return pd.DataFrame({"prediction": outputs.astype(float)}, frame.index)
     best, probabilities = model.decide(outputs)
@@ -131,15 +139,3 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
 def name_answers(model: Model) -> list[str]:
     """Return the names of the columns that `predict_frame` answers."""
     return ["prediction", *(f"probability {name}" for name in model.names)]
-
-
-def predict_slices(outputs: Outputs, features: NDArray[np.float32]) -> NDArray[Any]:
-    """Return the outputs of many rows, slices of them predicted beside each other.
-
-    Each slice stays on one thread: where ONNX Runtime shares a row between threads, they add up
-    in another order, and the last digits differ.
-    """
-    starts = range(0, max(len(features), 1), SLICE_ROWS)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        slices = (features[start : start + SLICE_ROWS] for start in starts)
-        return np.concatenate(list(pool.map(outputs, slices)))
