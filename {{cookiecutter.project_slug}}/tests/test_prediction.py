@@ -232,6 +232,25 @@ def test_no_more_than_one_batch_is_held(
 
 
 @CLASSES
+def test_where_no_terminal_shows_a_bar_the_log_says_how_far_it_is(
+    trained_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(raw_csv, "BATCH", 500)
+    monkeypatch.setattr(file_prediction, "NEWS", -1)
+    data = write_files(tmp_path, ["x,999,,,,,won", *make_lines(40)])
+    with caplog.at_level("INFO", "predict"):
+        predict_to(trained_config, data, tmp_path / "out" / "found.csv")
+    *parts, rejected, done = [record.getMessage() for record in caplog.records]
+    assert len(parts) > 2
+    assert parts[-1] == "predict: 41 rows so far"
+    assert rejected.startswith("rejected: 1 rows to ")
+    assert done.startswith("predict: 40 rows to ")
+
+
+@CLASSES
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
 def test_a_failure_in_the_middle_leaves_the_old_output_and_nothing_else(
