@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Probabilities of float32 and float64 agree to this many digits, so both find the same label
 # where two classes are equally likely.
 DIGITS = 6
-SLICE_ROWS = 10_000  # of a table that a thread predicts at once
+SLICE_ROWS = 25_000  # of a table that a thread predicts at once
 
 Outputs = Callable[[NDArray[np.float32]], NDArray[Any]]
 
