@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 from customer_churn.config import read_config
 from customer_churn.feature_engineering import build_features, values_of_frame
-from customer_churn.model_saving import save_model
 from customer_churn.model_training import train
 from customer_churn.prediction import load_model
 from customer_churn.schema import read_table
@@ -19,6 +18,7 @@ from raw_features import raw_features
 from service.request_validation import RequestReader
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from training.train import run
 
 ROWS = 1_000
 PEERS_MODEL = "gradient_boosting"
@@ -41,7 +41,7 @@ def main():
     pipelines, vocabularies = {}, {}
     for name in models:
         trained = train(frame, table, name, config.training)
-        save_model(folder / f"{name}.onnx", trained, config.paths.processed, config)
+        run(config.paths.processed, name, folder / f"{name}.onnx", config)
         pipelines[name], vocabularies[name] = trained.pipeline, trained.vocabulary
 
     names = [column.name for column in table.features]

@@ -22,15 +22,14 @@ JSON = {"Content-Type": "application/json"}
 TRAIN = """
 from pathlib import Path
 import pandas as pd
-from customer_churn import model_saving, model_training
 from customer_churn.config import read_config
-from customer_churn.schema import read_table
+from training.train import run
 config = read_config()
 for number in range(5):
     frame = pd.read_parquet(config.paths.processed).sample(frac=0.5, random_state=number)
-    trained = model_training.train(frame, read_table(config), "gradient_boosting", config.training)
-    output = Path("spare") / f"{number}.onnx"
-    model_saving.save_model(output, trained, config.paths.processed, config)
+    data = Path("data/processed") / f"{number}.parquet"
+    frame.to_parquet(data)
+    run(data, "gradient_boosting", Path("spare") / f"{number}.onnx", config)
 """
 
 
@@ -134,24 +133,25 @@ def test_new_models_come_into_service_without_a_failed_request(trained):
         clients = [Load(service) for _ in range(4)]
         for client in clients:
             client.start()
-        moments = [service.health_of_every_worker()[0]["trained"]]
+        files = [service.health_of_every_worker()[0]["file"]["sha256"]]
         for number in range(5):
             put((trained.path / "spare" / f"{number}.onnx").read_bytes(), path)
             (health,) = service.health_of_every_worker(seconds=1.5)
             assert health["status"] == "ok"
             about = json.loads((trained.path / "spare" / f"{number}.json").read_text())
             assert health["metrics"] == about["metrics"]
-            moments.append(health["trained"])
+            assert health["file"]["sha256"] == about["file"]["sha256"]
+            files.append(health["file"]["sha256"])
 
         put(first[: len(first) // 2], path)
         (health,) = service.health_of_every_worker(seconds=1.5)
         assert health["status"] == "degraded"
         assert "models/model.onnx can't be served" in health["problem"]
-        assert health["trained"] == moments[-1]
+        assert health["file"]["sha256"] == files[-1]
         put(first, path)
         (health,) = service.health_of_every_worker(seconds=1.5)
         assert (health["status"], health["problem"]) == ("ok", None)
-        assert health["trained"] == moments[0]
+        assert health["file"]["sha256"] == files[0]
         for client in clients:
             client.going = False
         for client in clients:

@@ -301,10 +301,11 @@ def test_the_model_card_says_what_training_wrote(open_page, sample):
     card = page.get_by_role("region", name="Model card")
     with urllib.request.urlopen(sample + "/health") as answer:
         health = json.load(answer)
-    for text in ("churned", "gradient boosting", health["data"]["path"], health["trained"][:10]):
+    file, rows = health["file"], f"{health['data']['rows']:,} rows"
+    for text in ("churned", "gradient boosting", rows, file["date"][:10], file["sha256"][:8]):
         expect(card).to_contain_text(text)
-    row = card.get_by_role("row", name="accuracy")
-    expect(row.get_by_role("cell").first).to_have_text(f"{health['metrics']['accuracy']:.4g}")
+    row = card.get_by_role("row", name="ROC AUC")
+    expect(row.get_by_role("cell").first).to_contain_text(f"{health['metrics']['roc_auc']:.4g}")
     expect(row.get_by_role("cell")).to_have_count(2)
 
 

@@ -13,7 +13,7 @@ TREE = """
 requirements.txt schema.yaml
 .github/workflows/ci.yml .vscode/settings.json
 Dockerfile data/README.md data/raw/customers.csv
-docs/conf.py docs/cluster.md docs/notebooks.md docs/own-table.md docs/scheduling.md
+docs/conf.py docs/notebooks.md docs/own-table.md docs/production.md
 notebooks/01_data_exploration.ipynb notebooks/02_feature_engineering.ipynb
 notebooks/03_model_prototyping.ipynb
 batch/cluster.py batch/file_prediction.py batch/operations.py batch/parts.py batch/raw_csv.py

@@ -1,4 +1,4 @@
-"""The snippets of docs/scheduling.md run the pipeline: by cron, systemd, Airflow and the rest."""
+"""The snippets of docs/production.md run the pipeline: by cron, systemd, Airflow and the rest."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def no_record(project):
 
 def snippets(project, language):
     """The blocks of the page in a language, with the project's folder in its place."""
-    texts = blocks(project.path / "docs" / "scheduling.md", language)
+    texts = blocks(project.path / "docs" / "production.md", language)
     return [text.replace(PLACE, str(project.path)) for text in texts]
 
 
@@ -121,7 +121,7 @@ def test_systemd_takes_the_units_and_their_command_runs_the_pipeline(project, tm
 
 
 def test_the_workflow_is_one_of_github_and_runs_the_pipeline(project, tmp_path):
-    (text,) = snippets(project, "yaml")
+    (text,) = (text for text in snippets(project, "yaml") if "jobs:" in text)
     file = tmp_path / "nightly.yml"
     file.write_text(text, encoding="utf-8")
     schema = ("--builtin-schema", "vendor.github-workflows")
@@ -164,7 +164,7 @@ def test_the_task_of_windows_is_made_of_documented_options(project):
     options, _, task = text.partition("/TR ")
     assert re.findall(r"/\w+", options) == ["/Create", "/TN", "/SC", "/ST", "/RU", "/RP"]
     assert task.endswith(' && .venv\\Scripts\\python.exe pipeline.py"\n')
-    page = (project.path / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    page = (project.path / "docs" / "production.md").read_text(encoding="utf-8")
     assert "not tested on Windows" in page
 
 

@@ -144,7 +144,7 @@ def main() -> None:
     output = options.output or config.paths.processed
     night = partial(run, pattern, output, config, dry=options.dry_run)
     if options.engine == "dask":
-        from batch import cluster  # Dask is an extra, see docs/cluster.md
+        from batch import cluster  # Dask is an extra, see docs/production.md
 
         cleaned = partial(cluster.transform, scheduler=options.scheduler)
         night = partial(night, transform=cleaned, one_file=False)

@@ -1,4 +1,4 @@
-"""Clean the parts of a table beside each other, by the workers of Dask; see docs/cluster.md."""
+"""Have work done by the workers of Dask: parts cleaned, settings tried. See docs/production.md."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,8 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 from batch.parts import Part, write_part
 from batch.raw_data import RawData, check_header, read_batches, read_header
 
+import joblib
+
 try:
     import dask
     import distributed
@@ -28,7 +30,7 @@ RESTART = 30  # seconds to wait for a worker where none is left
 AHEAD = 2  # tasks for each thread of a worker: one that it does, and the next
 SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a task holds a batch
 LOCAL = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-PAGE = "see docs/cluster.md"
+PAGE = "see docs/production.md"
 
 
 def transform(
@@ -77,6 +79,16 @@ def connect(scheduler: str | None) -> Iterator[Any]:
         except (OSError, ValueError) as error:
             raise UserError(f"no Dask scheduler answers at {scheduler}; {PAGE}") from error
         yield client
+
+
+@contextmanager
+def lend_workers(scheduler: str) -> Iterator[None]:
+    """Give the workers to joblib, and so to scikit-learn; raise UserError where they are gone."""
+    try:
+        with connect(scheduler), joblib.parallel_config(backend="dask"):
+            yield
+    except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
+        raise UserError(f"the Dask scheduler has no workers that stay; {PAGE}") from error
 
 
 def run_tasks(tasks: Iterator[Any], client: Any, folder: Path) -> Iterator[Part]:

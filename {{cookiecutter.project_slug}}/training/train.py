@@ -12,14 +12,13 @@ Examples:
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import joblib
 import pandas as pd
 import pyarrow
 import yaml
@@ -189,16 +188,13 @@ def on_folds(prepared: Prepared, metric: str, config: TrainingConfig) -> dict[st
     }
 
 
-@contextmanager
-def work_on(scheduler: str | None) -> Iterator[None]:
+def work_on(scheduler: str | None) -> AbstractContextManager[None]:
     """Have the search done by the workers of a Dask cluster, or by this machine's processors."""
-    with ExitStack() as stack:
-        if scheduler:
-            from batch import cluster  # Dask is an extra, see docs/cluster.md
+    if not scheduler:
+        return nullcontext()
+    from batch import cluster  # Dask is an extra, see docs/production.md
 
-            stack.enter_context(cluster.connect(scheduler))
-            stack.enter_context(joblib.parallel_config(backend="dask"))
-        yield
+    return cluster.lend_workers(scheduler)
 
 
 def read_setting(text: str) -> tuple[str, Any]:

@@ -36,7 +36,8 @@ def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
     values: dict[str, NDArray[Any]] = {}
     for column in columns:
         if column.kind == "category":
-            values[column.name] = frame[column.name].to_numpy(object)
+            codes, texts = frame[column.name].factorize(use_na_sentinel=False)
+            values[column.name] = np.asarray(texts, object)[codes]  # each text is made only once
         elif column.kind == "date":
             dates = frame[column.name].to_numpy("datetime64[us]")
             values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(1, "D")
@@ -124,7 +125,7 @@ def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
     if not isinstance(values, np.ndarray):
         return spell(values)
     spelled = {value: spell(value) for value in set(values)}  # each only once
-    return [spelled[value] for value in values]
+    return list(map(spelled.__getitem__, values))
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from .config import Config, TableConfig, Task
+from .config import Config, ServingConfig, TableConfig, Task
 from .utils import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 Kind = Literal["number", "integer", "boolean", "category", "date"]
 MINIMUM_CHECKS = {"in_range", "greater_than_or_equal_to", "greater_than"}
 MAXIMUM_CHECKS = {"in_range", "less_than_or_equal_to", "less_than"}
+DTYPES: dict[Kind, str] = {
+    "number": "float64",
+    "integer": "float64",  # in a request a whole number may be of any size
+    "boolean": "boolean",
+    "date": "datetime64[ns]",
+    "category": "str",
+}
 
 
 @dataclass(frozen=True)
@@ -161,3 +168,31 @@ def plain_limit(limit: float | datetime, included: bool, inwards: float) -> floa
     if isinstance(limit, datetime):
         return limit.isoformat()
     return limit if included else math.nextafter(limit, inwards)
+
+
+def build_schema(table: Table, config: ServingConfig) -> "pa.DataFrameSchema":
+    """Return a schema of the features that lets those rows pass that the service answers."""
+    import pandera.pandas as pa
+
+    columns = {}
+    for column in table.features:
+        dtype, checks = DTYPES[column.kind], list_checks(column, config)
+        columns[column.name] = pa.Column(dtype, checks, nullable=column.nullable)
+    return pa.DataFrameSchema(columns)
+
+
+def list_checks(column: Column, config: ServingConfig) -> list["pa.Check"]:
+    """Return what service/request_validation.py checks of a column."""
+    import pandas as pd
+    import pandera.pandas as pa
+
+    if column.kind == "category":
+        listed = column.categories and config.unknown_categories == "reject"
+        return [pa.Check.isin(column.categories)] if listed else []
+    if column.kind == "boolean":
+        return []
+    read = pd.Timestamp if column.kind == "date" else float
+    checks = [pa.Check.ge(read(column.minimum))] if column.minimum is not None else []
+    checks += [pa.Check.le(read(column.maximum))] if column.maximum is not None else []
+    whole = pa.Check(lambda numbers: numbers % 1 == 0, error="to be a whole number")
+    return [*checks, whole] if column.kind == "integer" else checks
