@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -244,7 +245,7 @@ def test_folds_by_time_never_look_into_the_future(task: Task) -> None:
     days = frame["when"].dt.floor("D")
     for fold in folds:
         assert days.iloc[fold.train].max() < days.iloc[fold.test].min()
-    for before, after in zip(folds, folds[1:], strict=False):
+    for before, after in pairwise(folds):
         assert set(after.train) == {*before.train, *before.test}
 
 
@@ -304,7 +305,7 @@ def test_a_split_that_cannot_be_made_is_refused(named: dict[str, str], message: 
 def test_one_group_to_learn_from_makes_no_folds() -> None:
     order = Order(groups=np.zeros(50, int))
     for task in TASKS:
-        with pytest.raises(UserError, match="all rows have the same training.group"):
+        with pytest.raises(UserError, match=r"all rows have the same training\.group"):
             make_folds(random_target(task, 50), task, settings(group="who"), order)
 
 
@@ -464,7 +465,7 @@ def test_what_tells_the_target_by_itself_is_refused(
     ids=["text", "running number", "shuffled number"],
 )
 def test_a_key_is_refused(values: object, kind: Kind, target: NDArray[Any]) -> None:
-    with pytest.raises(UserError, match="^the feature 'suspect' has another value in each row"):
+    with pytest.raises(UserError, match=r"^the feature 'suspect' has another value in each row"):
         prepare_with(values, kind, target)
 
 
@@ -487,9 +488,7 @@ def test_a_key_is_refused(values: object, kind: Kind, target: NDArray[Any]) -> N
         *("without a value", "sparse", "text with gaps", "number with gaps", "dates"),
     ],
 )
-def test_what_is_no_leak_is_not_refused(
-    values: object, kind: Kind, target: NDArray[Any]
-) -> None:
+def test_what_is_no_leak_is_not_refused(values: object, kind: Kind, target: NDArray[Any]) -> None:
     assert prepare_with(values, kind, target).features.shape[0] == ROWS
 
 
