@@ -14,7 +14,7 @@ from .evaluation import evaluate, guess, predict_outputs
 from .feature_engineering import build_features, learn_vocabulary, values_of_frame
 from .models import build_pipeline
 from .schema import Column, Table
-from .splitting import Order, Split, read_order, split_rows
+from .splitting import Order, Rows, Split, read_order, split_rows
 from .utils import UserError
 
 FEW_ROWS = 20_000
@@ -42,10 +42,7 @@ class Prepared:
     @property
     def known(self) -> NDArray[np.float32]:
         """Return the features of the training rows, as a model learns from them."""
-        known = round_for_thresholds(self.features[self.split.train])
-        # Gradient boosting fails on a feature without a single value; a constant is as good.
-        known[:, np.isnan(known).all(axis=0)] = 0
-        return known
+        return round_for_thresholds(take_known(self.features, self.split.train))
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,16 @@ def build_for(prepared: Prepared, model: str, config: TrainingConfig) -> Pipelin
     categories = len(prepared.vocabulary)
     numbers = prepared.features.shape[1] - categories
     return build_pipeline(model, prepared.table.task, numbers, categories, config)
+
+
+def take_known(features: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+    """Return the rows to learn from.
+
+    Gradient boosting fails on a feature without a single value; a constant is as good.
+    """
+    known = features[rows]
+    known[:, np.isnan(known).all(axis=0)] = 0
+    return known
 
 
 def round_for_thresholds(features: NDArray[np.float32]) -> NDArray[np.float32]:
