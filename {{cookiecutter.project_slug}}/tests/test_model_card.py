@@ -291,18 +291,14 @@ def test_each_number_stands_beside_the_baseline() -> None:
     assert "not defined" in text  # the log loss
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({}, "name a column of dates as training.date in config.yaml"),
-        ({}, "since is from 2019-01-02 to 2025-12-30"),
-        ({}, "weakest where size is Large (120 rows): ROC AUC 0.840, over all 0.912"),
-        ({"notes": ["Do not trust it."]}, "Do not trust it."),
-    ],
-)
-def test_limits_follow_from_the_facts(changes: dict[str, Any], sentence: str) -> None:
-    limits = read_text(make_card(**changes)).split("Limits")[1]
-    assert sentence in limits
+def test_limits_follow_from_the_facts() -> None:
+    limits = read_text(make_card()).split("Limits")[1]
+    for sentence in (
+        *("The label 'won' is rare.", "name a column of dates as training.date in config.yaml"),
+        "since is from 2019-01-02 to 2025-12-30",
+        "weakest where size is Large (120 rows): ROC AUC 0.840, over all 0.912",
+    ):
+        assert sentence in limits
 
 
 def test_limits_that_do_not_hold_are_not_told() -> None:

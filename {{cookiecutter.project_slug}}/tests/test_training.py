@@ -192,6 +192,15 @@ def test_the_test_rows_are_never_in_a_fold(
     assert len(given) == 2
 
 
+def test_a_column_without_a_value_in_some_fold_is_no_obstacle(table_config: Config) -> None:
+    prepared, metric = prepare_table(table_config)
+    prepared.features[:, 1] = np.nan
+    prepared.features[prepared.split.train[0], 1] = 1
+    choice, _ = train.choose(prepared, "all", metric, table_config.training)
+    with joblib.parallel_config(backend="threading"):
+        train.search(prepared, choice, metric, table_config.training, 1)
+
+
 @CLASSES_ONLY
 def test_a_new_model_is_one_entry(
     trained_config: Config,
