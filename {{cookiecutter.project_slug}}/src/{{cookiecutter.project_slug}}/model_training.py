@@ -171,7 +171,9 @@ def tells_classes(values: pd.Series, target: NDArray[Any], table: Table) -> bool
     codes, found = pd.factorize(values, use_na_sentinel=False)
     if table.task == "regression" or len(found) * ROWS_A_VALUE > len(values):
         return False
-    return len(np.unique(np.column_stack([codes, target]), axis=0)) == len(found)
+    classes = target.max() + 1
+    rows = np.bincount(codes * classes + target, minlength=len(found) * classes)
+    return bool((np.count_nonzero(rows.reshape(-1, classes), axis=1) == 1).all())
 
 
 def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table: Table) -> bool:
@@ -179,8 +181,8 @@ def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table:
     known = values.notna().to_numpy()
     if table.task != "regression" or column.kind not in ("number", "integer") or known.sum() < 2:
         return False
-    numbers, target = values[known].to_numpy(float), target[known]
-    pairs = np.unique(np.column_stack([numbers, target]), axis=0)  # sorted by the first
-    different = len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == len(pairs)
-    steps = np.diff(pairs[:, 1])
-    return different and len(pairs) > ROWS_A_VALUE and bool((steps > 0).all() or (steps < 0).all())
+    numbers = values[known].to_numpy(float)
+    order = np.argsort(numbers)
+    steps, changes = np.diff(numbers[order]) > 0, np.diff(target[known][order])
+    up, down = (np.array_equal(steps, changes > 0), np.array_equal(steps, changes < 0))
+    return np.count_nonzero(steps) > ROWS_A_VALUE and (up or down)
