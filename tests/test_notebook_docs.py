@@ -78,7 +78,7 @@ def test_the_switch_of_pairs(project, page):
     (switch,) = blocks(page, "toml")
     text = page.read_text(encoding="utf-8")
     sync, to_script, to_notebook = re.findall(r"`(uv run jupytext [^`]+)`", text)
-    check = ("uv", "run", "pytest", "-q", "tests/test_checks.py", "-k", "own_notebooks")
+    check = ("uv", "run", "pytest", "-q", "tests/test_notebooks.py", "-k", "own_notebooks")
     try:
         settings.write_text(f"{before}\n{switch}", encoding="utf-8")
         shell(sync, project.path)

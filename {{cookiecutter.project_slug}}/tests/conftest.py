@@ -17,14 +17,18 @@ import yaml
 from numpy.typing import NDArray
 
 import pipeline
-from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.model_training import Trained
+from {{ cookiecutter.project_slug }}.evaluation import find_metric
+from {{ cookiecutter.project_slug }}.model_training import Trained, train
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
+from {{ cookiecutter.project_slug }}.utils import fingerprint
 
 from batch.raw_data import RawData, read_raw_data
+from training.description import describe, describe_data
+from training.model_saving import convert_to_onnx, save_model
+from training.train import read_processed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table
@@ -104,6 +108,24 @@ def make_project(root: Path, target: str = "classes") -> Config:
     return read_config(root)
 
 
+def train_model(config: Config, model: str = "gradient_boosting") -> Trained:
+    """Train a model on the processed table of a project."""
+    table = read_table(config)
+    frame = read_processed(config.paths.processed, table, config.training)
+    return train(frame, table, model, config.training)
+
+
+def save_trained(output: Path, trained: Trained, config: Config) -> dict[str, Any]:
+    """Save a model as `uv run train` does, without a card; return its JSON."""
+    graph, answer = convert_to_onnx(trained)
+    metric = find_metric(config.training.metric, trained.table.task)
+    data = config.paths.processed
+    about = describe(trained, answer, metric, config.training, fingerprint(data))
+    origin: dict[str, Any] = {"trained": "2026-11-23T08:00:00+00:00", "seconds": 0.5, "git": None}
+    origin |= {"data": about["data"] | describe_data(data)}
+    return save_model(output, trained, graph, about, origin)
+
+
 def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:
     """Return the features of a processed table as the rows of a request, before JSON."""
     features = frame[[column.name for column in table.features]]
@@ -158,7 +180,7 @@ def trained_config(
     config = make_project(tmp_path_factory.mktemp(request.param), request.param)
     write_raw(config, make_lines(300, request.param))
     pipeline.run(config.paths.raw, config.paths.processed, config)
-    model_training.run(config.paths.processed, "gradient_boosting", config.paths.model, config)
+    run(config.paths.processed, "gradient_boosting", config.paths.model, config)
     return config
 
 

@@ -11,11 +11,12 @@ import pipeline
 import tools.column_decisions as decisions
 import tools.column_rules as rules
 import tools.infer_schema as infer_schema
-from {{ cookiecutter.project_slug }} import model_training
 from {{ cookiecutter.project_slug }}.config import Config, TableConfig, read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table, read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
+
+from training.train import run
 
 SOME = ["features", "Total Charges", "2020", "outcome"]
 CONFIG = TableConfig(target="y", task="classification", key="k", exclude=["unwanted"])
@@ -93,7 +94,7 @@ def test_a_model_can_be_trained_on_the_result(config: Config, target: str, model
     assert table.task == {"logistic": "classification", "linear": "regression"}[model]
     assert table.unused == ("features", "note")
     pipeline.run(changed.paths.raw, changed.paths.processed, changed)
-    model_training.run(changed.paths.processed, model, changed.paths.model, changed)
+    run(changed.paths.processed, model, changed.paths.model, changed)
     assert load_model(changed.paths.model).table == table
 
 

@@ -17,7 +17,7 @@ from conftest import HEADER, check_answers, make_lines, rows_of, write_raw
 from {{ cookiecutter.project_slug }} import prediction
 from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
-from {{ cookiecutter.project_slug }}.model_training import read_processed, train
+from {{ cookiecutter.project_slug }}.model_training import train
 from {{ cookiecutter.project_slug }}.prediction import (
     DIGITS,
     Model,
@@ -32,13 +32,14 @@ from batch import file_prediction, raw_csv
 from batch.file_prediction import format_csv, predict_file
 from batch.raw_data import RawData, read_batches
 from service.request_validation import InvalidRequest, RequestReader
+from training.train import read_processed
 
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 def test_answers_as_scikit_learn_does(trained_config: Config) -> None:
     table = read_table(trained_config)
-    frame = read_processed(trained_config.paths.processed, [*table.features, table.target])
+    frame = read_processed(trained_config.paths.processed, table, trained_config.training)
     trained = train(frame, table, "gradient_boosting", trained_config.training)
     rows, model = rows_of(frame, table), load_model(trained_config.paths.model)
     answers = model.predict(rows)
@@ -111,7 +112,7 @@ def test_a_file_is_answered_as_a_request_is(
 ) -> None:
     table = read_table(trained_config)
     processed = trained_config.paths.processed
-    frame = read_processed(processed, [*table.features, table.target])
+    frame = read_processed(processed, table, trained_config.training)
     model = load_model(trained_config.paths.model)
     expected = model.predict(rows_of(frame, table))
 

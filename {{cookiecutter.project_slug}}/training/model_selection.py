@@ -14,7 +14,8 @@ from sklearn.utils import resample
 from tqdm import tqdm
 
 from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit, predict_outputs
-from {{ cookiecutter.project_slug }}.splitting import Split
+from {{ cookiecutter.project_slug }}.splitting import Split, repeat_alone
+from {{ cookiecutter.project_slug }}.utils import UserError
 
 KEPT = 3  # of the settings in a search one in so many goes on, with as many times more rows
 FEWEST_ROWS = 2_000  # to learn from in the first round of a search
@@ -69,7 +70,11 @@ def score_folds(
         return merit(evaluate(actual, predict_outputs(model, rows, classes))[metric], metric)
 
     how = {"cv": folds, "scoring": score, "error_score": "raise"}
-    found = model_selection.cross_validate(pipeline, features, target, **how)
+    try:
+        found = model_selection.cross_validate(pipeline, features, target, **how)
+    except ValueError as error:
+        model, reason = type(pipeline[-1]).__name__, " ".join(str(error).split())
+        raise UserError(f"{model} can't be trained on a fold: {reason}") from error
     return pd.DataFrame(found).rename(columns={"test_score": "merit"})
 
 
@@ -169,7 +174,7 @@ def draw_part(
     rows = resample(
         fold.train, replace=False, n_samples=size, random_state=seed, stratify=groups
     )
-    return Split(rows, fold.test)
+    return Split(repeat_alone(rows, target) if classes else rows, fold.test)
 
 
 def plain(value: Any) -> Any:

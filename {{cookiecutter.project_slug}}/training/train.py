@@ -162,6 +162,8 @@ def search(
         return pipeline
 
     space = find_recipe(model, prepared.table.task).space
+    if not space:
+        raise UserError(f"{model} has no settings to try: give it a space, in models.py")
     seed, on_all = config.random_seed, on_folds(prepared, metric, config)
     tuned = tune(build, space, candidates, seed=seed, **on_all)
     if tie := is_tie(tuned.metrics, tuned.before):
@@ -230,7 +232,9 @@ def main() -> None:
     model = options.model or config.training.model
     if options.set and model == ALL:
         raise UserError("--set is for one model; name it by --model")
-    if options.scheduler and options.tune < 1:
+    if options.tune < 0:
+        raise UserError("--tune needs a number of settings to try, as in --tune 30")
+    if options.scheduler and not options.tune:
         raise UserError("--scheduler is for --tune")
     given = config.training.with_settings(model, dict(map(read_setting, options.set)))
     config = config.model_copy(update={"training": given})
