@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
+from {{ cookiecutter.project_slug }}.models import MODELS
+from {{ cookiecutter.project_slug }}.splitting import (
+    Order,
+    Split,
+    make_folds,
+    read_order,
+    split_rows,
+)
 
 from {{ cookiecutter.project_slug }}.config import Config, Task, TrainingConfig
 from {{ cookiecutter.project_slug }}.evaluation import (
@@ -30,15 +38,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     round_for_thresholds,
     train,
 )
-from {{ cookiecutter.project_slug }}.models import MODELS
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
-from {{ cookiecutter.project_slug }}.splitting import (
-    Order,
-    Split,
-    make_folds,
-    read_order,
-    split_rows,
-)
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 from training.model_saving import convert_to_onnx
@@ -487,9 +487,7 @@ def test_a_key_is_refused(values: object, kind: Kind, target: NDArray[Any]) -> N
         *("without a value", "sparse", "text with gaps", "number with gaps", "dates"),
     ],
 )
-def test_what_is_no_leak_is_not_refused(
-    values: object, kind: Kind, target: NDArray[Any]
-) -> None:
+def test_what_is_no_leak_is_not_refused(values: object, kind: Kind, target: NDArray[Any]) -> None:
     assert prepare_with(values, kind, target).features.shape[0] == ROWS
 
 

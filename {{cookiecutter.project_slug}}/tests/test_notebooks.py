@@ -3,10 +3,16 @@
 Git is told to strip them, to show them as scripts, and what to refuse in a commit.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from math import log
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import jupytext
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,16 +22,11 @@ from conftest import ROOT
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
-import tools.exploration as look
-import json
-import subprocess
-import sys
-from typing import Any
-import jupytext
+
 import tools.checks as checks
+import tools.exploration as look
 import tools.notebooks as notebooks
 import tools.setup_clone as setup_clone
-
 
 DRAW = Random(0)
 
@@ -33,7 +34,9 @@ DRAW = Random(0)
 # --- running ---
 
 
-@pytest.mark.parametrize("notebook", checks.find_notebooks(ROOT), ids=lambda notebook: notebook.stem)
+@pytest.mark.parametrize(
+    "notebook", checks.find_notebooks(ROOT), ids=lambda notebook: notebook.stem
+)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
     notebooks.run_notebook(notebook, tmp_path / "run.ipynb", {})
 

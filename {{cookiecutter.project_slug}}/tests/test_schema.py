@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
 import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
+
 from {{ cookiecutter.project_slug }}.config import Config, Task, read_config
 from {{ cookiecutter.project_slug }}.schema import (
     Column,

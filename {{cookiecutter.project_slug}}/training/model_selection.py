@@ -165,17 +165,13 @@ def count_rounds(candidates: int, rows: int) -> int:
     return rounds
 
 
-def draw_part(
-    fold: Split, target: NDArray[Any], share: float, classes: int, seed: int
-) -> Split:
+def draw_part(fold: Split, target: NDArray[Any], share: float, classes: int, seed: int) -> Split:
     """Return a fold with only a share of its training rows, of each class as large."""
     if share == 1:
         return fold
     size = int(share * len(fold.train))
     groups = target[fold.train] if classes else None
-    rows = resample(
-        fold.train, replace=False, n_samples=size, random_state=seed, stratify=groups
-    )
+    rows = resample(fold.train, replace=False, n_samples=size, random_state=seed, stratify=groups)
     return Split(repeat_alone(rows, target) if classes else rows, fold.test)
 
 

@@ -44,7 +44,6 @@ def prepare(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Prepar
     return Prepared(table, frame, features, target, labels, vocabulary, order, split)
 
 
-
 def read_order(frame: pd.DataFrame, config: TrainingConfig) -> Order:
     """Return the days or the groups of the rows, as config.yaml asks for them."""
     if config.date and config.group:
