@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import tools.setup_clone as setup_clone
 from conftest import ROOT
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -26,7 +27,6 @@ from matplotlib.patches import Rectangle
 import tools.checks as checks
 import tools.exploration as look
 import tools.notebooks as notebooks
-import tools.setup_clone as setup_clone
 
 DRAW = Random(0)
 
