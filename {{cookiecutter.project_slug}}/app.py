@@ -53,7 +53,9 @@ DOCS_PAGE = """\
 </head>
 <body>
   <nav class="swagger-ui" aria-label="Pages"><p class="wrapper"><a href="./">The form</a></p></nav>
-  <main id="swagger-ui"><noscript>This page needs JavaScript. The same is in openapi.json.</noscript></main>
+  <main id="swagger-ui">
+    <noscript>This page needs JavaScript. The same is in openapi.json.</noscript>
+  </main>
 </body>
 </html>
 """

@@ -2,24 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import train_model
+from conftest import train, train_model
 from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
-from {{ cookiecutter.project_slug }}.models import MODELS
-from {{ cookiecutter.project_slug }}.splitting import (
-    Order,
-    Split,
-    make_folds,
-    read_order,
-    split_rows,
-)
 
 from {{ cookiecutter.project_slug }}.config import Config, Task, TrainingConfig
 from {{ cookiecutter.project_slug }}.evaluation import (
@@ -32,16 +25,18 @@ from {{ cookiecutter.project_slug }}.evaluation import (
     predict_outputs,
 )
 from {{ cookiecutter.project_slug }}.model_training import (
+    MODELS,
+    Order,
     Prepared,
+    Split,
     encode_target,
-    prepare,
     round_for_thresholds,
-    train,
 )
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 from training.model_saving import convert_to_onnx
+from training.preparation import make_folds, prepare, read_order, split_rows
 
 SETTINGS = TrainingConfig(model="gradient_boosting")
 TASKS: list[Task] = ["classification", "regression"]
@@ -244,7 +239,7 @@ def test_folds_by_time_never_look_into_the_future(task: Task) -> None:
     days = frame["when"].dt.floor("D")
     for fold in folds:
         assert days.iloc[fold.train].max() < days.iloc[fold.test].min()
-    for before, after in zip(folds, folds[1:], strict=False):
+    for before, after in pairwise(folds):
         assert set(after.train) == {*before.train, *before.test}
 
 
@@ -304,7 +299,7 @@ def test_a_split_that_cannot_be_made_is_refused(named: dict[str, str], message: 
 def test_one_group_to_learn_from_makes_no_folds() -> None:
     order = Order(groups=np.zeros(50, int))
     for task in TASKS:
-        with pytest.raises(UserError, match="all rows have the same training.group"):
+        with pytest.raises(UserError, match=r"all rows have the same training\.group"):
             make_folds(random_target(task, 50), task, settings(group="who"), order)
 
 
@@ -464,7 +459,7 @@ def test_what_tells_the_target_by_itself_is_refused(
     ids=["text", "running number", "shuffled number"],
 )
 def test_a_key_is_refused(values: object, kind: Kind, target: NDArray[Any]) -> None:
-    with pytest.raises(UserError, match="^the feature 'suspect' has another value in each row"):
+    with pytest.raises(UserError, match=r"^the feature 'suspect' has another value in each row"):
         prepare_with(values, kind, target)
 
 

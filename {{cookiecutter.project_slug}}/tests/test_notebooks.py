@@ -18,7 +18,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import tools.setup_clone as setup_clone
 from conftest import ROOT
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -34,9 +33,7 @@ DRAW = Random(0)
 # --- running ---
 
 
-@pytest.mark.parametrize(
-    "notebook", checks.find_notebooks(ROOT), ids=lambda notebook: notebook.stem
-)
+@pytest.mark.parametrize("notebook", checks.find_notebooks(ROOT), ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
     notebooks.run_notebook(notebook, tmp_path / "run.ipynb", {})
 
@@ -397,7 +394,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".gitattributes").write_text("*.ipynb filter=nbstripout", encoding="utf-8")
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     checks.git(root, "add", notebook.as_posix())
-    monkeypatch.setattr(setup_clone, "ROOT", root)
+    monkeypatch.setattr(notebooks, "ROOT", root)
     return root
 
 
@@ -406,7 +403,7 @@ def test_setup_clone_sets_up_a_clone(clone: Path, monkeypatch: pytest.MonkeyPatc
     assert not checks.strips_outputs(clone)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
     for _ in range(2):
-        setup_clone.main()
+        notebooks.set_up_clone()
         assert checks.strips_outputs(clone)
         assert (clone / ".git" / "hooks" / "pre-commit").exists()
 
@@ -417,7 +414,7 @@ def test_setup_clone_leaves_the_hooks_of_others(
     hook = clone / ".git" / "hooks" / "pre-commit"
     hook.write_text("#!/bin/sh\n", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["setup-clone"])
-    setup_clone.main()
+    notebooks.set_up_clone()
     assert hook.read_text(encoding="utf-8") == "#!/bin/sh\n"
     assert "is not this project's" in capsys.readouterr().out
 
@@ -426,10 +423,10 @@ def test_setup_clone_outside_of_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr(setup_clone, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
     with pytest.raises(SystemExit, match="2"):
-        setup_clone.main()
+        notebooks.set_up_clone()
     assert "git init" in capsys.readouterr().err
 
 

@@ -153,7 +153,8 @@ def show_history(folder: Path) -> str:
     file, rows = folder / HISTORY, []
     if not file.exists():
         raise UserError(f"nothing has been trained into {folder} yet; run: uv run train")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
         try:
             rows.append(show_training(json.loads(line)) if line else {})
         except (ValueError, KeyError, TypeError):
@@ -164,18 +165,23 @@ def show_history(folder: Path) -> str:
 def show_training(record: dict[str, Any]) -> dict[str, str]:
     """Return one line of the table of trainings."""
     metric, git = record["metric"], record["git"]
-    low, high = record["intervals"][metric]
+    low, high = map(show_number, record["intervals"][metric])
     changed = "+" if git and git["dirty"] else ""
     return {
         "trained": record["trained"][:16].replace("T", " "),
         "model": record["model"],
         "metric": metric,
-        "test": f"{record['metrics'][metric]:.4g}",
-        "95 % interval": f"{low:.4g} to {high:.4g}",
-        "baseline": f"{record['baseline'][metric]:.4g}",
+        "test": show_number(record["metrics"][metric]),
+        "95 % interval": f"{low} to {high}",
+        "baseline": show_number(record["baseline"][metric]),
         "rows": f"{record['data']['rows']:,}",
         "data": record["data"]["sha256"][:8],
         "commit": git["commit"][:8] + changed if git else "",
         "seconds": f"{record['seconds']:.1f}",
         "file": record["file"]["path"],
     }
+
+
+def show_number(value: float | None) -> str:
+    """Return a metric with four digits."""
+    return "not defined" if value is None else f"{value:.4g}"
