@@ -11,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 from customer_churn.config import read_config
 from customer_churn.feature_engineering import build_features, values_of_frame
-from customer_churn.model_training import train
+from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model
 from customer_churn.schema import read_table
 from raw_features import raw_features
 from service.request_validation import RequestReader
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from training.preparation import prepare
 from training.train import run
 
 ROWS = 1_000
@@ -40,7 +41,7 @@ def main():
     table, frame = read_table(config), pd.read_parquet(config.paths.processed)
     pipelines, vocabularies = {}, {}
     for name in models:
-        trained = train(frame, table, name, config.training)
+        trained = fit_model(prepare(frame, table, config.training), name, config.training)
         run(config.paths.processed, name, folder / f"{name}.onnx", config)
         pipelines[name], vocabularies[name] = trained.pipeline, trained.vocabulary
 

@@ -122,7 +122,7 @@ def set_up(python):
     """Run `setup-clone` in a project, in the shared environment."""
 
     def set_up(project):
-        result = project.run(python, "-c", "import tools.setup_clone as tool; tool.main()")
+        result = project.run(python, "-c", "import tools.notebooks as tool; tool.set_up_clone()")
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -688,9 +688,9 @@ def test_the_hook_looks_only_at_what_is_staged(clone):
 AS_ON_WINDOWS = """
 import sys, types
 from pathlib import PureWindowsPath
-import argparse, shlex, subprocess
+import argparse, inspect, json, shlex, subprocess, typing
 sys.modules["os"] = types.SimpleNamespace(name="nt")
-import tools.setup_clone as tool
+import tools.notebooks as tool
 tool.set_filter(tool.PYTHON)
 tool.set_hooks(tool.PYTHON)
 

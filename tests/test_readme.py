@@ -101,14 +101,14 @@ def test_the_commands_of_both_readmes_begin_alike(bake):
 
 
 def test_the_best_possible_accuracy_is_the_sample_s_own():
-    sample = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "README.md"
+    sample = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs" / "own-table.md"
     best = re.search(r"Best possible accuracy \| ([\d.]+)", sample.read_text(encoding="utf-8"))[1]
     assert f"known: {best}." in (TEMPLATE / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_link_leads_somewhere(bake):
     for folder in (TEMPLATE, bake().path):
-        for page in (*folder.glob("*.md"), *folder.glob("docs/*.md"), *folder.glob("data/*.md")):
+        for page in (*folder.glob("*.md"), *folder.glob("docs/*.md")):
             text = page.read_text(encoding="utf-8")
             for link, heading in re.findall(r"\]\(([^)#]*)(#[^)]*)?\)", text):
                 target = page if not link else page.parent / link

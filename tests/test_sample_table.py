@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "make_customers.py"
 DATA = ROOT / "{{cookiecutter.project_slug}}" / "data"
-README = (DATA / "README.md").read_text(encoding="utf-8")
+README = (DATA.parent / "docs" / "own-table.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

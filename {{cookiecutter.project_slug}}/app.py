@@ -38,6 +38,27 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+DOCS_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>The API</title>
+  <link rel="icon" href="data:,">
+  <link rel="stylesheet" href="docs/swagger-ui.css">
+  <script src="docs/swagger-ui-bundle.js" defer></script>
+  <script src="static/page.js" defer></script>
+</head>
+<body>
+  <nav class="swagger-ui" aria-label="Pages"><p class="wrapper"><a href="./">The form</a></p></nav>
+  <main id="swagger-ui">
+    <noscript>This page needs JavaScript. The same is in openapi.json.</noscript>
+  </main>
+</body>
+</html>
+"""
 STOP_SECONDS = 8  # for requests in flight to finish; `docker stop` gives 10, then kills
 
 
@@ -101,7 +122,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     @app.get("/docs")
     def docs() -> ResponseReturnValue:
         """Show the API, to read and to try."""
-        return render_template("docs.html")
+        return DOCS_PAGE
 
     @app.get("/docs/<path:name>")
     def docs_file(name: str) -> ResponseReturnValue:

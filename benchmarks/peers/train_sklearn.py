@@ -50,8 +50,10 @@ def main():
     for column in frame.select_dtypes("datetime"):
         day = frame[column]
         frame[column] = (day - pd.Timestamp(2000, 1, 1)) / pd.Timedelta(days=1)
-        frame[f"{column} (month)"], frame[f"{column} (weekday)"] = day.dt.month, day.dt.weekday
-    for column in frame.columns.difference(frame.select_dtypes(["object", "str"]).columns):
+        frame[f"{column} (month)"], frame[f"{column} (weekday)"] = day.dt.month, day.dt.day_of_week
+    texts = frame.select_dtypes(["object", "str"]).columns
+    frame[texts] = frame[texts].fillna("missing").astype(object)
+    for column in frame.columns.difference(texts):
         frame[column] = frame[column].to_numpy(np.float32, na_value=np.nan)
     split = {"test_size": 0.2, "random_state": 0, "stratify": target}
     train, test, train_target, test_target = train_test_split(frame, target, **split)

@@ -8,6 +8,7 @@ from itertools import islice, starmap
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandera.pandas as pandera
 
 from {{ cookiecutter.project_slug }}.config import Config, TableConfig
@@ -16,8 +17,6 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 
 from batch.parts import Part, write_part
 from batch.raw_data import RawData, check_header, read_batches, read_header
-
-import joblib
 
 try:
     import dask

@@ -18,7 +18,6 @@ notebooks/*
 :glob:
 :caption: Docs
 docs/*
-data/README
 ```
 """
 
@@ -27,7 +26,7 @@ about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["pr
 project = html_title = about["name"]
 author = about["authors"][0]["name"]
 extensions = ["myst_nb"]
-include_patterns = ["README.md", "data/README.md", "docs/*.md", "notebooks/*.ipynb"]
+include_patterns = ["README.md", "docs/*.md", "notebooks/*.ipynb"]
 root_doc = "README"
 html_theme = "sphinx_book_theme"
 html_theme_options = {"navbar_persistent": []}  # one search field, not two

@@ -17,10 +17,10 @@ import yaml
 from numpy.typing import NDArray
 
 import pipeline
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
 from {{ cookiecutter.project_slug }}.evaluation import find_metric
-from {{ cookiecutter.project_slug }}.model_training import Trained, train
+from {{ cookiecutter.project_slug }}.model_training import Trained, fit_model
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import fingerprint
@@ -28,6 +28,7 @@ from {{ cookiecutter.project_slug }}.utils import fingerprint
 from batch.raw_data import RawData, read_raw_data
 from training.description import describe, describe_data
 from training.model_saving import convert_to_onnx, save_model
+from training.preparation import prepare
 from training.train import read_processed, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +107,11 @@ def make_project(root: Path, target: str = "classes") -> Config:
     (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
     return read_config(root)
+
+
+def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
+    """Fit the named model on part of a processed table, and evaluate it on the rest."""
+    return fit_model(prepare(frame, table, config), model, config)
 
 
 def train_model(config: Config, model: str = "gradient_boosting") -> Trained:

@@ -17,14 +17,13 @@ from typing import Any
 import onnx
 import pandas as pd
 import pytest
-from conftest import check_answers, make_hard_rows, rows_of, save_trained
+from conftest import check_answers, make_hard_rows, rows_of, save_trained, train
 from flask.testing import FlaskClient
 
 import app
 from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
-from {{ cookiecutter.project_slug }}.model_training import train
-from {{ cookiecutter.project_slug }}.models import MODELS
+from {{ cookiecutter.project_slug }}.model_training import MODELS
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, write_atomically

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from training.curves import measure_curves
+from training.description import measure_curves
 from training.model_card import draw_card, show_number, show_share
 
 # Two braces are the template's, so they are put together here.

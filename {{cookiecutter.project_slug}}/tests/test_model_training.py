@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import train_model
+from conftest import train, train_model
 from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -25,24 +25,18 @@ from {{ cookiecutter.project_slug }}.evaluation import (
     predict_outputs,
 )
 from {{ cookiecutter.project_slug }}.model_training import (
-    Prepared,
-    encode_target,
-    prepare,
-    round_for_thresholds,
-    train,
-)
-from {{ cookiecutter.project_slug }}.models import MODELS
-from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
-from {{ cookiecutter.project_slug }}.splitting import (
+    MODELS,
     Order,
+    Prepared,
     Split,
-    make_folds,
-    read_order,
-    split_rows,
+    encode_target,
+    round_for_thresholds,
 )
+from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 from training.model_saving import convert_to_onnx
+from training.preparation import make_folds, prepare, read_order, split_rows
 
 SETTINGS = TrainingConfig(model="gradient_boosting")
 TASKS: list[Task] = ["classification", "regression"]

@@ -26,7 +26,6 @@ from matplotlib.patches import Rectangle
 import tools.checks as checks
 import tools.exploration as look
 import tools.notebooks as notebooks
-import tools.setup_clone as setup_clone
 
 DRAW = Random(0)
 
@@ -395,7 +394,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".gitattributes").write_text("*.ipynb filter=nbstripout", encoding="utf-8")
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     checks.git(root, "add", notebook.as_posix())
-    monkeypatch.setattr(setup_clone, "ROOT", root)
+    monkeypatch.setattr(notebooks, "ROOT", root)
     return root
 
 
@@ -404,7 +403,7 @@ def test_setup_clone_sets_up_a_clone(clone: Path, monkeypatch: pytest.MonkeyPatc
     assert not checks.strips_outputs(clone)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
     for _ in range(2):
-        setup_clone.main()
+        notebooks.set_up_clone()
         assert checks.strips_outputs(clone)
         assert (clone / ".git" / "hooks" / "pre-commit").exists()
 
@@ -415,7 +414,7 @@ def test_setup_clone_leaves_the_hooks_of_others(
     hook = clone / ".git" / "hooks" / "pre-commit"
     hook.write_text("#!/bin/sh\n", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["setup-clone"])
-    setup_clone.main()
+    notebooks.set_up_clone()
     assert hook.read_text(encoding="utf-8") == "#!/bin/sh\n"
     assert "is not this project's" in capsys.readouterr().out
 
@@ -424,10 +423,10 @@ def test_setup_clone_outside_of_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr(setup_clone, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
     with pytest.raises(SystemExit, match="2"):
-        setup_clone.main()
+        notebooks.set_up_clone()
     assert "git init" in capsys.readouterr().err
 
 

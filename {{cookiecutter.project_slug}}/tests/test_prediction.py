@@ -12,12 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import HEADER, check_answers, make_lines, rows_of, write_raw
+from conftest import HEADER, check_answers, make_lines, rows_of, train, write_raw
 
 from {{ cookiecutter.project_slug }} import prediction
 from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
-from {{ cookiecutter.project_slug }}.model_training import train
 from {{ cookiecutter.project_slug }}.prediction import (
     DIGITS,
     Model,

@@ -21,24 +21,23 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.semi_supervised import LabelPropagation
 
 from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.evaluation import evaluate, find_metric, merit
-from {{ cookiecutter.project_slug }}.model_training import Prepared, limit_threads, prepare
-from {{ cookiecutter.project_slug }}.models import BOOSTING, FOREST, LINEAR, MODELS
+from {{ cookiecutter.project_slug }}.evaluation import (
+    estimate_intervals,
+    evaluate,
+    evaluate_slices,
+    find_metric,
+    merit,
+    rank_features,
+)
+from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
+from {{ cookiecutter.project_slug }}.model_training import BOOSTING, FOREST, LINEAR, MODELS, Prepared, Split, limit_threads
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.splitting import Split
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 
 import training.model_selection as selection
 import training.train as train
-from training.description import (
-    describe,
-    estimate_intervals,
-    evaluate_slices,
-    list_notes,
-    rank_features,
-    read_commit,
-)
+from training.description import describe, list_notes, read_commit
 from training.model_card import show_number
 from training.model_saving import (
     HISTORY,
@@ -47,6 +46,7 @@ from training.model_saving import (
     save_model,
     show_history,
 )
+from training.preparation import prepare
 
 CLASSES_ONLY = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
@@ -459,7 +459,9 @@ def test_the_feature_that_matters_comes_first_and_noise_is_about_nothing(
     trained = train_model(table_config, "random_forest")
     _, answer = convert_to_onnx(trained)
     metric = find_metric(None, trained.table.task)
-    found = rank_features(trained, answer, metric, 0)
+    test, names = trained.split.test, feature_names(trained.table.features)
+    held_out = trained.features[test], trained.target[test]
+    found = rank_features(trained.pipeline, answer, *held_out, names, metric, 0)
     losses = {each["feature"]: each["loss"] for each in found}
     assert found[0]["feature"] == "matters"
     assert list(losses.values()) == sorted(losses.values(), reverse=True)
@@ -583,7 +585,7 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
 from pathlib import Path
 from conftest import read_config, read_table, save_trained, train_model
-from {{ cookiecutter.project_slug }}.models import MODELS
+from {{ cookiecutter.project_slug }}.model_training import MODELS
 for target in ("classes", "numbers"):
     config = read_config(Path(sys.argv[1], target))
     for model in MODELS[read_table(config).task]:

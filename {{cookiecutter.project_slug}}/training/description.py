@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.inspection import permutation_importance
+from sklearn.metrics import auc, confusion_matrix, confusion_matrix_at_thresholds
 
-from {{ cookiecutter.project_slug }}.config import TrainingConfig
-from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit
+from {{ cookiecutter.project_slug }}.config import Task, TrainingConfig
+from {{ cookiecutter.project_slug }}.evaluation import (
+    estimate_intervals,
+    evaluate_slices,
+    rank_features,
+)
 from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
 from {{ cookiecutter.project_slug }}.model_training import Trained
 from {{ cookiecutter.project_slug }}.prediction import Outputs, name_label
@@ -20,9 +24,9 @@ from {{ cookiecutter.project_slug }}.prediction import Outputs, name_label
 RARE = 0.1  # a class with a smaller share of the rows is told of
 FEW = 200  # rows of the test, below which its metrics say little
 SHOWN = 20  # slices
-SLICE_ROWS, SLICE_VALUES = 30, 20  # the fewest rows of a slice, the most values of its column
-RESAMPLES, RESAMPLED_ROWS = 200, 2_000
-SHUFFLES, SHUFFLED_ROWS = 5, 2_000
+MOST_CURVES, MOST_POINTS, MOST_CLASSES, MOST_SAMPLES = 6, 200, 10, 500
+MOST_BINS, BIN_ROWS = 10, 25
+NORMAL_95 = 1.96
 
 
 def describe(
@@ -37,6 +41,7 @@ def describe(
     test, target = trained.frame.iloc[split.test], trained.target[split.test]
     categories = [c.name for c in table.features if c.kind in ("category", "boolean")]
     slices = test[categories if config.slices is None else config.slices]
+    names, features = feature_names(table.features), trained.features[split.test]
     facts = {
         "model": trained.model,
         "task": table.task,
@@ -58,74 +63,12 @@ def describe(
             "dates": find_periods(trained.frame),
         },
         "classes": count_classes(trained),
-        "importance": rank_features(trained, answer, metric, seed),
+        "importance": rank_features(
+            trained.pipeline, answer, features, target, names, metric, seed
+        ),
         "slices": evaluate_slices(slices, target, trained.outputs, metric)[:SHOWN],
     }
     return facts | {"notes": list_notes(facts)}
-
-
-def estimate_intervals(
-    target: NDArray[Any], outputs: NDArray[Any], seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return of each metric the interval that holds it with 95 % confidence, by the bootstrap.
-
-    The metric is calculated again on rows drawn with replacement (Efron, "Bootstrap methods",
-    1979). Of many rows fewer are drawn, and the spread is made as much smaller as it would be with
-    all of them (Bickel, Götze and van Zwet, "Resampling fewer than n observations", 1997).
-    """
-    rows, draw = len(target), np.random.default_rng(seed)
-    drawn = min(rows, RESAMPLED_ROWS)
-    samples = [draw.integers(rows, size=drawn) for _ in range(RESAMPLES)]
-    tries = [list(evaluate(target[sample], outputs[sample]).values()) for sample in samples]
-    metrics, shrink = evaluate(target, outputs), np.sqrt(drawn / rows)
-    values = np.array(list(metrics.values()))
-    ends = values + (np.nanquantile(tries, [0.025, 0.975], axis=0) - values) * shrink
-    return {name: (low, high) for name, low, high in zip(metrics, *ends.tolist(), strict=True)}
-
-
-def evaluate_slices(
-    frame: pd.DataFrame, target: NDArray[Any], outputs: NDArray[Any], metric: str
-) -> list[dict[str, Any]]:
-    """Evaluate the rows of each value of each column of the frame apart, the worst first.
-
-    Left out are columns with very many values, values with few rows, and those whose rows have one
-    class only where the metric needs several.
-    """
-    slices = []
-    for column in frame:
-        values = frame[column].astype("string").fillna("missing").to_numpy()
-        sizes = pd.Series(values).value_counts()
-        for value in sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []:
-            rows = values == value
-            metrics = evaluate(target[rows], outputs[rows])
-            place = {"column": column, "value": value, "rows": int(sizes[value])}
-            slices.append(place | {"score": metrics[metric]})
-    known = [each for each in slices if not np.isnan(each["score"])]
-    return sorted(known, key=lambda each: merit(each["score"], metric))
-
-
-def rank_features(
-    trained: Trained, answer: Outputs, metric: str, seed: int
-) -> list[dict[str, Any]]:
-    """Return by how much the metric gets worse when a feature is shuffled, the most first.
-
-    Permutation importance (Breiman, "Random forests", 2001), on as many rows of the test as give a
-    good idea.
-    """
-    rows = np.random.default_rng(seed).permutation(trained.split.test)[:SHUFFLED_ROWS]
-
-    def score(_: Any, features: NDArray[np.float32], target: NDArray[Any]) -> float:
-        return merit(evaluate(target, answer(features))[metric], metric)
-
-    features, target = trained.features[rows], trained.target[rows]
-    how: dict[str, Any] = {"scoring": score, "n_repeats": SHUFFLES, "random_state": seed}
-    found = permutation_importance(trained.pipeline, features, target, **how)
-    names = feature_names(trained.table.features)
-    ranked = zip(names, found.importances_mean, found.importances_std, strict=True)
-    return [
-        {"feature": name, "loss": float(loss), "spread": float(spread)}
-        for name, loss, spread in sorted(ranked, key=lambda each: -each[1])
-    ]
 
 
 def describe_split(trained: Trained, config: TrainingConfig) -> dict[str, Any]:
@@ -140,11 +83,8 @@ def describe_split(trained: Trained, config: TrainingConfig) -> dict[str, Any]:
 def find_periods(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Return the first and the last day of each column of dates."""
     known = {name: values.dropna() for name, values in frame.select_dtypes("datetime").items()}
-    return {
-        str(name): [str(values.min().date()), str(values.max().date())]
-        for name, values in known.items()
-        if len(values)
-    }
+    ends = {str(name): [days.min(), days.max()] for name, days in known.items() if len(days)}
+    return {name: [str(day.date()) for day in days] for name, days in ends.items()}
 
 
 def count_classes(trained: Trained) -> dict[str, float]:
@@ -198,3 +138,111 @@ def read_commit(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:  # git is not installed
         return None
     return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
+
+
+def measure_curves(target: NDArray[Any], outputs: NDArray[Any], task: Task) -> dict[str, Any]:
+    """Return what the figures show of the test rows, as plain JSON of limited size.
+
+    `outputs` are probabilities, shape (rows, classes), or numbers, shape (rows,).
+    """
+    if task == "regression":
+        return measure_errors(np.asarray(target, float), np.asarray(outputs, float))
+    rows = np.bincount(target, minlength=outputs.shape[1])
+    likeliest = outputs.argmax(axis=1)
+    if len(rows) == 2:
+        chosen, rarer = [1], [int(rows[1] <= rows[0])]
+        calibration = measure_calibration(target == 1, outputs[:, 1])
+    else:
+        chosen = rarer = np.argsort(-rows, kind="stable")[:MOST_CURVES].tolist()
+        calibration = measure_calibration(target == likeliest, outputs.max(axis=1))
+    traced = {c: trace(target == c, outputs[:, c]) for c in {*chosen, *rarer} if rows[c]}
+    return {
+        "rows": rows.tolist(),
+        "roc": [{"class": c, **traced[c][0]} for c in chosen if rows[c] not in (0, len(target))],
+        "precision_recall": [{"class": c, **traced[c][1]} for c in rarer if rows[c]],
+        "calibration": calibration,
+        "confusion": count_confusions(target, likeliest, rows),
+    }
+
+
+def trace(truth: NDArray[np.bool_], score: NDArray[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the ROC curve and the precision-recall curve of one class against the rest."""
+    _, false, _, true, _ = confusion_matrix_at_thresholds(truth, score)
+    alarms = np.append(0, false / max(1, false[-1]))
+    recall = np.append(0, true / true[-1])
+    precision = np.append(1, true / (true + false))
+    average = np.sum(np.diff(recall) * precision[1:])
+    return thin(alarms, recall, auc(alarms, recall)), thin(recall, precision, average)
+
+
+def thin(x: NDArray[Any], y: NDArray[Any], area: float) -> dict[str, Any]:
+    """Return a curve with few points, evenly along its length, and the area below all of it."""
+    length = np.append(0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
+    steps = np.searchsorted(length, np.linspace(0, length[-1], MOST_POINTS))
+    kept = np.unique([0, *steps, len(x) - 1])
+    return {"area": short(area), "x": short(x[kept]), "y": short(y[kept])}
+
+
+def measure_calibration(truth: NDArray[np.bool_], score: NDArray[Any]) -> dict[str, Any]:
+    """Return by bins of about as many rows: the mean probability, and how often it came true.
+
+    `low` and `high` are the 95 % interval of the latter (Wilson, 1927).
+    """
+    bins = cut(score)
+    rows = np.bincount(bins)
+    share = np.bincount(bins, truth) / rows
+    spread = NORMAL_95 * np.sqrt(share * (1 - share) / rows + (NORMAL_95 / rows / 2) ** 2)
+    middle, whole = share + NORMAL_95**2 / rows / 2, 1 + NORMAL_95**2 / rows
+    return {
+        "rows": rows.tolist(),
+        "x": short(np.bincount(bins, score) / rows),
+        "y": short(share),
+        "low": short(np.maximum(0, (middle - spread) / whole)),
+        "high": short((middle + spread) / whole),
+    }
+
+
+def cut(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Number the bins of values, cut at their quantiles; equal values share one, none is empty."""
+    count = int(np.clip(len(values) / BIN_ROWS, 1, MOST_BINS))
+    inner = np.quantile(values, np.linspace(0, 1, count + 1)[1:-1])
+    return np.unique(np.searchsorted(inner, values), return_inverse=True)[1]
+
+
+def count_confusions(
+    target: NDArray[Any], likeliest: NDArray[Any], rows: NDArray[Any]
+) -> dict[str, Any]:
+    """Count the rows of each class by what was predicted; of many classes the rare ones as one."""
+    every = confusion_matrix(target, likeliest, labels=range(len(rows)))
+    order = np.argsort(-rows, kind="stable")
+    kept = np.sort(order[:MOST_CLASSES]) if len(rows) > MOST_CLASSES + 1 else np.arange(len(rows))
+    place = np.full(len(rows), len(kept))
+    place[kept] = np.arange(len(kept))
+    counts = np.zeros((place.max() + 1,) * 2, int)
+    np.add.at(counts, (place[:, None], place), every)
+    wrong = every * (1 - np.eye(len(rows), dtype=int))
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CLASSES]
+    pairs = [divmod(int(position), len(rows)) for position in worst if wrong.flat[position]]
+    mistakes = [{"actual": a, "predicted": p, "rows": int(wrong[a, p])} for a, p in pairs]
+    return {"classes": kept.tolist(), "counts": counts.tolist(), "mistakes": mistakes}
+
+
+def measure_errors(target: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
+    """Return predicted and actual numbers of some rows, and by bins the quantiles of the errors."""
+    error, bins = target - predicted, cut(predicted)
+    groups = [bins == each for each in range(bins.max() + 1)]
+    quantiles = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups])
+    kept = np.unique(np.linspace(0, len(target) - 1, MOST_SAMPLES).astype(int))
+    return {
+        "sample": {"predicted": short(predicted[kept]), "actual": short(target[kept])},
+        "errors": {
+            "rows": np.bincount(bins).tolist(),
+            "x": short([predicted[group].mean() for group in groups]),
+            **{name: short(quantiles[:, at]) for at, name in enumerate(["low", "middle", "high"])},
+        },
+    }
+
+
+def short(values: Any) -> Any:
+    """Return a number, or a list of them, with the five digits that a figure can show."""
+    return [short(v) for v in values] if np.ndim(values) else float(f"{float(values):.5g}")

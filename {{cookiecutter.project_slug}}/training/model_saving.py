@@ -34,6 +34,7 @@ from {{ cookiecutter.project_slug }}.utils import (
 )
 
 TOLERANCE = 1e-5
+TYPICAL_ROWS = 10_000
 HARD_ROWS = 10_000  # of the test, that are tried with gaps and with unknown categories as well
 HISTORY = "history.jsonl"
 RECORDED = (  # of model.json, in the history
@@ -125,6 +126,7 @@ def save_model(
 def typical_row(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Any]:
     """Return a typical row, as a request has it: the middle value, or the most frequent one."""
     row: dict[str, Any] = {}
+    frame = frame.sample(min(len(frame), TYPICAL_ROWS), random_state=0)
     for column in columns:
         known = frame[column.name].dropna().sort_values()
         if column.kind in ("boolean", "category"):

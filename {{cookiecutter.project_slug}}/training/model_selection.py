@@ -16,9 +16,10 @@ from sklearn.utils import resample
 from tqdm import tqdm
 
 from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit, predict_outputs
-from {{ cookiecutter.project_slug }}.model_training import take_known
-from {{ cookiecutter.project_slug }}.splitting import Split, repeat_alone
+from {{ cookiecutter.project_slug }}.model_training import Split, take_known
 from {{ cookiecutter.project_slug }}.utils import UserError
+
+from training.preparation import repeat_alone
 
 KEPT = 3  # of the settings in a search one in so many goes on, with as many times more rows
 FEWEST_ROWS = 2_000  # to learn from in the first round of a search

@@ -27,15 +27,14 @@ from sklearn.pipeline import Pipeline
 from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
 from {{ cookiecutter.project_slug }}.evaluation import find_metric, format_metrics
 from {{ cookiecutter.project_slug }}.model_training import (
+    MODELS,
     Prepared,
     build_for,
+    find_recipe,
     fit_model,
     limit_threads,
-    prepare,
 )
-from {{ cookiecutter.project_slug }}.models import MODELS, find_recipe
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.splitting import make_folds
 from {{ cookiecutter.project_slug }}.utils import (
     UserError,
     command,
@@ -45,11 +44,11 @@ from {{ cookiecutter.project_slug }}.utils import (
     write_atomically,
 )
 
-from training.curves import measure_curves
-from training.description import describe, describe_data, read_commit
+from training.description import describe, describe_data, measure_curves, read_commit
 from training.model_card import draw_card
 from training.model_saving import convert_to_onnx, save_model, show_history
 from training.model_selection import choose_model, compare_models, is_tie, tune
+from training.preparation import make_folds, prepare
 
 ALL = "all"
 

@@ -5,14 +5,21 @@ longer than they calculate, and intervals and importances ask for them hundreds 
 service imports this module for the words, and starts without scikit-learn.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import Task
 from .utils import UserError, calculate_rmse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESAMPLES, RESAMPLED_ROWS = 200, 2_000
+SHUFFLES, SHUFFLED_ROWS = 5, 2_000
+SLICE_ROWS, SLICE_VALUES = 30, 20  # the fewest rows of a slice, the most values of its column
 
 
 class Metric(NamedTuple):
@@ -131,6 +138,73 @@ def calculate_roc_auc(target: NDArray[Any], probabilities: NDArray[Any]) -> floa
             not_above = np.searchsorted(others, inside, "right").mean()
             areas.append((below + not_above) / 2 / len(others))
     return float(np.mean(areas)) if areas else float("nan")
+
+
+def estimate_intervals(
+    target: NDArray[Any], outputs: NDArray[Any], seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return of each metric the interval that holds it with 95 % confidence, by the bootstrap.
+
+    The metric is calculated again on rows drawn with replacement (Efron, "Bootstrap methods",
+    1979). Of many rows fewer are drawn, and the spread is made as much smaller as it would be with
+    all of them (Bickel, Götze and van Zwet, "Resampling fewer than n observations", 1997).
+    """
+    rows, draw = len(target), np.random.default_rng(seed)
+    drawn = min(rows, RESAMPLED_ROWS)
+    samples = [draw.integers(rows, size=drawn) for _ in range(RESAMPLES)]
+    tries = [list(evaluate(target[sample], outputs[sample]).values()) for sample in samples]
+    metrics, shrink = evaluate(target, outputs), np.sqrt(drawn / rows)
+    values = np.array(list(metrics.values()))
+    ends = values + (np.nanquantile(tries, [0.025, 0.975], axis=0) - values) * shrink
+    return {name: (low, high) for name, low, high in zip(metrics, *ends.tolist(), strict=True)}
+
+
+def evaluate_slices(
+    frame: "pd.DataFrame", target: NDArray[Any], outputs: NDArray[Any], metric: str
+) -> list[dict[str, Any]]:
+    """Evaluate the rows of each value of each column of the frame apart, the worst first.
+
+    Left out are columns with very many values, values with few rows, and those whose rows have one
+    class only where the metric needs several.
+    """
+    slices = []
+    for column in frame:
+        values = frame[column].astype("string").fillna("missing")
+        sizes = values.value_counts()
+        for value in sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []:
+            rows = (values == value).to_numpy(bool)
+            score = evaluate(target[rows], outputs[rows])[metric]
+            place = {"column": column, "value": value, "rows": int(sizes[value])}
+            slices.append(place | {"score": score})
+    known = [each for each in slices if not np.isnan(each["score"])]
+    return sorted(known, key=lambda each: merit(each["score"], metric))
+
+
+def rank_features(
+    pipeline: Any,
+    outputs: Callable[[NDArray[np.float32]], NDArray[Any]],
+    features: NDArray[np.float32],
+    target: NDArray[Any],
+    names: Sequence[str],
+    metric: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return by how much the metric gets worse when a feature is shuffled, the most first.
+
+    Permutation importance (Breiman, "Random forests", 2001), on as many rows as give a good idea.
+    """
+    from sklearn.inspection import permutation_importance  # not for the service
+
+    rows = np.random.default_rng(seed).permutation(len(target))[:SHUFFLED_ROWS]
+
+    def score(_: Any, shuffled: NDArray[np.float32], actual: NDArray[Any]) -> float:
+        return merit(evaluate(actual, outputs(shuffled))[metric], metric)
+
+    how: dict[str, Any] = {"scoring": score, "n_repeats": SHUFFLES, "random_state": seed}
+    found = permutation_importance(pipeline, features[rows], target[rows], **how)
+    losses = found.importances_mean.tolist(), found.importances_std.tolist()
+    ranked = sorted(zip(names, *losses, strict=True), key=lambda each: -each[1])
+    return [{"feature": name, "loss": loss, "spread": spread} for name, loss, spread in ranked]
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:

@@ -1,25 +1,129 @@
-"""Train a model on the processed table, and evaluate it on rows it has not seen."""
+"""The models, and how one is fitted to the training rows and evaluated on those of the test.
 
+To add a model, add an entry to `MODELS`: one line says all.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
+from scipy.stats import loguniform, randint
+from sklearn import ensemble, linear_model
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from .config import TrainingConfig
+from .config import Task, TrainingConfig
 from .evaluation import evaluate, guess, predict_outputs
-from .feature_engineering import build_features, learn_vocabulary, values_of_frame
-from .models import build_pipeline
-from .schema import Column, Table
-from .splitting import Order, Rows, Split, read_order, split_rows
-from .utils import UserError
+from .schema import Table
+from .utils import UserError, nearest
 
 FEW_ROWS = 20_000
-# With so many rows, and so many for each value, what is always so is so by no chance.
-ROWS_FOR_CERTAINTY, ROWS_A_VALUE = 50, 10
+
+MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
+ONE_HOT = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+
+
+class Recipe(NamedTuple):
+    """How to build a model: what is done to numbers and to categories, and the constructor.
+
+    Categories come as whole numbers, see `build_features`. `space` has the settings that
+    `uv run train --tune` tries, each a list or a distribution of SciPy.
+    """
+
+    numbers: Any
+    categories: Any
+    estimator: Callable[..., Any]
+    space: Mapping[str, Any] = {}
+
+
+# Boosting takes missing numbers as they are; trees get no scaler, which would move thresholds.
+BOOSTING = partial(Recipe, "passthrough", "passthrough")
+FOREST = partial(Recipe, MEDIAN, "passthrough")
+LINEAR = partial(Recipe, make_pipeline(MEDIAN, StandardScaler()), ONE_HOT)
+
+IN_BOOSTING = {
+    "learning_rate": loguniform(0.03, 0.3),
+    "max_iter": randint(50, 400),
+    "max_leaf_nodes": randint(4, 64),
+    "min_samples_leaf": randint(5, 100),
+    "l2_regularization": loguniform(0.001, 10),
+}
+IN_FOREST = {"max_features": loguniform(0.1, 1), "min_samples_leaf": randint(1, 50)}
+
+# From the simplest to the most complex: of two that are as good as each other the first wins.
+MODELS: dict[Task, dict[str, Recipe]] = {
+    "classification": {
+        "logistic": LINEAR(linear_model.LogisticRegression, {"C": loguniform(0.001, 100)}),
+        "random_forest": FOREST(partial(ensemble.RandomForestClassifier, n_jobs=-1), IN_FOREST),
+        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingClassifier, IN_BOOSTING),
+    },
+    "regression": {
+        "linear": LINEAR(linear_model.Ridge, {"alpha": loguniform(0.001, 1000)}),
+        "random_forest": FOREST(partial(ensemble.RandomForestRegressor, n_jobs=-1), IN_FOREST),
+        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingRegressor, IN_BOOSTING),
+    },
+}
+
+
+def find_recipe(model: str, task: Task) -> Recipe:
+    """Return the recipe of a model."""
+    if model not in MODELS[task]:
+        known = ", ".join(MODELS[task])
+        raise UserError(
+            f"no model {model!r} for a {task}{nearest(model, MODELS[task])}; there are: {known}"
+        )
+    return MODELS[task][model]
+
+
+def build_pipeline(
+    model: str, task: Task, numbers: int, categories: int, config: TrainingConfig
+) -> Pipeline:
+    """Build the unfitted scikit-learn pipeline of a model for so many features of each sort."""
+    recipe = find_recipe(model, task)
+    settings = {"random_state": config.random_seed, **config.settings.get(model, {})}
+    try:
+        estimator = recipe.estimator(**settings)
+    except TypeError as error:
+        raise UserError(f"training.settings.{model} in config.yaml, or --set: {error}") from error
+    blocks = [("numbers", recipe.numbers, slice(0, numbers))] if numbers else []
+    rest = slice(numbers, numbers + categories)
+    blocks += [("categories", recipe.categories, rest)] if categories else []
+    # A step that does nothing would be done with each request all the same.
+    changes = any(step != "passthrough" for _, step, _ in blocks)
+    preprocess = [("preprocess", ColumnTransformer(blocks))] if changes else []
+    return Pipeline([*preprocess, ("model", estimator)])
+
+
+Rows = NDArray[np.intp]
+
+
+class Split(NamedTuple):
+    """The positions of the rows a model learns from, and of those it never sees, to evaluate it."""
+
+    train: Rows
+    test: Rows
+
+
+class Order(NamedTuple):
+    """What must not be torn apart: the day of each row, or its group; or neither.
+
+    Days are numbers, -inf where the date is missing; groups are whole numbers.
+    """
+
+    days: NDArray[np.float64] | None = None
+    groups: Rows | None = None
+
+    def take(self, rows: Rows) -> "Order":
+        """Return the order of some of the rows."""
+        days = None if self.days is None else self.days[rows]
+        return Order(days, None if self.groups is None else self.groups[rows])
 
 
 @dataclass(frozen=True)
@@ -54,25 +158,6 @@ class Trained(Prepared):
     outputs: NDArray[np.float64]
     metrics: dict[str, float]
     baseline: dict[str, float]
-
-
-def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
-    """Fit the named model on part of a processed table and evaluate it on the rest."""
-    return fit_model(prepare(frame, table, config), model, config)
-
-
-def prepare(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Prepared:
-    """Make features of the rows that have a target, and split them; refuse leaks."""
-    frame = frame[frame[table.target.name].notna()]
-    target, labels = encode_target(frame[table.target.name], table)
-    order = read_order(frame, config)
-    split = split_rows(target, table.task, config, order)
-    check_leaks(frame, target, table)
-    values = values_of_frame(frame, table.features)
-    seen = {name: each[split.train] for name, each in values.items()}
-    vocabulary = learn_vocabulary(seen, table.features)
-    features = build_features(values, table.features, vocabulary)
-    return Prepared(table, frame, features, target, labels, vocabulary, order, split)
 
 
 def fit_model(prepared: Prepared, model: str, config: TrainingConfig) -> Trained:
@@ -145,49 +230,3 @@ def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[A
             "a model needs at least two: check `target` in config.yaml and data/rejected/"
         )
     return codes, labels.tolist()
-
-
-def check_leaks(frame: pd.DataFrame, target: NDArray[Any], table: Table) -> None:
-    """Refuse a feature that names the rows, or that tells the target by itself.
-
-    Such a feature is not known yet when a prediction is asked for, or no model is needed.
-    """
-    if len(frame) < ROWS_FOR_CERTAINTY:
-        return
-    for column in table.features:
-        if names_rows(frame[column.name], column):
-            leak = "has another value in each row, as a key has"
-        elif tells_classes(frame[column.name], target, table):
-            leak = "tells the target by itself: the rows of each of its values have one class"
-        elif tells_number(frame[column.name], target, column, table):
-            leak = "tells the target by itself: one grows with the other, without exception"
-        else:
-            continue
-        raise UserError(f"the feature {column.name!r} {leak}; add it to `exclude` in config.yaml")
-
-
-def names_rows(values: pd.Series, column: Column) -> bool:
-    """Whether a column has another text in each row, or numbers the rows without a gap."""
-    if column.kind not in ("category", "integer") or values.hasnans or not values.is_unique:
-        return False
-    return column.kind == "category" or values.max() - values.min() == len(values) - 1
-
-
-def tells_classes(values: pd.Series, target: NDArray[Any], table: Table) -> bool:
-    """Whether the rows of each value, missing ones too, are of one class; not by being few."""
-    codes, found = pd.factorize(values, use_na_sentinel=False)
-    if table.task == "regression" or len(found) * ROWS_A_VALUE > len(values):
-        return False
-    return len(np.unique(np.column_stack([codes, target]), axis=0)) == len(found)
-
-
-def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table: Table) -> bool:
-    """Whether a number is the target in another unit: in the order of one the other is sorted."""
-    known = values.notna().to_numpy()
-    if table.task != "regression" or column.kind not in ("number", "integer") or known.sum() < 2:
-        return False
-    numbers, target = values[known].to_numpy(float), target[known]
-    pairs = np.unique(np.column_stack([numbers, target]), axis=0)  # sorted by the first
-    different = len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == len(pairs)
-    steps = np.diff(pairs[:, 1])
-    return different and len(pairs) > ROWS_A_VALUE and bool((steps > 0).all() or (steps < 0).all())

@@ -1,4 +1,4 @@
-"""Split the rows: into those a model learns from and those that test it, and into folds.
+"""Prepare the rows for a model: make features, hold out a test, make folds, refuse leaks.
 
 A fold is a part of the rows that a model learns from, and another to evaluate it on. Folds are made
 of the training rows alone: the test is for the model that is chosen in the end.
@@ -6,7 +6,7 @@ of the training rows alone: the test is for the model that is chosen in the end.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,37 +14,34 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import model_selection
 
-from .config import Task, TrainingConfig
-from .utils import UserError
+from {{ cookiecutter.project_slug }}.config import Task, TrainingConfig
+from {{ cookiecutter.project_slug }}.feature_engineering import (
+    build_features,
+    learn_vocabulary,
+    values_of_frame,
+)
+from {{ cookiecutter.project_slug }}.model_training import Order, Prepared, Rows, Split, encode_target
+from {{ cookiecutter.project_slug }}.schema import Column, Table
+from {{ cookiecutter.project_slug }}.utils import UserError
 
 FEWEST_ROWS, FOLDS = 10, 5
-
-Rows = NDArray[np.intp]
-
-
-class Split(NamedTuple):
-    """The positions of the rows a model learns from, and of those it never sees, to evaluate it."""
-
-    train: Rows
-    test: Rows
-
-
-class Order(NamedTuple):
-    """What must not be torn apart: the day of each row, or its group; or neither.
-
-    Days are numbers, -inf where the date is missing; groups are whole numbers.
-    """
-
-    days: NDArray[np.float64] | None = None
-    groups: Rows | None = None
-
-    def take(self, rows: Rows) -> "Order":
-        """Return the order of some of the rows."""
-        days = None if self.days is None else self.days[rows]
-        return Order(days, None if self.groups is None else self.groups[rows])
-
-
+# With so many rows, and so many for each value, what is always so is so by no chance.
+ROWS_FOR_CERTAINTY, ROWS_A_VALUE = 50, 10
 NO_ORDER = Order()
+
+
+def prepare(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Prepared:
+    """Make features of the rows that have a target, and split them; refuse leaks."""
+    frame = frame[frame[table.target.name].notna()]
+    target, labels = encode_target(frame[table.target.name], table)
+    order = read_order(frame, config)
+    split = split_rows(target, table.task, config, order)
+    check_leaks(frame, target, table)
+    values = values_of_frame(frame, table.features)
+    seen = {name: each[split.train] for name, each in values.items()}
+    vocabulary = learn_vocabulary(seen, table.features)
+    features = build_features(values, table.features, vocabulary)
+    return Prepared(table, frame, features, target, labels, vocabulary, order, split)
 
 
 def read_order(frame: pd.DataFrame, config: TrainingConfig) -> Order:
@@ -165,3 +162,51 @@ def make_folds(
     if not several:
         raise UserError("no fold has two classes to learn from; see `training` in config.yaml")
     return [Split(repeat_alone(train, target), test) for train, test in several]
+
+
+def check_leaks(frame: pd.DataFrame, target: NDArray[Any], table: Table) -> None:
+    """Refuse a feature that names the rows, or that tells the target by itself.
+
+    Such a feature is not known yet when a prediction is asked for, or no model is needed.
+    """
+    if len(frame) < ROWS_FOR_CERTAINTY:
+        return
+    for column in table.features:
+        if names_rows(frame[column.name], column):
+            leak = "has another value in each row, as a key has"
+        elif tells_classes(frame[column.name], target, table):
+            leak = "tells the target by itself: the rows of each of its values have one class"
+        elif tells_number(frame[column.name], target, column, table):
+            leak = "tells the target by itself: one grows with the other, without exception"
+        else:
+            continue
+        raise UserError(f"the feature {column.name!r} {leak}; add it to `exclude` in config.yaml")
+
+
+def names_rows(values: pd.Series, column: Column) -> bool:
+    """Whether a column has another text in each row, or numbers the rows without a gap."""
+    if column.kind not in ("category", "integer") or values.hasnans or not values.is_unique:
+        return False
+    return column.kind == "category" or values.max() - values.min() == len(values) - 1
+
+
+def tells_classes(values: pd.Series, target: NDArray[Any], table: Table) -> bool:
+    """Whether the rows of each value, missing ones too, are of one class; not by being few."""
+    codes, found = pd.factorize(values, use_na_sentinel=False)
+    if table.task == "regression" or len(found) * ROWS_A_VALUE > len(values):
+        return False
+    classes = target.max() + 1
+    rows = np.bincount(codes * classes + target, minlength=len(found) * classes)
+    return bool((np.count_nonzero(rows.reshape(-1, classes), axis=1) == 1).all())
+
+
+def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table: Table) -> bool:
+    """Whether a number is the target in another unit: in the order of one the other is sorted."""
+    known = values.notna().to_numpy()
+    if table.task != "regression" or column.kind not in ("number", "integer") or known.sum() < 2:
+        return False
+    numbers = values[known].to_numpy(float)
+    order = np.argsort(numbers)
+    steps, changes = np.diff(numbers[order]) > 0, np.diff(target[known][order])
+    up, down = (np.array_equal(steps, changes > 0), np.array_equal(steps, changes < 0))
+    return bool(np.count_nonzero(steps) > ROWS_A_VALUE) and (up or down)
