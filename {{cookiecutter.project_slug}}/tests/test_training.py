@@ -30,7 +30,15 @@ from {{ cookiecutter.project_slug }}.evaluation import (
     rank_features,
 )
 from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
-from {{ cookiecutter.project_slug }}.model_training import BOOSTING, FOREST, LINEAR, MODELS, Prepared, Split, limit_threads
+from {{ cookiecutter.project_slug }}.model_training import (
+    BOOSTING,
+    FOREST,
+    LINEAR,
+    MODELS,
+    Prepared,
+    Split,
+    limit_threads,
+)
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint

@@ -20,7 +20,13 @@ from {{ cookiecutter.project_slug }}.feature_engineering import (
     learn_vocabulary,
     values_of_frame,
 )
-from {{ cookiecutter.project_slug }}.model_training import Order, Prepared, Rows, Split, encode_target
+from {{ cookiecutter.project_slug }}.model_training import (
+    Order,
+    Prepared,
+    Rows,
+    Split,
+    encode_target,
+)
 from {{ cookiecutter.project_slug }}.schema import Column, Table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
