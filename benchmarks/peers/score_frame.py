@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from customer_churn.config import read_config
-from customer_churn.model_training import build_features, read_processed, train, values_of_frame
+from customer_churn.feature_engineering import build_features, values_of_frame
+from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model, predict_frame
 from customer_churn.schema import read_table
 from sklearn.base import clone
@@ -17,12 +18,14 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from training.preparation import prepare
+from training.train import read_processed
 
 DAY = pd.Timedelta(days=1)
 rows, rounds = map(int, sys.argv[1:])
 config = read_config()
 table = read_table(config)
-known = read_processed(config.paths.processed, [*table.features, table.target])
+known = read_processed(config.paths.processed, table, config.training)
 kinds = {column.name: column.kind for column in table.features}
 texts = [name for name, kind in kinds.items() if kind == "category"]
 known[texts] = known[texts].astype("str")
@@ -49,7 +52,7 @@ def plain_pipeline(name, estimator):
 
 
 for name in ("gradient_boosting", "random_forest", "logistic"):
-    trained = train(known, table, name, config.training)
+    trained = fit_model(prepare(known, table, config.training), name, config.training)
     plain = plain_pipeline(name, trained.pipeline[-1]).fit(
         known[[*kinds]], known[table.target.name]
     )

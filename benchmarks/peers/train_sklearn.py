@@ -29,7 +29,7 @@ MODELS = {  # with the settings of config.yaml
     ),
     "random_forest": (
         make_column_transformer(CODES, (MEDIAN, NUMBERS)),
-        RandomForestClassifier(min_samples_leaf=5, n_jobs=-1, random_state=0),
+        RandomForestClassifier(min_samples_leaf=5, max_depth=12, n_jobs=-1, random_state=0),
     ),
     "logistic": (
         make_column_transformer(

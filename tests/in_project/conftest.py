@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import pipeline
 import pytest
-from customer_churn import model_training
 from customer_churn.config import Config, read_config
 from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_training import Trained
 from tools import infer_schema
+from training import train
 
 PROJECT = Path.cwd()
 AT_ONCE = 2000  # rows in one request
@@ -94,14 +94,14 @@ def go(folder, file, target, *options):
     """Take the table in a file all the way, in a project of its own in the folder."""
     for name in ("config.yaml", "schema.yaml"):
         shutil.copy(PROJECT / name, folder)
-    trained, train = [], model_training.train
+    trained, fit_model = [], train.fit_model
 
-    def train_and_keep(*arguments):
-        trained.append(train(*arguments))
+    def fit_and_keep(*arguments):
+        trained.append(fit_model(*arguments))
         return trained[-1]
 
     with chdir(folder), redirect_stdout(StringIO()) as said, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_training, "train", train_and_keep)
+        patch.setattr(train, "fit_model", fit_and_keep)
         type_in(infer_schema.main, file, "--target", target, *options)
         type_in(pipeline.main)
         lines = Path("logs/pipeline.jsonl").read_text(encoding="utf-8").splitlines()
@@ -109,7 +109,7 @@ def go(folder, file, target, *options):
         assert record["rows_read"] == sum(
             record[f"rows_{name}"] for name in ("kept", "rejected", "duplicate")
         )
-        type_in(model_training.main)
+        type_in(train.main)
         config = read_config(folder)
         frame = pd.read_parquet(config.paths.processed)
         client = app.create_app().test_client()
