@@ -36,8 +36,8 @@ checks column_decisions column_rules exploration infer_schema notebooks report r
 """
 # Each test takes along what its subject is made of: that of a tool, a command or a module.
 TESTS = """
-app data_preprocessing feature_engineering infer_schema model_card model_training notebooks
-pipeline prediction report schema training
+app feature_engineering infer_schema model_training notebooks pages
+pipeline prediction schema training
 """
 
 # What must not depend on an answer: import lines are sorted and broken by their length.

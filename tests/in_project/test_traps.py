@@ -104,7 +104,10 @@ def test_missing_values_strays_and_columns_that_say_nothing(draw, path, tmp_path
         "letter": [" ".join(draw.choices(WORDS, k=12)) for _ in range(size)],
         "outcome": draw.choices(["lost", "won"], k=size),
     }
-    columns["told"] = [{"lost": "red", "won": "blue"}[word] for word in columns["outcome"]]
+    columns["told"] = [
+        "red" if (word == "lost") ^ (n == 77) else "blue"  # but for one row
+        for n, word in enumerate(columns["outcome"])
+    ]
     columns["half told"] = [
         "gone" if word == "lost" and n % 3 else "here" for n, word in enumerate(columns["outcome"])
     ]
@@ -131,6 +134,16 @@ def test_missing_values_strays_and_columns_that_say_nothing(draw, path, tmp_path
     for innocent in ("two: ", "rooms: ", "gaps: "):
         assert f"  {innocent}" not in journey.said
     journey.check_answers()
+
+
+def test_a_copy_of_the_target_is_refused_until_it_is_excluded(draw, path, tmp_path):
+    columns = {"rooms": draw.choices(range(1, 9), k=300), "y": draw.choices(["a", "b"], k=300)}
+    columns["told"] = [word.upper() * 2 for word in columns["y"]]
+    file = write(path, columns)
+    with pytest.raises(UserError, match="the feature 'told' tells the target by itself"):
+        go(tmp_path, file, "y")
+    journey = go(tmp_path, file, "y", "--exclude", "told")
+    assert journey.kinds()["told"] == "unused"
 
 
 def test_a_column_of_strays_only_in_its_later_rows_is_an_error_that_says_what_to_do(path, tmp_path):
