@@ -139,6 +139,26 @@ def test_a_folder_of_parts_is_the_same_also_when_a_worker_is_killed(
     assert f"from {expected[0]['rows_kept']} rows" in result.stderr
 
 
+def test_a_search_on_a_cluster_gives_the_same_model_file(project, tmp_path):
+    search = ("uv", "run", "train", "--model", "logistic", "--tune", "6", "--output")
+    models, cluster = project.path / "models", Cluster(project, tmp_path)
+    there = ("--scheduler", cluster.address)
+    assert project.run("uv", "run", "pipeline.py", env=CALM).returncode == 0
+    for name, options in (("here", ()), ("there", there)):
+        result = project.run(*search, f"models/{name}.onnx", *options, env=CALM)
+        assert result.returncode == 0, result.stderr
+    assert (models / "here.onnx").read_bytes() == (models / "there.onnx").read_bytes()
+
+    for worker in cluster.workers:
+        worker.kill()
+    result = project.run(*search, "models/none.onnx", *there, env=CALM)
+    cluster.stop()
+    assert result.returncode == 2
+    assert "error: the Dask scheduler has no workers that stay" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (models / "none.onnx").exists()
+
+
 def test_what_is_missing_is_said_in_one_line(ready, project):
     start = time.monotonic()
     command = ("uv", "run", "pipeline.py", "--engine", "dask")
