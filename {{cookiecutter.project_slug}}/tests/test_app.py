@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 
 import app
 from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
+from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
 from {{ cookiecutter.project_slug }}.model_training import MODELS
 from {{ cookiecutter.project_slug }}.prediction import load_model
@@ -177,9 +178,11 @@ def test_health_says_which_model_it_is(client: FlaskClient, trained_config: Conf
     report = json.loads(trained_config.paths.model.with_suffix(".json").read_text(encoding="utf-8"))
     assert health["status"] == "ok"
     assert health["target"] == "outcome"
-    assert {name: health[name] for name in ("model", "trained", "data")} == {
-        name: report[name] for name in ("model", "trained", "data")
+    assert health["file"]["sha256"] == report["file"]["sha256"]
+    assert {name: health[name] for name in ("model", "task", "metrics")} == {
+        name: report[name] for name in ("model", "task", "metrics")
     }
+    assert health["data"].items() < report["data"].items()
 
 
 def test_without_a_model_every_answer_is_503(config: Config) -> None:
@@ -421,10 +424,14 @@ def test_the_model_card_comes_with_the_model_file(
     alone = shutil.copy(trained_config.paths.model, tmp_path)
     page = app.create_app(Path(alone)).test_client().get("/").get_data(as_text=True)
     for name, value in report["metrics"].items():
-        assert name.replace("_", " ") in page
-        assert f"<td>{value:.4g}</td>" in page
+        title, meaning = explain_metrics()[name]
+        low, high = report["intervals"][name]
+        assert f"{title}<small>{meaning}</small>" in page
+        assert f"<td>{value:.4g}<small>{low:.3g} to {high:.3g}</small></td>" in page
         assert f"<td>{report['baseline'][name]:.4g}</td>" in page
-    assert report["data"]["date"] in page
+    assert report["file"]["sha256"][:8] in page
+    for each in (*(f["feature"] for f in report["importance"][:3]), report["slices"][0]["value"]):
+        assert html.escape(each) in page
 
 
 TABLE = Table(
