@@ -135,7 +135,7 @@ def test_a_wrong_config(project, refused):
 def test_what_can_go_wrong_after_the_pipeline(run, refused):
     assert run("pipeline.py").returncode == 0
     message = refused("train", "--model", "forest")
-    assert message.startswith("no model 'forest' for a classification; there are: ")
+    assert message.startswith("no model 'forest' for a classification (the nearest is 'random_")
     assert "must end in .onnx" in refused("train", "--output", "models/model.pkl")
 
 
