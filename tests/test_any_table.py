@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent / "in_project"
 # Small tables are learnt several times as fast by one thread on a machine that is not idle.
 CALM = os.environ | {"OMP_NUM_THREADS": "1"}
+# Nothing of this template's pytest, nor of what a team adds to its own.
+ALONE = ("pytest", "-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +27,20 @@ def project(bake):
     return bake()
 
 
+def test_every_module_in_full(ready):
+    """The project's own tests are the short form of these, and lend them what they share."""
+    result = ready.run(
+        *("uv", "run", "python", "-m", *ALONE, "-p", "conftest"),
+        *("--confcutdir", HERE / "modules", "-q", "--tb=short", HERE / "modules"),
+        env=CALM | {"PYTHONPATH": str(ready.path / "tests")},
+    )
+    assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
+
+
 @pytest.mark.parametrize("file", sorted(HERE.glob("test_*.py")), ids=lambda file: file.stem)
 def test_inside_a_project(ready, file, capsys):
-    pytest_alone = ("pytest", "-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider")
     result = ready.run(
-        *("uv", "run", "--with", "hypothesis", "python", "-m", *pytest_alone),
+        *("uv", "run", "--with", "hypothesis", "python", "-m", *ALONE),
         *("--confcutdir", HERE, "-q", "-s", "--tb=short", file),
         env=CALM,
     )
@@ -40,6 +51,7 @@ def test_inside_a_project(ready, file, capsys):
 
 @pytest.mark.parametrize("table", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
 def test_the_notebooks_run_on_a_public_table(project, table):
+    drawn = CALM | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     path = f"data/raw/{table}.csv"
     load = f"from sklearn.datasets import load_{table} as load; frame = load(as_frame=True).frame"
     for command in (
@@ -47,7 +59,7 @@ def test_the_notebooks_run_on_a_public_table(project, table):
         ("infer-schema", path, "--target", "target", "--force"),
         ("pytest", "-q", "tests/test_notebooks.py", "-k", "top_to_bottom"),
     ):
-        result = project.run("uv", "run", *command, env=CALM)
+        result = project.run("uv", "run", *command, env=drawn)
         assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 

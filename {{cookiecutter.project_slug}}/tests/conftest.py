@@ -1,22 +1,28 @@
-"""Two tables for the tests: one they make themselves, and the project's own.
+"""Two tables for the tests: one they make themselves, and the project's own. And the notebooks run.
 
 The first has every kind of column, gaps, and names that are no Python identifiers. The second is
 whatever lies in data/raw: its tests know no column, they follow schema.yaml.
 """
 
+import asyncio
+import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from copy import deepcopy
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from nbclient import NotebookClient
 from numpy.typing import NDArray
 
 import pipeline
+import tools.notebooks as notebooks
 from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
 from {{ cookiecutter.project_slug }}.evaluation import find_metric
@@ -52,6 +58,33 @@ SCHEMA: dict[str, Any] = {
     },
 }
 HEADER = list(SCHEMA["columns"])
+CONFIG: dict[str, Any] = {  # whatever the project's own says
+    "paths": {
+        "raw": "data/raw/*.csv",
+        "processed": "data/processed/table.parquet",
+        "rejected": "data/rejected/table.csv",
+        "model": "models/model.onnx",
+        "logs": "logs",
+    },
+    "table": {
+        "missing_values": ["", "?"],
+        "true_values": ["yes"],
+        "false_values": ["no"],
+        "date_formats": ["%Y-%m-%d"],
+        "key": "id",
+        "target": "outcome",
+        "max_rejected_share": 0.9,
+    },
+    "training": {
+        "model": "gradient_boosting",
+        "test_share": 0.2,
+        "settings": {
+            "gradient_boosting": {"max_leaf_nodes": 8},
+            "random_forest": {"n_estimators": 20},
+        },
+    },
+    "serving": {},
+}
 
 
 def make_lines(count: int, target: str = "classes") -> list[str]:
@@ -88,23 +121,7 @@ def make_project(root: Path, target: str = "classes") -> Config:
     schema = deepcopy(SCHEMA)
     if target == "numbers":
         schema["columns"]["outcome"] = {"dtype": "float64"}
-    content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    content["paths"]["raw"] = "data/raw/*.csv"
-    content["table"] |= {
-        "separator": ",",
-        "encoding": "utf-8",
-        "decimal": ".",
-        "date_formats": ["%Y-%m-%d"],
-    }
-    content["table"] |= {
-        "true_values": ["yes"],
-        "false_values": ["no"],
-        "missing_values": ["", "?"],
-    }
-    content["table"] |= {"key": "id", "target": "outcome", "task": None, "exclude": []}
-    content["table"]["max_rejected_share"] = 0.9
-    content["training"]["settings"]["random_forest"] = {"n_estimators": 20}
-    (root / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (root / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
     (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
     return read_config(root)
 
@@ -170,6 +187,40 @@ def make_hard_rows(frame: pd.DataFrame, table: Table, strangers: bool) -> pd.Dat
         if column.kind == "category" and strangers:
             strange[column.name] = "never seen"
     return pd.concat([rows, gaps, strange], ignore_index=True)
+
+
+async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
+    """Run a notebook from top to bottom in its own folder, as soon as a place is free.
+
+    Figures are made but not drawn, which takes a third of the time; `uv run report` draws them.
+    """
+    quick = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    async with free:
+        client = NotebookClient(
+            notebooks.read_notebook(path),
+            kernel_manager_class=notebooks.own_kernel(),
+            resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=ERROR"],
+        )
+        await client.async_execute(env=quick | os.environ)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
+    """Run the notebooks that are tested: beside the other tests, because they take longest."""
+    tests: list[Any] = [item for item in request.session.items if hasattr(item, "callspec")]
+    named = [test.callspec.params.get("notebook") for test in tests]
+    loop, free = asyncio.new_event_loop(), asyncio.Semaphore(4)  # at once
+    Thread(target=loop.run_forever, daemon=True).start()
+    started = {
+        path: asyncio.run_coroutine_threadsafe(run_notebook(path, free), loop)
+        for path in named
+        if path
+    }
+    yield started
+    for each in started.values():
+        each.cancel()
+    loop.call_soon_threadsafe(loop.stop)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,19 @@ def test_a_mistake_is_named(config: Config, columns: dict[str, Any], message: st
     with pytest.raises(UserError, match=message) as error:
         read_table(config)
     assert "\n" not in str(error.value)
+
+
+def test_metadata_is_plain_data_for_features(config: Config) -> None:
+    a: dict[str, Any] = {"dtype": "Int64", "description": "calls", "metadata": {"per": "b"}}
+    columns = {"id": {"dtype": "str"}, "outcome": {"dtype": "str"}, "a": a}
+    write_schema(config, columns)
+    assert read_table(config).features == (
+        Column("a", "integer", description="calls", metadata={"per": "b"}),
+    )
+    a["metadata"] = {"since": date(2026, 1, 1)}
+    write_schema(config, columns)
+    with pytest.raises(UserError, match=r"not a pandera schema: .* date is not JSON"):
+        read_table(config)
 
 
 def test_a_missing_file_is_named(config: Config) -> None:

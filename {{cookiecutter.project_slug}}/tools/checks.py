@@ -87,7 +87,7 @@ def check_pairs(root: Path) -> Iterator[Problem]:
         texts = [each.read_text(encoding="utf-8") for each in (path, script) if each.exists()]
         if len(texts) == 2 and not say_the_same(*texts):
             file, other = path.relative_to(root).as_posix(), script.relative_to(root).as_posix()
-            text = f"differs from {other}; see docs/notebooks.md, Pairs with scripts"
+            text = f"differs from {other}; see docs/workflow.md, Pairs with scripts"
             yield Problem("pairs", file, text)
 
 
@@ -106,7 +106,7 @@ def say_the_same(notebook: str, script: str) -> bool:
 
 def check_modules(root: Path, most: int) -> Iterator[Problem]:
     """Find the modules that are too long."""
-    folders = ("src", "batch", "service", "tools")
+    folders = ("src", "batch", "service", "tools", "training")
     modules = [path for folder in folders for path in root.glob(f"{folder}/**/*.py")]
     for path in sorted([*root.glob("*.py"), *modules]):
         lines = len(path.read_text(encoding="utf-8").splitlines())

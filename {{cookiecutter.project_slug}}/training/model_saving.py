@@ -61,6 +61,7 @@ def convert_to_onnx(trained: Trained) -> tuple[onnx.ModelProto, Outputs]:
     except Exception as error:  # skl2onnx raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{trained.model} has no conversion to ONNX: {reason}") from error
+    graph.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set of them
     onnx.helper.set_model_props(graph, {"contract": "{}"})  # what it says is not known yet
     answer, _ = load_onnx(graph.SerializeToString())
     expected = getattr(pipeline, "predict_proba", pipeline.predict)

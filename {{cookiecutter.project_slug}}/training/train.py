@@ -162,7 +162,7 @@ def search(
 
     space = find_recipe(model, prepared.table.task).space
     if not space:
-        raise UserError(f"{model} has no settings to try: give it a space, in models.py")
+        raise UserError(f"{model} has no settings to try: give it a space, in model_training.py")
     seed, on_all = config.random_seed, on_folds(prepared, metric, config)
     tuned = tune(build, space, candidates, seed=seed, **on_all)
     if tie := is_tie(tuned.metrics, tuned.before):

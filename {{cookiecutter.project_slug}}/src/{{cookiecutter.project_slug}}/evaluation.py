@@ -73,6 +73,8 @@ def predict_outputs(pipeline: Any, features: NDArray[Any], classes: int) -> NDAr
 
     A class that it has not seen is never likely.
     """
+    if pipeline.get_params().get("model__n_jobs") not in (None, 1):
+        pipeline.set_params(model__n_jobs=1)  # threads add up the trees of a forest in any order
     if not classes:
         return np.asarray(pipeline.predict(features), float)
     outputs = np.zeros((len(features), classes))

@@ -2,15 +2,17 @@
 
 The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a column is:
 float64 a number, Int64 an integer, boolean, datetime64[ns] a date, str a category; `isin` lists
-the categories, `in_range` and its like are the limits, `nullable` allows missing values.
+the categories, `in_range` and its like are the limits, `nullable` allows missing values. What
+`metadata` says of a column is for features of your own, see docs/how-to.md.
 
 What it says goes into the model file as plain data, a `Table`. The service reads it from there and
 starts without pandas and pandera; so only the functions that need them import them.
 """
 
+import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +48,7 @@ class Column:
     maximum: float | str | None = None
     categories: tuple[str | int, ...] = ()
     description: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def read_schema(path: Path) -> "pa.DataFrameSchema":
     from pandera.io import pandas_io
 
     try:
-        schema = pandas_io.from_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        schema = read_metadata(text, pandas_io.from_yaml(text))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: it must describe the table's columns") from error
     except Exception as error:  # pandera passes on whatever YAML, pandas or it itself raises
@@ -75,6 +79,14 @@ def read_schema(path: Path) -> "pa.DataFrameSchema":
     if not schema.columns:
         raise UserError(f"{path} names no columns")
     return schema
+
+
+def read_metadata(text: str, schema: "pa.DataFrameSchema") -> "pa.DataFrameSchema":
+    """Return the schema with the metadata of its columns, which pandera leaves in the file."""
+    columns = yaml.safe_load(text)["columns"] or {}
+    told = {name: column["metadata"] for name, column in columns.items() if "metadata" in column}
+    json.dumps(told)  # it goes into the model file
+    return schema.update_columns({name: {"metadata": about} for name, about in told.items()})
 
 
 def read_names(path: Path) -> set[str]:
@@ -139,9 +151,8 @@ def describe_column(column: "pa.Column") -> Column:
             f"schema.yaml: the categories of {column.name!r} must be text; "
             'write "No", "Yes" or "1" in quotes, which YAML else reads as something else'
         )
-    return Column(
-        column.name, kind, column.nullable, minimum, maximum, categories, column.description
-    )
+    about = column.description, column.metadata or {}
+    return Column(column.name, kind, column.nullable, minimum, maximum, categories, *about)
 
 
 def find_kind(column: "pa.Column") -> Kind:
