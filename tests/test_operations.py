@@ -254,7 +254,7 @@ def test_the_image_has_all_that_the_service_needs_and_only_that(trained, tmp_pat
 
     folder = tmp_path / "app"
     folder.mkdir()
-    for source in copied(trained) - {"requirements.txt"}:
+    for source in copied(trained) - {"pyproject.toml", "requirements.txt"}:
         subprocess.run(["cp", "-r", str(trained.path / source), str(folder)], check=True)
     with serve(
         folder, python=virtual / "bin" / "python", PYTHONPATH=str(folder / "src")
@@ -278,5 +278,5 @@ def test_the_image_runs_nothing_as_root_and_takes_nothing_else(trained):
     assert json.loads(last["CMD"])[:2] == ["python", "app.py"]
     for name, rest in lines:
         assert name != "FROM" or re.match(r"python:3\.1[123]-slim\b", rest)
-    wanted = {"requirements.txt", "app.py", "config.yaml", "service", "src", "models"}
-    assert copied(trained) == wanted
+    to_install, to_run = {"pyproject.toml", "requirements.txt"}, {"app.py", "config.yaml"}
+    assert copied(trained) == to_install | to_run | {"service", "src", "models"}

@@ -22,9 +22,9 @@ from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-from batch.operations import follow, heal, make_room, record_run, replace
 from batch.parts import Part, join_parts, join_rejected, write_part
 from batch.raw_data import find_files, read_batches
+from batch.runs import follow, heal, make_room, record_run, replace
 
 Transform = Callable[[Sequence[Path], Path, Config], Iterable[Part]]
 

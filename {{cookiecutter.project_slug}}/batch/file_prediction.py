@@ -31,9 +31,9 @@ from {{ cookiecutter.project_slug }}.prediction import (
 from {{ cookiecutter.project_slug }}.schema import build_schema, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line, set_up_logging
 
-from .operations import make_room, replace
 from .parts import LINE_END
 from .raw_data import RawData, find_files, list_rejected, read_batches, read_header
+from .runs import make_room, replace
 
 NEWS = 30  # seconds between two lines in the log, where no terminal shows a bar
 
