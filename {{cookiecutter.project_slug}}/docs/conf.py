@@ -1,4 +1,4 @@
-"""The site of the notebooks and docs; docs/notebooks.md says how it is built."""
+"""The site of the notebooks and docs; docs/workflow.md says how it is built."""
 
 import tomllib
 from pathlib import Path

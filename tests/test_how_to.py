@@ -1,0 +1,217 @@
+"""Each change of docs/how-to.md, made word for word in a fresh project, does what it says."""
+
+import json
+import random
+import re
+from contextlib import ExitStack
+
+import pytest
+from conftest import Project, install
+from test_operations import serve
+from test_readme import shell
+
+pytestmark = pytest.mark.slow
+
+# The line before a block, its language, its text.
+BLOCK = re.compile(r"(?:^([^\n]+)\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(r"(At the end of|In|As) `([^`]+)`(?:,.*? (after|instead of) `(.+)`:$)?")
+BEFORE_A_COMMIT = "How to: ten common changes"
+ROW = {"contract_type": "Monthly", "monthly_charge": 99.5, "data_gb": 20, "support_calls": 3}
+
+
+@pytest.fixture(scope="module")
+def installed(bake):
+    """An installed project, for all changes, one after the other."""
+    return install(bake())
+
+
+@pytest.fixture
+def fresh(installed):
+    """The project as it was baked, and its pipeline run."""
+    shell(
+        'git reset --quiet --hard "$(git rev-list --max-parents=0 HEAD)"\n'
+        "git clean --quiet -fdx -e .venv -e uv.lock -e .mypy_cache -e __pycache__\n"
+        "uv sync --quiet\nuv run pipeline.py",
+        installed.path,
+    )
+    return HowTo(installed.path)
+
+
+class HowTo(Project):
+    """A project, and its page of changes."""
+
+    def sections(self):
+        """Return what the page says under each heading."""
+        page = (self.path / "docs" / "how-to.md").read_text(encoding="utf-8")
+        return dict(part.split("\n", 1) for part in page.removeprefix("# ").split("\n## "))
+
+    def touched(self, heading):
+        """Return the files that a section says it touches: links, and the name of a new one."""
+        (line,) = re.findall("^Touch: (.*)$", self.sections()[heading], re.MULTILINE)
+        return {*re.findall(r"\]\(\.\./([^)]+)\)", line), *re.findall(r"`(\w[^`]*/[^`]+)`", line)}
+
+    def given(self, name, text):
+        """Commit a raw file that the change begins with."""
+        (self.path / "data" / "raw" / name).write_text(text, encoding="utf-8")
+        shell("git add . && git commit --quiet -m given", self.path)
+
+    def follow(self, heading):
+        """Take the steps of a section; return what its commands said.
+
+        The files it names are changed and no others, and a commit takes them.
+        """
+        said, port = "", 8000
+        with ExitStack() as services:
+            for lead, language, text in BLOCK.findall(self.sections()[heading]):
+                if language != "sh":
+                    self.edit(lead, language, text)
+                    continue
+                script, served, options = text.partition("uv run app.py")
+                said += shell(script.replace(":8000/", f":{port}/"), self.path).stdout
+                if served:
+                    service = services.enter_context(serve(self.path, *options.split()))
+                    services.callback(service.log.unlink)
+                    port = service.port
+        status = self.run("git", "status", "--porcelain", "--untracked-files=all").stdout
+        assert {line[3:] for line in status.splitlines()} == self.touched(heading)
+        if re.search(r"\.(py|ipynb)$", status, re.MULTILINE):
+            (check,) = (text for _, _, text in BLOCK.findall(self.sections()[BEFORE_A_COMMIT]))
+            shell(f"{check}git add . && git commit --quiet -m change", self.path)
+        return said
+
+    def edit(self, lead, language, text):
+        """Change a file as the words before a block say."""
+        if language == "text":
+            return
+        place = PLACE.match(lead)
+        assert place, lead
+        how, file, where, known = place.groups()
+        path = self.path / file
+        if how == "As":
+            (self.path / "cells.py").write_text(text, encoding="utf-8")
+            shell(f"uv run jupytext --to ipynb --output {file} cells.py && rm cells.py", self.path)
+            return
+        old = path.read_text(encoding="utf-8")
+        if how == "At the end of":
+            path.write_text(old + "\n\n" * (language == "python") + text, encoding="utf-8")
+            return
+        (line,) = (line for line in old.splitlines() if known in line)
+        new = line.replace(known, text.strip())
+        if where == "after":
+            indent = " " * (len(line) - len(line.lstrip()))
+            new = "\n".join([line, *(indent + each for each in text.splitlines())])
+        path.write_text(old.replace(line, new), encoding="utf-8")
+
+    def model(self):
+        """Return what is known of the model."""
+        return json.loads((self.path / "models" / "model.json").read_text(encoding="utf-8"))
+
+    def features(self):
+        """Return the names of the model's features."""
+        return {each["feature"] for each in self.model()["importance"]}
+
+
+def test_there_are_ten(fresh):
+    tests = [name for name in globals() if name.startswith("test_change_")]
+    headings = [each for each in fresh.sections() if each != BEFORE_A_COMMIT]
+    assert len(headings) == len(tests) == 10
+    for heading in headings:
+        tested = {file for file in fresh.touched(heading) if file.startswith("tests/")}
+        assert len(tested) <= 1
+        assert len(fresh.touched(heading) - tested) <= 2
+
+
+def test_change_table(fresh):
+    draw, lines = random.Random(0), ["order_id,amount,country,ordered,returned"]
+    for number in range(400):
+        amount, country = draw.uniform(5, 200), draw.choice(["AT", "CH", "DE"])
+        returned = "yes" if amount + draw.gauss(0, 40) > 120 else "no"
+        day = f"2026-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}"
+        lines.append(f"R{number},{amount:.2f},{country},{day},{returned}")
+    fresh.given("orders.csv", "\n".join([*lines, ""]))
+    said = fresh.follow("Use your own table")
+    assert "Of 400 rows 400 are kept" in said
+    assert fresh.model()["target"] == "returned"
+    assert fresh.features() >= {"amount", "country", "ordered (days)"}
+
+
+def test_change_column(fresh):
+    draw = random.Random(0)
+    old = (fresh.path / "data/raw/customers.csv").read_text(encoding="utf-8").splitlines()
+    lines = [f"{line},{draw.randrange(100)}" for line in old[1:]]
+    fresh.given("customers.csv", "\n".join([f"{old[0]},discount", *lines, ""]))
+    refused = fresh.run("uv", "run", "pipeline.py")
+    assert "unknown column 'discount'" in refused.stderr
+    fresh.follow("Add a column")
+    assert "discount" in fresh.features()
+    with serve(fresh.path) as service:
+        status, _ = service.ask("POST", "/predict", {"features": ROW | {"discount": 7}})
+        assert status == 200
+        status, answer = service.ask("POST", "/predict", {"features": ROW | {"discount": 101}})
+        assert (status, answer["errors"][0]["column"]) == (422, "discount")
+        status, described = service.ask("GET", "/openapi.json")
+        assert "discount" in json.dumps(described)
+
+
+def test_change_feature(fresh):
+    fresh.follow("Add a feature function")
+    assert "data_gb per monthly_charge" in fresh.features()
+    with serve(fresh.path) as service:
+        assert service.ask("POST", "/predict", {"features": ROW})[0] == 200
+
+
+def test_change_model(fresh):
+    fresh.follow("Add a model")
+    assert fresh.model()["model"] == "extra_trees"
+    assert fresh.model()["settings"] == {
+        "n_estimators": 100,
+        "min_samples_leaf": 5,
+        "max_depth": 12,
+    }
+
+
+def test_change_dependency(fresh):
+    readme = (fresh.path / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall("^uv pip compile .*$", readme, re.MULTILINE)
+    assert line in fresh.sections()["Add a dependency"]
+    fresh.follow("Add a dependency")
+    changed = fresh.run("git", "show", "--numstat", "--format=", "requirements.txt").stdout
+    added, removed, _ = changed.split()
+    assert int(added) > 0
+    assert removed == "0"
+
+
+def test_change_notebook(fresh):
+    fresh.follow("Add a notebook")
+    report = (fresh.path / "reports/04_missing_values.html").read_text(encoding="utf-8")
+    assert "share missing" in report
+    assert "support_calls" in report
+
+
+def test_change_metric(fresh):
+    fresh.follow("Change the metric")
+    assert fresh.model()["metric"] == "brier"
+    card = (fresh.path / "reports" / "model_card.html").read_text(encoding="utf-8")
+    assert card.index("Brier score") < card.index("ROC AUC")
+
+
+def test_change_schedule(fresh):
+    said = fresh.follow("Schedule it")
+    assert json.loads(said.splitlines()[-1])["status"] == "ok"
+    assert fresh.model()["model"] == "gradient_boosting"
+    page = (fresh.path / "docs" / "production.md").read_text(encoding="utf-8")
+    command = ".venv/bin/python pipeline.py"
+    assert command in fresh.sections()["Schedule it"]
+    assert command in page
+
+
+def test_change_deploy(fresh):
+    said = fresh.follow("Deploy it")
+    assert json.loads(said.splitlines()[-1])["status"] == "ok"
+    (docker,) = re.findall("^docker .*$", fresh.sections()["Deploy it"], re.MULTILINE)
+    assert f"\n#   {docker}\n" in (fresh.path / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_change_scale(fresh):
+    fresh.follow("Scale it out")
+    assert (fresh.path / "data/processed/customers.parquet").is_dir()
