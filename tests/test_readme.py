@@ -100,6 +100,12 @@ def test_the_commands_of_both_readmes_begin_alike(bake):
     assert block(readme, "&& uv run pytest").startswith(start)
 
 
+def test_both_readmes_show_the_same_tree(bake):
+    ours, theirs = (blocks(folder / "README.md", "text")[0] for folder in (TEMPLATE, bake().path))
+    assert ours == theirs
+    assert "notebooks/" in ours
+
+
 def test_the_best_possible_accuracy_is_the_sample_s_own():
     sample = TEMPLATE / "{{cookiecutter.project_slug}}" / "docs" / "own-table.md"
     best = re.search(r"Best possible accuracy \| ([\d.]+)", sample.read_text(encoding="utf-8"))[1]
