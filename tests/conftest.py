@@ -111,13 +111,17 @@ def bake(tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="session")
-def ready(bake):
-    """A project with the default answers, installed; a test leaves it as it found it."""
-    project = bake()
+def install(project):
+    """Install a project; return it."""
     result = project.run("uv", "sync", "--quiet")
     assert result.returncode == 0, result.stderr
     return project
+
+
+@pytest.fixture(scope="session")
+def ready(bake):
+    """A project with the default answers, installed; a test leaves it as it found it."""
+    return install(bake())
 
 
 @pytest.fixture(scope="session")

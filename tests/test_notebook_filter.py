@@ -153,7 +153,16 @@ def complaints(python):
 
     def complaints(project, **options):
         names = "git_strips or hold_no_outputs"
-        line = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_notebooks.py", "-k", names)
+        line = (
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_notebooks.py",
+            "-k",
+            names,
+        )
         result = project.run(python, *line, **options)
         assert ("failed" in result.stdout) == (result.returncode == 1), result.stdout
         assert result.returncode in (0, 1), result.stdout + result.stderr
