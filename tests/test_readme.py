@@ -166,15 +166,6 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
 
 
 @pytest.mark.slow
-def test_the_way_without_uv(bake, bare):
-    project = bake()
-    script = block(project.path / "README.md", "requirements.txt\npip")
-    shell(script, project.path)
-    assert (project.path / "models" / "model.onnx").exists()
-    assert shell("git status --porcelain", project.path).stdout == ""
-
-
-@pytest.mark.slow
 def test_a_project_with_hostile_answers_in_a_path_with_blanks_passes_its_tests(bake, tmp_path):
     folder = tmp_path / "My Projects [é] $HOME"
     folder.mkdir()
