@@ -26,6 +26,7 @@ CAUGHT = {
     "A path in a notebook": "notebooks/04_path.ipynb: cell 1: /home/… is a path of one machine",
     "A path hard-coded": "FAILED tests/test_pipeline.py::test_every_row_is_accounted_for",
     "A giant script": "training/giant.py: 251 lines, 250 are allowed",
+    "A package that": "requirements.txt: does not pin tqdm<5,>=4.67; the last command of README.md",
     "A notebook unlike": "notebooks/04_pair.ipynb: differs from notebooks/04_pair.py",
 }
 CAUGHT_BELOW = ["A cell run twice", "A script that failed"]  # each in a test of its own
@@ -128,6 +129,8 @@ def make_mistakes(project):
     text = script.read_text(encoding="utf-8")
     hard_coded = text.replace("find_files(pattern)", 'find_files("data/raw/customers.csv")')
     script.write_text(hard_coded, encoding="utf-8")
+    pins = project.path / "requirements.txt"
+    pins.write_text(pins.read_text("utf-8").replace("\ntqdm==", "\nqdtm=="), encoding="utf-8")
     shell("git add .", project.path)
     new(folder / "04_outputs.ipynb", code("1"))
     run_cells(folder / "04_outputs.ipynb")

@@ -159,20 +159,31 @@ def problems(root: Path, **off: list[str]) -> list[str]:
     return checks.check_folder(root)
 
 
-def test_the_project_s_own_notebooks_and_modules() -> None:
+def test_the_project_s_own_notebooks_modules_and_pins() -> None:
     found = checks.check_folder(ROOT)
     assert not found, "\n".join(found)
 
 
+def knows_notebooks(root: Path) -> bool:
+    """Say whether git holds notebooks of a folder, staged or committed."""
+    try:
+        return checks.git(root, "ls-files", "*.ipynb") != ""
+    except FileNotFoundError:
+        return False  # no git
+    except subprocess.CalledProcessError:
+        # No repository; else git refuses to look at it, and that is no answer.
+        return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
 def test_the_project_s_own_commits_hold_no_outputs(tmp_path: Path) -> None:
-    if checks.knows_notebooks(ROOT):
+    if knows_notebooks(ROOT):
         staged = checks.export_staged(ROOT, tmp_path)
         found = checks.check_outputs(staged)
         assert not found, "\n".join(found)
 
 
 def test_git_strips_notebooks_in_this_clone() -> None:
-    known = checks.knows_notebooks(ROOT)
+    known = knows_notebooks(ROOT)
     assert not known or checks.strips_outputs(ROOT), "run: uv run setup-clone"
 
 
@@ -219,6 +230,17 @@ def test_a_function_in_two_notebooks_wants_a_module(tmp_path: Path) -> None:
     assert line.startswith("notebooks/team/b.ipynb: same is defined in notebooks/a.ipynb too")
 
 
+def test_what_is_asked_for_must_be_pinned(tmp_path: Path) -> None:
+    others = ["four @ https://example.org/four", "five; python_version < '3'"]
+    groups = {"dev": ["three", *others, {"include-group": "site"}]}
+    content = {"project": {"dependencies": ["one>=1,<2", "Two[x]>=2"]}, "dependency-groups": groups}
+    assert [*checks.check_pins(tmp_path, content)] == []  # who has no pins needs none
+    pins = "one==1.5 \\\n    --hash=sha256:00\ntwo[x]==1.9 ; python_full_version >= '3.12'\n"
+    (tmp_path / "requirements.txt").write_text(pins, encoding="utf-8")
+    missing = [text.partition(";")[0] for _, _, text in checks.check_pins(tmp_path, content)]
+    assert missing == ["does not pin Two[x]>=2", "does not pin three"]
+
+
 def test_outputs_and_execution_counts(tmp_path: Path) -> None:
     output = {"output_type": "stream", "name": "stdout", "text": ["1"]}
     write_notebook(tmp_path, "output", "1", outputs=[output])
@@ -250,7 +272,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_setup_clone_sets_up_a_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checks.knows_notebooks(clone)
+    assert knows_notebooks(clone)
     assert not checks.strips_outputs(clone)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
     for _ in range(2):

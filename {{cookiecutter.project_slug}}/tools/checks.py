@@ -1,4 +1,4 @@
-"""Look for what should not be in a commit: the pitfalls of notebooks, and modules grown too long.
+"""Look for what should not be in a commit: pitfalls of notebooks, long modules, missing pins.
 
 Git runs this before each commit, on what is staged. The tests call it too, and so does the CI.
 The limits stand in pyproject.toml, under `tool.checks`. It needs ruff, and for pairs jupytext.
@@ -17,11 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # The beginnings of paths that only one machine has.
 FOLDERS = "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp|usr|var"
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)")
+PIN = re.compile(r"^([\w.-]+)(?:\[.*\])?==([^\s;]+)", re.MULTILINE)
 MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
 STRIP = "run `uv run setup-clone`, then `git add --renormalize .`"
 
@@ -35,7 +39,7 @@ class Problem(NamedTuple):
 
 
 def check_folder(root: Path) -> list[str]:
-    """Return a line for each problem of the notebooks and modules in a project's folder."""
+    """Return a line for each problem in a project's folder, but for outputs."""
     content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     limits = content["tool"]["checks"]
     off = limits.get("off", {})
@@ -43,6 +47,7 @@ def check_folder(root: Path) -> list[str]:
         *check_notebooks(root, limits),
         *check_pairs(root),
         *check_modules(root, limits["module_lines"]),
+        *check_pins(root, content),
     ]
     return [f"{file}: {text}" for check, file, text in found if check not in off.get(file, [])]
 
@@ -115,6 +120,22 @@ def check_modules(root: Path, most: int) -> Iterator[Problem]:
             yield Problem("modules", file, f"{lines} lines, {most} are allowed; split the module")
 
 
+def check_pins(root: Path, content: dict[str, Any]) -> Iterator[Problem]:
+    """Find what requirements.txt, if there is one, does not pin as pyproject.toml asks."""
+    file = root / "requirements.txt"
+    if not file.exists():
+        return
+    pins = [(canonicalize_name(n), v) for n, v in PIN.findall(file.read_text(encoding="utf-8"))]
+    asked = [*content["project"]["dependencies"], *content["dependency-groups"]["dev"]]
+    for wanted in (Requirement(each) for each in asked if isinstance(each, str)):
+        versions = [v for name, v in pins if name == canonicalize_name(wanted.name)]
+        fit = [wanted.specifier.contains(version, prereleases=True) for version in versions]
+        pinnable = not wanted.url and (not wanted.marker or wanted.marker.evaluate())
+        if pinnable and not (fit and all(fit)):
+            text = f"does not pin {wanted}; the last command of README.md does"
+            yield Problem("pins", file.name, text)
+
+
 def check_outputs(root: Path) -> list[str]:
     """Return a line for each notebook of a folder, as it stands in git, with outputs in it."""
     found = []
@@ -179,20 +200,9 @@ def strips_outputs(root: Path) -> bool:
     return found == git(root, "hash-object", "--stdin", "--no-filters", text=stripped)
 
 
-def knows_notebooks(root: Path) -> bool:
-    """Say whether git holds notebooks of a folder, staged or committed."""
-    try:
-        return git(root, "ls-files", "*.ipynb") != ""
-    except FileNotFoundError:
-        return False  # no git
-    except subprocess.CalledProcessError:
-        # No repository; else git refuses to look at it, and that is no answer.
-        return any((folder / ".git").exists() for folder in (root, *root.parents))
-
-
 def export_staged(root: Path, folder: Path) -> Path:
     """Write what is staged into another folder; your own stays as it is, outputs and all."""
-    names = git(root, "ls-files", "-z", "*.ipynb", "*.py", "pyproject.toml")
+    names = git(root, "ls-files", "-z", "*.ipynb", "*.py", "pyproject.toml", "requirements.txt")
     git(root, "checkout-index", "-z", "--stdin", f"--prefix={folder.as_posix()}/", text=names)
     return folder / git(root, "rev-parse", "--show-prefix")
 
