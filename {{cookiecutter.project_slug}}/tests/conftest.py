@@ -205,20 +205,11 @@ async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
         await client.async_execute(env=quick | os.environ)
 
 
-def find_notebook(item: Any) -> Path | None:
-    """Return the notebook that a test is about."""
-    return item.callspec.params.get("notebook") if hasattr(item, "callspec") else None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the notebooks last: these run beside the others, which need not wait."""
-    items.sort(key=lambda item: find_notebook(item) is not None)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
     """Run the notebooks that are tested: beside the other tests, because they take longest."""
-    named = [find_notebook(item) for item in request.session.items]
+    tests: list[Any] = [item for item in request.session.items if hasattr(item, "callspec")]
+    named = [test.callspec.params.get("notebook") for test in tests]
     loop, free = asyncio.new_event_loop(), asyncio.Semaphore(4)  # at once
     Thread(target=loop.run_forever, daemon=True).start()
     started = {
