@@ -141,3 +141,11 @@ def ran(ready, tmp_path_factory):
 def night(ran, tmp_path):
     """A copy of it for one test."""
     return Night(Path(shutil.copytree(ran.path, tmp_path / "project")), ran.python)
+
+
+@pytest.fixture
+def trained(night):
+    """The same, with a trained model."""
+    result = night.run(night.python.with_name("train"))
+    assert result.returncode == 0, result.stderr
+    return night

@@ -341,14 +341,6 @@ class Trap:
         return exec, ("open('trapped', 'w').close()",)
 
 
-@pytest.fixture
-def trained(night):
-    """A project with a trained model."""
-    result = night.run(night.python.with_name("train"))
-    assert result.returncode == 0, result.stderr
-    return night
-
-
 @pytest.mark.slow
 def test_a_pickle_in_the_model_s_place_runs_nothing(trained):
     (trained.path / "models" / "model.onnx").write_bytes(pickle.dumps(Trap()))

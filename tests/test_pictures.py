@@ -97,14 +97,6 @@ def open_page():
         browser.close()
 
 
-@pytest.fixture
-def trained(night):
-    """A project whose pipeline and training ran."""
-    result = night.run(night.python.with_name("train"))
-    assert result.returncode == 0, result.stderr
-    return night
-
-
 @pytest.mark.slow
 def test_the_picture_of_the_page_shows_the_answer_to_the_readme_s_row(open_page, trained):
     row = re.search("{.*}", block(trained.path / "README.md", "curl"))[0]
