@@ -1,7 +1,7 @@
 """Look for what should not be in a commit: pitfalls of notebooks, long modules, missing pins.
 
 Git runs this before each commit, on what is staged. The tests call it too, and so does the CI.
-The limits stand in pyproject.toml, under `tool.checks`. It needs ruff, and for pairs jupytext.
+The limits stand in pyproject.toml, `tool.checks`. It needs ruff and packaging, for pairs jupytext.
 """
 
 import ast
