@@ -18,6 +18,7 @@ from jupyter_client import BlockingKernelClient
 client = BlockingKernelClient(connection_file=sys.argv[1])
 client.load_connection_file()
 client.start_channels()
+client.wait_for_ready(timeout=60)  # or its first output may be published to nobody
 code = "import sys, customer_churn; print(sys.prefix)"
 reply = client.execute_interactive(code, timeout=60)
 assert reply["content"]["status"] == "ok", reply["content"]

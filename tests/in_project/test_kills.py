@@ -62,13 +62,13 @@ def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, k
     output, names = config.paths.processed, {config.paths.processed.name, "customers.csv"}
     broken = tmp_path / "broken.csv"
     broken.write_text("no,table\n", encoding="utf-8")
-    files, outputs, seconds = [tmp_path / "a.csv", tmp_path / "b.csv"], [], []
+    files, outputs = [tmp_path / "a.csv", tmp_path / "b.csv"], []
     for file in files:
         write_table(file, file.stem)
         pipeline.run(str(file), tmp_path / "warm.parquet", config)  # all is loaded for the children
         begin = time.monotonic()
         assert wait(start(file, config, one_file)) == 0
-        seconds.append(time.monotonic() - begin)
+        seconds = time.monotonic() - begin
         outputs.append(fingerprint(output))
     assert outputs[0] != outputs[1]
 
@@ -76,10 +76,13 @@ def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, k
     for number in range(kills):
         child = start(files[1 - is_now], config, one_file)
         # Half of them where things are written and replaced.
-        time.sleep(draw.uniform(0.6 * (number % 2), 1.02) * min(seconds))
+        time.sleep(draw.uniform(0.6 * (number % 2), 1) * seconds)
         os.kill(child, signal.SIGKILL)
         ends.append(wait(child))
         assert ends[-1] in (0, -signal.SIGKILL)
+        # How long a run takes hangs on what else the machine does: follow it. In balance, about
+        # one run in five has ended before its kill, so that its last moments are met too.
+        seconds *= 0.9 if ends[-1] == 0 else 1.03
         left = sorted(path.name for path in output.parent.glob(".*/*"))
         seen.add((output.exists(), len(everything(config)) - 2, *left))
         if output.exists():
@@ -98,4 +101,4 @@ def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, k
     assert everything(config) == names
     lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[-1])["status"] == "ok"
-    print(f"| {kills} runs, {ends.count(-9)} killed, {len(seen)} states, {min(seconds):.2f} s each")
+    print(f"| {kills} runs, {ends.count(-9)} killed, {len(seen)} states, {seconds:.2f} s each")
