@@ -12,6 +12,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parent.parent
+PATIENCE = 60  # seconds: what has not come by then, also on a busy machine, does not come
 sys.path.append(str(TEMPLATE))  # for `hooks.answers`, as cookiecutter does it
 
 

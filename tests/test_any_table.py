@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 from test_serving import free_port, wait_until_it_answers
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,7 @@ def serve():
     yield serve
     for process in started:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("target", "of_numbers"), [("class", False), ("price in €", True)])
@@ -114,7 +115,7 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
     row = {"Total Charges": 8000, "größe": "groß", "a.b [%]": 3, "2020": "2020-02-29", "yes": None}
     body = json.dumps({"features": row}).encode()
     request = urllib.request.Request(serve(project), body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         found = json.load(answer)["prediction"]
     assert found == pytest.approx(12, abs=2) if of_numbers else found == "High"
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from test_serving import free_port, wait_until_it_answers
@@ -47,7 +48,7 @@ def port(bake):
     yield number
     os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -60,7 +61,7 @@ def document(port):
 
 def ask(port, method, path, body=None, headers=None, chunked=False):
     """Send a request; return the status, the headers and the body of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     chunks = (body[i : i + 2**16] for i in range(0, len(body), 2**16)) if chunked else body
     try:
         connection.request(method, path, chunks, headers or {}, encode_chunked=chunked)
@@ -122,13 +123,14 @@ def test_schemathesis_finds_nothing(port, document, tmp_path):
             *("run", f"http://127.0.0.1:{port}/openapi.json", "--no-color"),
             *("--phases", "examples,coverage,fuzzing", "--checks", "all"),
             *("--max-examples", "100", "--seed", "0", "--generation-database", "none"),
+            *("--suppress-health-check", "too_slow", "--request-timeout", str(PATIENCE)),
         ],
         check=False,
         cwd=tmp_path,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks"},
         capture_output=True,
         encoding="utf-8",
-        timeout=180,
+        timeout=10 * PATIENCE,
     )
     assert result.returncode == 0, result.stdout[:5000] + result.stderr[-2000:]
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from conftest import TEMPLATE
+from conftest import PATIENCE, TEMPLATE
 from test_operations import instructions
 from test_readme import block, blocks
 from test_serving import free_port, wait_until_it_answers
@@ -384,11 +384,11 @@ def test_the_container_needs_no_file_to_write_and_no_privilege(trained):
             data=json.dumps({"features": ROW}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert json.loads(answer.read())["prediction"] == "Yes"
     finally:
         process.terminate()
-        log, _ = process.communicate(timeout=20)
+        log, _ = process.communicate(timeout=PATIENCE)
     assert "POST '/predict' 200" in log
     assert "Monthly" not in log
     assert process.returncode == 0

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ class Cluster:
 
     def read_file(self):
         """Return where the scheduler is, once it says so."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not (self.file.exists() and self.file.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -160,15 +161,13 @@ def test_a_search_on_a_cluster_gives_the_same_model_file(project, tmp_path):
 
 
 def test_what_is_missing_is_said_in_one_line(ready, project):
-    start = time.monotonic()
     command = ("uv", "run", "pipeline.py", "--engine", "dask")
     for where, options, hint in (
         (ready, (), "uv sync --extra dask"),
         (project, ("--scheduler", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1"),
     ):
-        result = where.run(*command, *options)
+        result = where.run(*command, *options, timeout=PATIENCE)
         assert result.returncode == 2
         *_, last = result.stderr.splitlines()
         assert last.startswith("error: ") and hint in last
         assert "Traceback" not in result.stderr
-    assert time.monotonic() - start < 30

@@ -9,6 +9,7 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
+from conftest import PATIENCE
 from test_serving import free_port
 
 # Asks a kernel, by its connection file, where it lives and whether it knows the package.
@@ -57,7 +58,7 @@ def jupyter_lab(project, folder):
             data=json.dumps(body).encode() if body else None,
             headers={"Authorization": "token secret", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
     try:
@@ -72,7 +73,7 @@ def jupyter_lab(project, folder):
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

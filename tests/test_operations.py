@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 from test_serving import free_port, wait_until_it_answers
 
 pytestmark = pytest.mark.slow
@@ -55,7 +56,7 @@ class Service:
 
     def connect(self):
         """Return a new connection."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
     def ask(self, method="GET", path="/health", content=None, connection=None):
         """Return the status and the JSON of an answer."""
@@ -64,11 +65,14 @@ class Service:
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
-    def health_of_every_worker(self, seconds=0):
-        """Return the different answers of /health: each connection may meet another worker."""
-        time.sleep(seconds)
-        answers = [self.ask()[1] for _ in range(40)]
-        return [json.loads(each) for each in {json.dumps(answer) for answer in answers}]
+    def wait_for_health(self, expected):
+        """Wait until every worker's /health says so: each connection may meet another worker."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            answers = [self.ask()[1] for _ in range(40)]
+            if all(expected.items() <= answer.items() for answer in answers):
+                return answers[0]
+            assert time.monotonic() < end, answers
 
     def children(self):
         """Return the processes of the server's own, by /proc."""
@@ -133,32 +137,27 @@ def test_new_models_come_into_service_without_a_failed_request(trained):
         clients = [Load(service) for _ in range(4)]
         for client in clients:
             client.start()
-        files = [service.health_of_every_worker()[0]["file"]["sha256"]]
+        good = service.ask()[1]
         for number in range(5):
             put((trained.path / "spare" / f"{number}.onnx").read_bytes(), path)
-            (health,) = service.health_of_every_worker(seconds=1.5)
-            assert health["status"] == "ok"
             about = json.loads((trained.path / "spare" / f"{number}.json").read_text())
-            assert health["metrics"] == about["metrics"]
+            health = service.wait_for_health({"status": "ok", "metrics": about["metrics"]})
             assert health["file"]["sha256"] == about["file"]["sha256"]
-            files.append(health["file"]["sha256"])
 
         put(first[: len(first) // 2], path)
-        (health,) = service.health_of_every_worker(seconds=1.5)
-        assert health["status"] == "degraded"
-        assert "models/model.onnx can't be served" in health["problem"]
-        assert health["file"]["sha256"] == files[-1]
+        broken = service.wait_for_health({"status": "degraded"})
+        assert "models/model.onnx can't be served" in broken["problem"]
+        assert broken["file"] == health["file"]
         put(first, path)
-        (health,) = service.health_of_every_worker(seconds=1.5)
-        assert (health["status"], health["problem"]) == ("ok", None)
-        assert health["file"]["sha256"] == files[0]
+        again = service.wait_for_health({"status": "ok", "problem": None})
+        assert again["file"]["sha256"] == good["file"]["sha256"]
         for client in clients:
             client.going = False
         for client in clients:
             client.join()
     heard = [each for client in clients for each in client.heard]
     assert {status for status, _ in heard} == {200}
-    assert len(heard) > 1_000
+    assert len(heard) > 100
     assert len({answer for _, answer in heard}) == 6  # the same row, by six models
     assert service.log.read_text().count("the old model is served on") == 2  # once a worker
 
@@ -169,15 +168,18 @@ def test_a_stop_lets_the_requests_in_flight_finish(trained, pause):
     with serve(trained.path, "--workers", "2") as service:
         workers = service.children()
         assert len(workers) == 2
-        connection = service.connect()
-        connection.request("POST", "/predict", json.dumps({"features": rows}), JSON)
-        time.sleep(pause)
-        assert not select.select([connection.sock], [], [], 0)[0]  # it is not answered yet
+        for _ in range(100):
+            connection = service.connect()
+            connection.request("POST", "/predict", json.dumps({"features": rows}), JSON)
+            time.sleep(pause)
+            if not select.select([connection.sock], [], [], 0)[0]:
+                break  # it is in flight; else this test was slower than the answer
+            connection.close()
         service.process.terminate()
         answer = connection.getresponse()
         assert answer.status == 200
         assert len(json.loads(answer.read())["predictions"]) == len(rows)
-        assert service.process.wait(timeout=10) == 0
+        assert service.process.wait(timeout=PATIENCE) == 0
         assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
@@ -191,7 +193,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_client_that_stalls(trained):
         connection.endheaders(b"{")
         time.sleep(0.5)
         service.process.terminate()
-        assert service.process.wait(timeout=20) == 0
+        assert service.process.wait(timeout=PATIENCE) == 0
 
 
 def test_a_worker_that_dies_is_replaced(trained):
@@ -199,7 +201,7 @@ def test_a_worker_that_dies_is_replaced(trained):
         time.sleep(6)  # Granian gives up on workers that die sooner than in 5.5 s
         (first, second) = service.children()
         os.kill(first, signal.SIGKILL)
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while len(set(service.children()) - {first}) < 2:
             assert time.monotonic() < end
             time.sleep(0.1)

@@ -9,7 +9,7 @@ import subprocess
 import urllib.request
 
 import pytest
-from conftest import Project
+from conftest import PATIENCE, Project
 from playwright.sync_api import expect, sync_playwright
 from test_serving import free_port, wait_until_it_answers
 
@@ -64,6 +64,7 @@ def browser():
     with sync_playwright() as playwright:
         path = shutil.which("chromium")
         assert path, "chromium is needed to test the page"
+        expect.set_options(timeout=PATIENCE * 1000)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -136,7 +137,7 @@ def serve(ready, tmp_path_factory):
     yield serve
     for process in processes:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import shutil
 from io import BytesIO
 
 import pytest
-from conftest import TEMPLATE
+from conftest import PATIENCE, TEMPLATE
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect, sync_playwright
@@ -85,6 +85,7 @@ def open_page():
     with sync_playwright() as playwright:
         path = shutil.which("chromium")
         assert path, "chromium is needed to draw the pictures"
+        expect.set_options(timeout=PATIENCE * 1000)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
         def open_page(url, width):
@@ -115,7 +116,7 @@ def test_the_picture_of_the_page_shows_the_answer_to_the_readme_s_row(open_page,
         check_picture(page, "page.png", top, bottom, trained.path / "service/static/page.css")
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=PATIENCE)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import snapshot
+from conftest import PATIENCE, snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +103,7 @@ def hear_ctrl_c():
 
 def wait_for_records(night, count):
     """Wait until there are so many records, and a little longer for none too many."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + PATIENCE
     while len(night.records()) < count:
         assert time.monotonic() < end, night.records()
         time.sleep(0.1)
@@ -137,7 +137,7 @@ def test_watching_runs_once_for_each_file_that_is_complete(night):
         (folder / "broken.csv").write_text("\n".join([header, more[0], ""]), encoding="utf-8")
         assert wait_for_records(night, 6)["status"] == "ok"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=PATIENCE) == 130
     finally:
         process.kill()
         process.wait()

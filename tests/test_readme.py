@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE
+from conftest import PATIENCE, TEMPLATE
 
 HEALTH = "http://127.0.0.1:8000/health"
 HOSTILE = {
@@ -74,7 +74,7 @@ def serving(script, folder):
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
         log.unlink()
     assert not answers()
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
-from conftest import install
+from conftest import PATIENCE, install
 from test_readme import blocks
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_cron_runs_the_pipeline(project):
     finally:
         crontab("-", text=before) if before else crontab("-r")
         daemon.terminate()
-        daemon.wait(timeout=30)
+        daemon.wait(timeout=PATIENCE)
     assert runs(project) == ["ok"]
 
 

@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+from conftest import PATIENCE
 
 
 def free_port():
@@ -48,7 +49,7 @@ def test_it_stops_when_every_process_gets_the_signal_and_the_first_gets_two(trai
         wait_until_it_answers(process, port)
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
