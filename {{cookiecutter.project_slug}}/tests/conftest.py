@@ -200,7 +200,7 @@ async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
             notebooks.read_notebook(path),
             kernel_manager_class=notebooks.own_kernel(),
             resources={"metadata": {"path": str(path.parent)}},
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=notebooks.QUIET,
         )
         await client.async_execute(env=quick | os.environ)
 

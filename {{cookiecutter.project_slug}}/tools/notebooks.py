@@ -41,6 +41,8 @@ exec {python} {script}
 """
 
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+# Else the kernel tells of its own transport, and now and then of the signal that ends it.
+QUIET = ["--log-level=CRITICAL"]
 INJECTED = "injected-parameters"  # the cell that papermill adds for parameters
 NOISE = {"collapsed", "execution", "language_info", "scrolled"}  # a run writes it beside outputs
 
@@ -95,7 +97,7 @@ def run_notebook(
             kernel_name=KERNEL["name"],
             language=KERNEL["language"],
             kernel_manager_class=own_kernel(),
-            extra_arguments=["--log-level=ERROR"],  # else it warns of its own transport each time
+            extra_arguments=QUIET,
             cwd=notebook.resolve().parent,
             progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
         )
