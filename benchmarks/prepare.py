@@ -15,11 +15,11 @@ from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model
 from customer_churn.schema import read_table
 from raw_features import raw_features
-from service.request_validation import RequestReader
+from customer_churn.service.request_validation import RequestReader
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from training.preparation import prepare
-from training.train import run
+from customer_churn.training.preparation import prepare
+from customer_churn.training.train import run
 
 ROWS = 1_000
 PEERS_MODEL = "gradient_boosting"

@@ -702,7 +702,7 @@ import sys, types
 from pathlib import PureWindowsPath
 import argparse, inspect, json, shlex, subprocess, typing
 sys.modules["os"] = types.SimpleNamespace(name="nt")
-import tools.notebooks as tool
+from customer_churn.tools import notebooks as tool
 tool.set_filter(tool.PYTHON)
 tool.set_hooks(tool.PYTHON)
 
@@ -719,7 +719,7 @@ print(tool.seen_from(top, Place(r"D:\\my envs\\Scripts\\python.exe")))
 ENDS_OF_LINES = """
 import subprocess, sys
 from pathlib import Path
-import tools.checks as checks
+from customer_churn.tools import checks as checks
 run = subprocess.run
 def on_windows(*arguments, **options):
     if isinstance(options.get("input"), str):

@@ -24,7 +24,7 @@ TRAIN = """
 from pathlib import Path
 import pandas as pd
 from customer_churn.config import read_config
-from training.train import run
+from customer_churn.training.train import run
 config = read_config()
 for number in range(5):
     frame = pd.read_parquet(config.paths.processed).sample(frac=0.5, random_state=number)

@@ -19,7 +19,7 @@ SAMPLE, OUTPUT = "data/raw/customers.csv", "data/processed/customers.parquet"
 HOLD = """
 import time
 from pathlib import Path
-from batch.runs import record_run
+from customer_churn.etl.runs import record_run
 with record_run(Path("out.parquet"), Path("logs")):
     print("held", flush=True)
     time.sleep(100)

@@ -21,14 +21,16 @@ from granian.constants import Interfaces
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
+from {{ cookiecutter.project_slug }} import service
 from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
+from {{ cookiecutter.project_slug }}.service.operations import AccessLog, ModelFile, check_columns
+from {{ cookiecutter.project_slug }}.service.request_validation import describe_api
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
 
-from service.operations import AccessLog, ModelFile, check_columns
-from service.request_validation import describe_api
-
-MODEL_VARIABLE = "MODEL_PATH"  # how the command line tells the server's processes which model
+MODEL_VARIABLE = (
+    "MODEL_PATH"  # how the command line tells the server's processes which model
+)
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"  # its files, for /docs
 # A page loads nothing but this server's own files, runs no inline script, and stands in no frame.
 SECURITY_HEADERS = {
@@ -67,7 +69,9 @@ class Server(Granian):  # type: ignore[misc, valid-type]
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop; a signal in the middle of that would wait for a lock that its own thread holds."""
-        if os.getpid() != self.pid:  # a worker has this handler by fork, until it serves
+        if (
+            os.getpid() != self.pid
+        ):  # a worker has this handler by fork, until it serves
             os._exit(0)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -76,10 +80,12 @@ class Server(Granian):  # type: ignore[misc, valid-type]
 
 def create_app(model_path: Path | None = None) -> Flask:
     """Build the application that serves a model file; while there is none it answers 503."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
     config = read_config()
     path = model_path or Path(os.environ.get(MODEL_VARIABLE, config.paths.model))
-    app = Flask(__name__, template_folder="service/templates", static_folder="service/static")
+    app = Flask(service.__name__)
     app.register_error_handler(HTTPException, answer_error)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.wsgi_app = AccessLog(app.wsgi_app, config.serving.access_log)  # type: ignore[method-assign]
@@ -89,7 +95,11 @@ def create_app(model_path: Path | None = None) -> Flask:
     def page() -> ResponseReturnValue:
         """Show the form and the model card."""
         model, _ = model_file.get()
-        told = {"about": model.about, "words": explain_metrics(), "date": model_file.date}
+        told = {
+            "about": model.about,
+            "words": explain_metrics(),
+            "date": model_file.date,
+        }
         return render_template("index.html", model=model, table=model.table, **told)
 
     @app.get("/health")
@@ -99,7 +109,11 @@ def create_app(model_path: Path | None = None) -> Flask:
         status = {"status": "degraded" if problem else "ok", "problem": problem}
         told = ("model", "task", "target", "data", "metrics")
         described = {name: model.about[name] for name in told}
-        return status | described | {"file": {"sha256": model.sha256, "date": model_file.date}}
+        return (
+            status
+            | described
+            | {"file": {"sha256": model.sha256, "date": model_file.date}}
+        )
 
     @app.post("/predict")
     def predict() -> ResponseReturnValue:
@@ -143,7 +157,9 @@ def read_body(most: int) -> bytes:
     """Read the body of a request in one piece; Flask's own way, in several, takes far longer."""
     length = request.content_length  # none of a body that is sent in chunks
     if length is None or length <= most:
-        content: bytes = request.environ["wsgi.input"].read(most + 1 if length is None else length)
+        content: bytes = request.environ["wsgi.input"].read(
+            most + 1 if length is None else length
+        )
         if len(content) <= most:
             return content
     abort(413, f"the body should have at most {most:,} bytes")
@@ -173,7 +189,9 @@ def check_port(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", error)
-        raise UserError(f"can't listen on {host}:{port}: {reason}; try another --port") from error
+        raise UserError(
+            f"can't listen on {host}:{port}: {reason}; try another --port"
+        ) from error
 
 
 @command

@@ -19,12 +19,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.etl.parts import Part, join_parts, join_rejected, write_part
+from {{ cookiecutter.project_slug }}.etl.raw_data import find_files, read_batches
+from {{ cookiecutter.project_slug }}.etl.runs import follow, heal, make_room, record_run, replace
 from {{ cookiecutter.project_slug }}.schema import read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
-
-from batch.parts import Part, join_parts, join_rejected, write_part
-from batch.raw_data import find_files, read_batches
-from batch.runs import follow, heal, make_room, record_run, replace
 
 Transform = Callable[[Sequence[Path], Path, Config], Iterable[Part]]
 
@@ -67,7 +66,10 @@ def run(
     A `dry` run reports and writes nothing.
     """
     paths = config.paths
-    with record_run(output, paths.logs, dry) as record, make_room(output, dry) as folder:
+    with (
+        record_run(output, paths.logs, dry) as record,
+        make_room(output, dry) as folder,
+    ):
         if not dry:
             heal(paths.rejected)
         parts = show_progress(transform(extract(pattern), folder, config))
@@ -76,7 +78,10 @@ def run(
         new, kept = join_parts(parts, folder, config.table.key, one_file)
         counts = count_rows(parts, kept)
         record.update(counts)
-        log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *counts.values())
+        log.info(
+            "transform: %d rows read, %d kept, %d rejected, %d duplicates",
+            *counts.values(),
+        )
         if not dry:
             join_rejected(parts, folder, paths.rejected)
             log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
@@ -89,7 +94,10 @@ def run(
 def show_progress(parts: Iterable[Part]) -> list[Part]:
     """Return the parts in their order; meanwhile show at a terminal how far they are."""
     done = []
-    with tqdm(unit=" rows", unit_scale=True, disable=None) as bar, logging_redirect_tqdm():
+    with (
+        tqdm(unit=" rows", unit_scale=True, disable=None) as bar,
+        logging_redirect_tqdm(),
+    ):
         for part in parts:
             done.append(part)
             log.debug("part %d: %d kept, %d rejected, %d duplicates", *part[:4])
@@ -114,7 +122,10 @@ def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None
     reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)
-    share, limit = counts["rows_rejected"] / counts["rows_read"], config.table.max_rejected_share
+    share, limit = (
+        counts["rows_rejected"] / counts["rows_read"],
+        config.table.max_rejected_share,
+    )
     if share > limit or not counts["rows_kept"]:
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often {reasons[0][0]}; "
@@ -126,12 +137,20 @@ def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None
 def main() -> None:
     """Run the pipeline from the command line."""
     parser = utils.command_line(__doc__)
-    parser.add_argument("--raw", metavar="GLOB", help="raw files to read: CSV, .gz, .zst, Parquet")
-    parser.add_argument("--output", metavar="PATH", type=Path, help="Parquet file to write")
+    parser.add_argument(
+        "--raw", metavar="GLOB", help="raw files to read: CSV, .gz, .zst, Parquet"
+    )
+    parser.add_argument(
+        "--output", metavar="PATH", type=Path, help="Parquet file to write"
+    )
     parser.add_argument("--engine", choices=["pandas", "dask"], default="pandas")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
-    parser.add_argument("--watch", action="store_true", help="run when a new file is complete")
-    parser.add_argument("--dry-run", action="store_true", help="report, and write nothing")
+    parser.add_argument(
+        "--watch", action="store_true", help="run when a new file is complete"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="report, and write nothing"
+    )
     parser.add_argument("--verbose", action="store_true", help="log each part")
     parser.add_argument("--debug", action="store_true", help="open pdb where it failed")
     options = parser.parse_args()
@@ -144,7 +163,9 @@ def main() -> None:
     output = options.output or config.paths.processed
     night = partial(run, pattern, output, config, dry=options.dry_run)
     if options.engine == "dask":
-        from batch import cluster  # Dask is an extra, see docs/production.md
+        from {{ cookiecutter.project_slug }}.etl import (
+            cluster,
+        )  # Dask is an extra, see docs/production.md
 
         cleaned = partial(cluster.transform, scheduler=options.scheduler)
         night = partial(night, transform=cleaned, one_file=False)

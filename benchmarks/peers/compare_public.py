@@ -9,8 +9,8 @@ import numpy as np
 from customer_churn.config import read_config
 from customer_churn.model_training import MODELS, build_pipeline
 from sklearn import datasets
-from training.model_selection import choose_model, compare_models
-from training.preparation import make_folds
+from customer_churn.training.model_selection import choose_model, compare_models
+from customer_churn.training.preparation import make_folds
 
 TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 

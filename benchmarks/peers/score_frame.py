@@ -18,8 +18,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
-from training.preparation import prepare
-from training.train import read_processed
+from customer_churn.training.preparation import prepare
+from customer_churn.training.train import read_processed
 
 DAY = pd.Timedelta(days=1)
 rows, rounds = map(int, sys.argv[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pipeline
-from batch import cluster, raw_csv
+from customer_churn.etl import cluster, raw_csv
 from customer_churn.config import Config, read_config
 from customer_churn.utils import UserError
 

@@ -21,8 +21,8 @@ import pytest
 from customer_churn.config import Config, read_config
 from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_training import Trained
-from tools import infer_schema
-from training import train
+from customer_churn.tools import infer_schema
+from customer_churn.training import train
 
 PROJECT = Path.cwd()
 AT_ONCE = 2000  # rows in one request

@@ -22,20 +22,19 @@ from nbclient import NotebookClient
 from numpy.typing import NDArray
 
 import pipeline
-import tools.notebooks as notebooks
 from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
+from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
 from {{ cookiecutter.project_slug }}.evaluation import find_metric
 from {{ cookiecutter.project_slug }}.model_training import Trained, fit_model
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
+from {{ cookiecutter.project_slug }}.tools import notebooks as notebooks
+from {{ cookiecutter.project_slug }}.training.description import describe, describe_data
+from {{ cookiecutter.project_slug }}.training.model_saving import convert_to_onnx, save_model
+from {{ cookiecutter.project_slug }}.training.preparation import prepare
+from {{ cookiecutter.project_slug }}.training.train import read_processed, run
 from {{ cookiecutter.project_slug }}.utils import fingerprint
-
-from batch.raw_data import RawData, read_raw_data
-from training.description import describe, describe_data
-from training.model_saving import convert_to_onnx, save_model
-from training.preparation import prepare
-from training.train import read_processed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table
@@ -95,7 +94,9 @@ def make_lines(count: int, target: str = "classes") -> list[str]:
         charges = draw.uniform(0, 100)
         size = draw.choice(["Small", "Large"])
         score = charges / 50 + (size == "Large") + draw.gauss(0, 0.3)
-        outcome = f"{score:.3f}" if target == "numbers" else ["lost", "won"][score > 1.5]
+        outcome = (
+            f"{score:.3f}" if target == "numbers" else ["lost", "won"][score > 1.5]
+        )
         cells = [
             f"{charges:.2f}",
             str(draw.randrange(5)),
@@ -108,11 +109,15 @@ def make_lines(count: int, target: str = "classes") -> list[str]:
     return lines
 
 
-def write_raw(config: Config, lines: list[str], header: list[str] | None = None) -> Path:
+def write_raw(
+    config: Config, lines: list[str], header: list[str] | None = None
+) -> Path:
     """Write the raw file of a project."""
     file = config.root / "data" / "raw" / "table.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join([",".join(header or HEADER), *lines, ""]), encoding="utf-8")
+    file.write_text(
+        "\n".join([",".join(header or HEADER), *lines, ""]), encoding="utf-8"
+    )
     return file
 
 
@@ -122,11 +127,15 @@ def make_project(root: Path, target: str = "classes") -> Config:
     if target == "numbers":
         schema["columns"]["outcome"] = {"dtype": "float64"}
     (root / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
-    (root / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
+    (root / "schema.yaml").write_text(
+        yaml.safe_dump(schema, sort_keys=False), encoding="utf-8"
+    )
     return read_config(root)
 
 
-def train(frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig) -> Trained:
+def train(
+    frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig
+) -> Trained:
     """Fit the named model on part of a processed table, and evaluate it on the rest."""
     return fit_model(prepare(frame, table, config), model, config)
 
@@ -144,7 +153,11 @@ def save_trained(output: Path, trained: Trained, config: Config) -> dict[str, An
     metric = find_metric(config.training.metric, trained.table.task)
     data = config.paths.processed
     about = describe(trained, answer, metric, config.training, fingerprint(data))
-    origin: dict[str, Any] = {"trained": "2026-11-23T08:00:00+00:00", "seconds": 0.5, "git": None}
+    origin: dict[str, Any] = {
+        "trained": "2026-11-23T08:00:00+00:00",
+        "seconds": 0.5,
+        "git": None,
+    }
     origin |= {"data": about["data"] | describe_data(data)}
     return save_model(output, trained, graph, about, origin)
 
@@ -157,19 +170,27 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:
 
 
 def check_answers(
-    answers: Sequence[Mapping[str, Any]], trained: Trained, features: NDArray[np.float32]
+    answers: Sequence[Mapping[str, Any]],
+    trained: Trained,
+    features: NDArray[np.float32],
 ) -> None:
     """The answers of the server are those of scikit-learn where the model was trained."""
     if trained.table.task == "regression":
         numbers = trained.pipeline.predict(features)
         found = [answer["prediction"] for answer in answers]
-        np.testing.assert_allclose(found, numbers, rtol=1e-5, atol=1e-5 * np.abs(numbers).max())
+        np.testing.assert_allclose(
+            found, numbers, rtol=1e-5, atol=1e-5 * np.abs(numbers).max()
+        )
         return
     expected = trained.pipeline.predict_proba(features)
     served = [list(answer["probabilities"].values()) for answer in answers]
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-5)
-    best = np.round(expected, DIGITS).argmax(axis=1)  # as two equally likely ones are told apart
-    assert [answer["prediction"] for answer in answers] == [trained.labels[code] for code in best]
+    best = np.round(expected, DIGITS).argmax(
+        axis=1
+    )  # as two equally likely ones are told apart
+    assert [answer["prediction"] for answer in answers] == [
+        trained.labels[code] for code in best
+    ]
     assert {tuple(answer["probabilities"]) for answer in answers} == {
         tuple(name_label(label) for label in trained.labels)
     }
@@ -208,7 +229,9 @@ async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
     """Run the notebooks that are tested: beside the other tests, because they take longest."""
-    tests: list[Any] = [item for item in request.session.items if hasattr(item, "callspec")]
+    tests: list[Any] = [
+        item for item in request.session.items if hasattr(item, "callspec")
+    ]
     named = [test.callspec.params.get("notebook") for test in tests]
     loop, free = asyncio.new_event_loop(), asyncio.Semaphore(4)  # at once
     Thread(target=loop.run_forever, daemon=True).start()
@@ -261,7 +284,9 @@ def own_raw(own_config: Config) -> RawData:
 @pytest.fixture(scope="session")
 def own_processed(own_raw: RawData, own_config: Config) -> pd.DataFrame:
     """The project's own table, cleaned."""
-    return transform(own_raw.rows, read_schema(own_config.schema_file), own_config.table).kept
+    return transform(
+        own_raw.rows, read_schema(own_config.schema_file), own_config.table
+    ).kept
 
 
 @pytest.fixture(scope="session")

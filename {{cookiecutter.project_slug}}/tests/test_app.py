@@ -20,12 +20,21 @@ from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
 from {{ cookiecutter.project_slug }}.feature_engineering import build_features, values_of_frame
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table
+from {{ cookiecutter.project_slug }}.service.operations import ModelFile, check_columns
+from {{ cookiecutter.project_slug }}.service.request_validation import (
+    InvalidRequest,
+    Problem,
+    RequestReader,
+)
 from {{ cookiecutter.project_slug }}.utils import UserError, write_atomically
 
-from service.operations import ModelFile, check_columns
-from service.request_validation import InvalidRequest, Problem, RequestReader
-
-ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31", "member": None}
+ROW = {
+    "Total Charges": 80,
+    "größe": "Large",
+    "class": 2,
+    "since": "2020-01-31",
+    "member": None,
+}
 
 
 def new_model(content: bytes, old: str, new: str) -> bytes:
@@ -72,7 +81,9 @@ def test_a_list_is_answered_in_its_order(client: FlaskClient) -> None:
 
 
 def test_a_bad_request_is_a_problem_with_every_error(client: FlaskClient) -> None:
-    answer = client.post("/predict", json={"features": {"Total Charges": 101, "sise": "x"}})
+    answer = client.post(
+        "/predict", json={"features": {"Total Charges": 101, "sise": "x"}}
+    )
     assert answer.status_code == 422
     assert answer.mimetype == "application/problem+json"
     problem = json.loads(answer.data)
@@ -117,9 +128,13 @@ def test_the_api_is_described_with_an_example_that_holds(client: FlaskClient) ->
     assert {"/predict", "/health", "/openapi.json"} <= routes & set(document["paths"])
 
 
-def test_health_says_which_model_it_is(client: FlaskClient, trained_config: Config) -> None:
+def test_health_says_which_model_it_is(
+    client: FlaskClient, trained_config: Config
+) -> None:
     health = client.get("/health").get_json()
-    report = json.loads(trained_config.paths.model.with_suffix(".json").read_text(encoding="utf-8"))
+    report = json.loads(
+        trained_config.paths.model.with_suffix(".json").read_text(encoding="utf-8")
+    )
     assert health["status"] == "ok"
     assert health["target"] == "outcome"
     assert health["file"]["sha256"] == report["file"]["sha256"]
@@ -131,7 +146,10 @@ def test_health_says_which_model_it_is(client: FlaskClient, trained_config: Conf
 
 def test_without_a_model_every_answer_is_503(config: Config) -> None:
     client = app.create_app(config.paths.model).test_client()
-    for answer in (client.get("/health"), client.post("/predict", json={"features": {}})):
+    for answer in (
+        client.get("/health"),
+        client.post("/predict", json={"features": {}}),
+    ):
         assert answer.status_code == 503
         assert "run: uv run train" in json.loads(answer.data)["detail"]
 
@@ -157,8 +175,12 @@ def test_a_new_model_is_served_and_a_broken_one_is_not(
 def test_every_answer_has_an_id_and_a_line_in_the_log(
     client: FlaskClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = client.post("/predict", json={"features": [ROW, ROW]}, headers={"X-Request-ID": "a-1"})
-    made = client.get("/no%0Awhere", headers={"X-Request-ID": "a 1"}).headers["X-Request-ID"]
+    rows = client.post(
+        "/predict", json={"features": [ROW, ROW]}, headers={"X-Request-ID": "a-1"}
+    )
+    made = client.get("/no%0Awhere", headers={"X-Request-ID": "a 1"}).headers[
+        "X-Request-ID"
+    ]
     assert rows.headers["X-Request-ID"] == "a-1"
     assert re.fullmatch(r"[0-9a-f]{8}-\d+", made)
     first, second = capsys.readouterr().err.splitlines()
@@ -169,7 +191,9 @@ def test_every_answer_has_an_id_and_a_line_in_the_log(
 def test_a_busy_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(UserError, match=f"can't listen on 127.0.0.1:{port}: .*another --port"):
+        with pytest.raises(
+            UserError, match=f"can't listen on 127.0.0.1:{port}: .*another --port"
+        ):
             app.check_port("127.0.0.1", port)
 
 
@@ -190,17 +214,25 @@ def test_a_model_of_another_schema_is_refused_at_the_start(
 ) -> None:
     text = trained_config.schema_file.read_text(encoding="utf-8")
     config = trained_config.model_copy(update={"root": tmp_path})
-    config.schema_file.write_text(text.replace("  since:", "  until:"), encoding="utf-8")
-    with pytest.raises(UserError, match=r"has other columns than schema.yaml \(since, until\)"):
+    config.schema_file.write_text(
+        text.replace("  since:", "  until:"), encoding="utf-8"
+    )
+    with pytest.raises(
+        UserError, match=r"has other columns than schema.yaml \(since, until\)"
+    ):
         check_columns(config.paths.model, config)
 
 
-def ask(client: FlaskClient, rows: list[dict[str, Any]], at_once: int = 0) -> list[dict[str, Any]]:
+def ask(
+    client: FlaskClient, rows: list[dict[str, Any]], at_once: int = 0
+) -> list[dict[str, Any]]:
     """Send rows over HTTP, so many in one list, or (0) each alone."""
     answers: list[dict[str, Any]] = []
     for start in range(0, len(rows), at_once or 1):
         features = rows[start : start + at_once] if at_once else rows[start]
-        body = json.dumps({"features": features}, default=lambda moment: moment.isoformat())
+        body = json.dumps(
+            {"features": features}, default=lambda moment: moment.isoformat()
+        )
         answer = client.post("/predict", data=body, content_type="application/json")
         assert answer.status_code == 200, answer.data[:500]
         answers += answer.get_json()["predictions"] if at_once else [answer.get_json()]
@@ -218,19 +250,25 @@ def test_the_project_s_own_rows_are_answered_as_in_training(
     strangers = own_config.serving.unknown_categories == "accept"
     hard = make_hard_rows(own_processed.head(500), own_table, strangers)
     rows, columns = rows_of(hard, own_table), own_table.features
-    features = build_features(values_of_frame(hard, columns), columns, trained.vocabulary)
+    features = build_features(
+        values_of_frame(hard, columns), columns, trained.vocabulary
+    )
     check_answers(ask(client, rows, own_config.serving.max_rows), trained, features)
     check_answers(ask(client, rows[::50]), trained, features[::50])
 
 
 def test_the_form_has_a_field_for_each_column_and_no_other(client: FlaskClient) -> None:
     page = client.get("/").get_data(as_text=True)
-    columns = [html.unescape(name) for name in re.findall('data-column="([^"]*)"', page)]
+    columns = [
+        html.unescape(name) for name in re.findall('data-column="([^"]*)"', page)
+    ]
     assert columns == ["Total Charges", "class", "größe", "member", "since"]
     assert page.count('<label for="field-') == len(columns)
 
 
-def test_a_typical_row_is_valid_and_answered(client: FlaskClient, trained_config: Config) -> None:
+def test_a_typical_row_is_valid_and_answered(
+    client: FlaskClient, trained_config: Config
+) -> None:
     row = load_model(trained_config.paths.model).example
     assert row.keys() == {"Total Charges", "class", "größe", "member", "since"}
     assert client.post("/predict", json={"features": row}).status_code == 200
@@ -238,7 +276,9 @@ def test_a_typical_row_is_valid_and_answered(client: FlaskClient, trained_config
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_pages_are_served_with_strict_security_headers(client: FlaskClient, path: str) -> None:
+def test_pages_are_served_with_strict_security_headers(
+    client: FlaskClient, path: str
+) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -279,7 +319,13 @@ def problems(row: dict[str, Any], **serving: Any) -> list[Problem]:
 
 
 def test_a_row_and_a_list_of_rows() -> None:
-    row = {"class": 3, "Total Charges": 1.5, "größe": "Small", "member": True, "row": "2024-01-31"}
+    row = {
+        "class": 3,
+        "Total Charges": 1.5,
+        "größe": "Small",
+        "member": True,
+        "row": "2024-01-31",
+    }
     expected = row | {"row": datetime(2024, 1, 31)}
     assert read(row) == expected
     assert read([row, {"class": 4.0}]) == [expected, {"class": 4.0}]
@@ -306,15 +352,29 @@ def test_a_bad_value_is_named(column: str, value: Any, problem: str) -> None:
 
 
 def test_a_date_may_have_a_time_and_a_zone() -> None:
-    for text in ("2024-01-31T22:30:00", "2024-01-31T22:30:00Z", "2024-02-01T00:30:00+02:00"):
+    for text in (
+        "2024-01-31T22:30:00",
+        "2024-01-31T22:30:00Z",
+        "2024-02-01T00:30:00+02:00",
+    ):
         assert read({"class": 1, "row": text})["row"] == datetime(2024, 1, 31, 22, 30)
 
 
 def test_everything_is_said_at_once() -> None:
-    rows = [{"class": 1}, {"Total Charges": "x", "clas": 1}, {"class": "y", "member": 0}]
+    rows = [
+        {"class": 1},
+        {"Total Charges": "x", "clas": 1},
+        {"class": "y", "member": 0},
+    ]
     content = json.dumps({"features": rows}).encode()
     found = {(problem.row, problem.column) for problem in refuse(content).problems}
-    expected = {(1, "Total Charges"), (1, "clas"), (1, "class"), (2, "class"), (2, "member")}
+    expected = {
+        (1, "Total Charges"),
+        (1, "clas"),
+        (1, "class"),
+        (2, "class"),
+        (2, "member"),
+    }
     assert found == expected
 
 
@@ -335,7 +395,9 @@ def test_the_key_and_excluded_columns_may_be_there_but_not_the_target() -> None:
     assert reader.read(json.dumps({"features": [row, {"class": 4, "id": 7}]}).encode())
     with pytest.raises(InvalidRequest) as error:
         reader.read(json.dumps({"features": row | {"outcome": "won"}}).encode())
-    assert error.value.problems == [Problem(0, "outcome", "is not a column of the schema")]
+    assert error.value.problems == [
+        Problem(0, "outcome", "is not a column of the schema")
+    ]
     assert [problem.column for problem in problems({"class": 3, "id": "k1"})] == ["id"]
 
 

@@ -9,15 +9,14 @@ import pytest
 from conftest import ROOT, write_raw
 
 import pipeline
-import tools.column_decisions as decisions
-import tools.column_rules as rules
-import tools.infer_schema as infer_schema
 from {{ cookiecutter.project_slug }}.config import Config, TableConfig, read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table, read_schema, read_table
+from {{ cookiecutter.project_slug }}.tools import column_decisions as decisions
+from {{ cookiecutter.project_slug }}.tools import column_rules as rules
+from {{ cookiecutter.project_slug }}.tools import infer_schema as infer_schema
+from {{ cookiecutter.project_slug }}.training.train import run
 from {{ cookiecutter.project_slug }}.utils import UserError
-
-from training.train import run
 
 SOME = ["features", "Total Charges", "2020", "outcome"]
 
@@ -45,12 +44,16 @@ def make_table() -> pd.DataFrame:
             "2020": [f"{day:%d/%m/%Y}" for day in days],
             "null": [str(draw.randrange(30)) for _ in days],
             "note": [f"{draw.randrange(10**9)} was his or her word" for _ in days],
-            "outcome": [["lost", "won"][charge + draw.gauss(0, 20) > 50] for charge in charges],
+            "outcome": [
+                ["lost", "won"][charge + draw.gauss(0, 20) > 50] for charge in charges
+            ],
         }
     )
 
 
-def infer(config: Config, table: pd.DataFrame, force: bool = False, **wanted: Any) -> Config:
+def infer(
+    config: Config, table: pd.DataFrame, force: bool = False, **wanted: Any
+) -> Config:
     file = write_raw(config, [])
     table.to_csv(file, index=False)
     options = {"key": None, "target": "outcome", "exclude": []} | wanted
@@ -78,7 +81,9 @@ def test_the_schema_and_the_config_say_what_the_table_is(config: Config) -> None
     wanted = {"key": None, "task": "classification"}
     assert changed.table == config.table.model_copy(update=found | limit | wanted)
     assert changed.paths.raw == str(config.root / "data" / "raw" / "table.csv")
-    assert changed.paths.processed == config.root / "data" / "processed" / "table.parquet"
+    assert (
+        changed.paths.processed == config.root / "data" / "processed" / "table.parquet"
+    )
     assert (changed.training, changed.serving) == (config.training, config.serving)
 
 
@@ -92,13 +97,18 @@ def test_a_model_can_be_trained_on_the_result(config: Config) -> None:
     assert load_model(changed.paths.model).table == table
 
 
-def test_an_edited_schema_is_kept(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_edited_schema_is_kept(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
     infer(config, make_table()[SOME], force=True)
     made = config.schema_file.read_text(encoding="utf-8")
     edited = made.replace("max_value: 900.0", "max_value: 1")
     config.schema_file.write_text(edited, encoding="utf-8")
     infer(config, make_table()[SOME])
-    assert "schema.yaml: the old one is kept as schema.old-1.yaml." in capsys.readouterr().out
+    assert (
+        "schema.yaml: the old one is kept as schema.old-1.yaml."
+        in capsys.readouterr().out
+    )
     assert (config.root / "schema.old-1.yaml").read_text(encoding="utf-8") == edited
     assert config.schema_file.read_text(encoding="utf-8") == made
 
@@ -110,22 +120,36 @@ def test_comments_in_the_config_survive(config: Config) -> None:
     infer(read_config(config.root), make_table()[SOME])
     after = file.read_text(encoding="utf-8")
     comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
-    assert [line.partition("#")[2] for line in after.splitlines() if "#" in line] == comments
+    assert [
+        line.partition("#")[2] for line in after.splitlines() if "#" in line
+    ] == comments
     assert before[before.index("training:") :] == after[after.index("training:") :]
 
 
 def test_each_column_has_its_line_and_some_are_to_be_looked_at(
     config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    early = make_table().assign(paid=[f"0{number % 9 + 1}/01/2024" for number in range(100)])
-    infer(config, early.assign(copy=early["outcome"].str[0], empty=""), exclude=["class"])
+    early = make_table().assign(
+        paid=[f"0{number % 9 + 1}/01/2024" for number in range(100)]
+    )
+    infer(
+        config, early.assign(copy=early["outcome"].str[0], empty=""), exclude=["class"]
+    )
     lines, _, looks = capsys.readouterr().out.partition("\nLook at by hand:\n")
     kinds = {line[:13].strip(): line[13:].split("  ")[1] for line in lines.splitlines()}
     assert list(kinds) == [*early, "copy", "empty"]
     assert (kinds["Total Charges"], kinds["paid"]) == ("number", "date")
-    assert kinds["class"] == kinds["note"] == kinds["features"] == kinds["empty"] == "excluded"
+    assert (
+        kinds["class"]
+        == kinds["note"]
+        == kinds["features"]
+        == kinds["empty"]
+        == "excluded"
+    )
     assert "  features: if each row has its own, --key 'features' drops rows" in looks
-    assert "  paid: no day is above 12: read as month, day; else turn %m and %d" in looks
+    assert (
+        "  paid: no day is above 12: read as month, day; else turn %m and %d" in looks
+    )
     assert "  copy: the column gives the target away" in looks
     assert "  Total Charges:" not in looks
 
@@ -143,7 +167,10 @@ def test_too_many_rejected_rows_end_with_the_fix(config: Config) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"target": "outcme"}, r"table.csv has no column 'outcme' \(the nearest is 'outcome'\)"),
+        (
+            {"target": "outcme"},
+            r"table.csv has no column 'outcme' \(the nearest is 'outcome'\)",
+        ),
         ({"target": "note"}, "the target 'note' has 100 different values in 100 rows"),
     ],
 )
@@ -153,7 +180,10 @@ def test_a_wish_that_cannot_be_met_changes_nothing(
     before = config.schema_file.read_bytes()
     with pytest.raises(UserError, match=message):
         infer(config, make_table()[[*SOME, "note"]], **wanted)
-    assert (config.schema_file.read_bytes(), read_config(config.root)) == (before, config)
+    assert (config.schema_file.read_bytes(), read_config(config.root)) == (
+        before,
+        config,
+    )
 
 
 # --- one column ---
@@ -189,9 +219,13 @@ def test_every_column_is_decided_on_once_and_in_its_order() -> None:
 
 
 def test_a_target_that_can_be_no_class_is_refused() -> None:
-    with pytest.raises(UserError, match="the target 'y' has 30 different values in 30 rows"):
+    with pytest.raises(
+        UserError, match="the target 'y' has 30 different values in 30 rows"
+    ):
         decide_on(y=[f"name {number}" for number in range(30)], x=["1", "2"] * 15)
-    with pytest.raises(UserError, match="the target 'y' has 1 different values in 30 rows"):
+    with pytest.raises(
+        UserError, match="the target 'y' has 1 different values in 30 rows"
+    ):
         decide_on(y=["same"] * 30, x=["1", "2"] * 15)
 
 
@@ -227,7 +261,9 @@ def shuffled(values: range) -> pd.Series:
 
 
 def test_the_encoding_is_utf_8_where_it_can_be() -> None:
-    assert rules.find_encoding(b"a,b") == rules.find_encoding("größe".encode()) == "utf-8"
+    assert (
+        rules.find_encoding(b"a,b") == rules.find_encoding("größe".encode()) == "utf-8"
+    )
     assert rules.find_encoding("größe".encode("cp1252")) == "cp1252"
     assert rules.find_encoding("größe".encode("utf-16")) == "utf-16"
 
@@ -241,7 +277,9 @@ def test_the_encoding_is_utf_8_where_it_can_be() -> None:
         (["only", "one", "column"], ","),
     ],
 )
-def test_the_separator_stands_equally_often_in_most_lines(lines: list[str], separator: str) -> None:
+def test_the_separator_stands_equally_often_in_most_lines(
+    lines: list[str], separator: str
+) -> None:
     assert rules.find_separator("\n".join(lines)) == separator
 
 
@@ -262,7 +300,9 @@ def test_booleans_are_all_listed_and_both_occur() -> None:
         ("01067|80331|99999", ".", False),  # a postcode
     ],
 )
-def test_nearly_all_are_numbers_and_none_is_a_code(line: str, decimal: str, expected: bool) -> None:
+def test_nearly_all_are_numbers_and_none_is_a_code(
+    line: str, decimal: str, expected: bool
+) -> None:
     assert rules.is_number(cells(line), decimal) == expected
 
 
@@ -297,10 +337,14 @@ def test_identifiers_are_different_or_called_so() -> None:
 def test_free_text_is_long_and_often_different() -> None:
     notes = [f"the parcel {number} came late" for number in range(50)]
     assert rules.is_free_text(text(*notes, None))
-    assert rules.is_free_text(text(*("https://example.org/" + "x" * n for n in range(20, 60))))
+    assert rules.is_free_text(
+        text(*("https://example.org/" + "x" * n for n in range(20, 60)))
+    )
     assert not rules.is_free_text(text(*notes, *["it came in time"] * 900))
     assert not rules.is_free_text(text(*(f"Street {number}" for number in range(50))))
-    assert not rules.is_free_text(text(*["paid by bank transfer", "paid by credit card"] * 50))
+    assert not rules.is_free_text(
+        text(*["paid by bank transfer", "paid by credit card"] * 50)
+    )
 
 
 @pytest.mark.parametrize(
@@ -312,7 +356,9 @@ def test_free_text_is_long_and_often_different() -> None:
         ("Rome|10:30|3 to 5", False, [], 3),
     ],
 )
-def test_date_formats(line: str, day_first: bool, formats: list[str], unread: int) -> None:
+def test_date_formats(
+    line: str, day_first: bool, formats: list[str], unread: int
+) -> None:
     assert rules.find_date_formats(cells(line), day_first) == (formats, unread)
 
 
@@ -326,7 +372,11 @@ def test_categories_are_all_seen_often_and_classes_all_that_are_seen() -> None:
 
 
 def test_limits_are_round() -> None:
-    assert rules.find_limits(numbers(0, 100)) == rules.find_limits(numbers(1, 99.9)) == (0, 1000)
+    assert (
+        rules.find_limits(numbers(0, 100))
+        == rules.find_limits(numbers(1, 99.9))
+        == (0, 1000)
+    )
     assert rules.find_limits(numbers(-5, -2)) == (-50, 0)
     assert rules.find_limits(numbers(-1200, 7, None)) == (-20_000, 20_000)
     dates = pd.Series([datetime(2010, 5, 1), datetime(2024, 3, 2), pd.NaT])
@@ -336,7 +386,11 @@ def test_limits_are_round() -> None:
 def test_the_task() -> None:
     for classes in ("yes|no|", "0|1|", "1|2|3|4|5", "1.0|2.0"):
         assert rules.find_task(cells("|".join([classes] * 20)), ".") == "classification"
-    for values in (["1.5", "2.5"] * 20, ["€ 1,000", "€ 2,500.50"] * 20, map(str, range(21))):
+    for values in (
+        ["1.5", "2.5"] * 20,
+        ["€ 1,000", "€ 2,500.50"] * 20,
+        map(str, range(21)),
+    ):
         assert rules.find_task(text(*values), ".") == "regression"
 
 
@@ -354,6 +408,9 @@ def test_a_merely_good_column_is_no_leak() -> None:
     assert rules.find_leak(good, target, "classification") == ""
     near = amount + numbers(*(DRAW.gauss(0, 10) for _ in HALF))
     assert rules.find_leak(near, amount, "regression") == ""
-    colour, usual = text(*["red", "blue", "green"] * 200), text(*["lost"] * 580, *["won"] * 20)
+    colour, usual = (
+        text(*["red", "blue", "green"] * 200),
+        text(*["lost"] * 580, *["won"] * 20),
+    )
     assert rules.find_leak(colour, usual, "classification") == ""
     assert rules.find_leak(colour, text(*["won"] * 600), "classification") == ""

@@ -23,15 +23,19 @@ from matplotlib.patches import Rectangle
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-import tools.checks as checks
-import tools.exploration as look
-import tools.notebooks as notebooks
-import tools.report as report
-import tools.report_pages as pages
+from {{ cookiecutter.project_slug }}.tools import checks as checks
+from {{ cookiecutter.project_slug }}.tools import exploration as look
+from {{ cookiecutter.project_slug }}.tools import notebooks as notebooks
+from {{ cookiecutter.project_slug }}.tools import report as report
+from {{ cookiecutter.project_slug }}.tools import report_pages as pages
 
 
-@pytest.mark.parametrize("notebook", checks.find_notebooks(ROOT), ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(notebook: Path, runs: dict[Path, Future[None]]) -> None:
+@pytest.mark.parametrize(
+    "notebook", checks.find_notebooks(ROOT), ids=lambda path: path.stem
+)
+def test_a_notebook_runs_from_top_to_bottom(
+    notebook: Path, runs: dict[Path, Future[None]]
+) -> None:
     try:
         runs[notebook].result()
     except CellExecutionError as error:
@@ -69,7 +73,13 @@ def test_a_list_names_the_first_and_counts_the_rest() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1234567.8, "1,234,568"), (-1000, "-1,000"), (0.123456, "0.123"), (99.96, "100"), (0, "0")],
+    [
+        (1234567.8, "1,234,568"),
+        (-1000, "-1,000"),
+        (0.123456, "0.123"),
+        (99.96, "100"),
+        (0, "0"),
+    ],
 )
 def test_a_number_shows_the_digits_that_matter(value: float, expected: str) -> None:
     assert look.show_number(value) == expected
@@ -78,7 +88,9 @@ def test_a_number_shows_the_digits_that_matter(value: float, expected: str) -> N
 def test_bars_stand_in_the_order_of_the_values() -> None:
     ax = look.draw_bars(pd.Series({"first": 3, "x" * 60: -1}))
     ax.figure.canvas.draw()
-    labels = {text.get_text(): text.get_window_extent().y0 for text in ax.get_yticklabels()}
+    labels = {
+        text.get_text(): text.get_window_extent().y0 for text in ax.get_yticklabels()
+    }
     assert labels["first"] > labels[look.shorten("x" * 60)]
     assert [bar.get_width() for bar in bars_of(ax)] == [3, -1]
 
@@ -89,12 +101,16 @@ def test_a_period_without_rows_is_a_gap() -> None:
     look.draw_over_time(bars, periods.value_counts(), bars=True)
     assert [bar.get_height() for bar in bars_of(bars)] == [2, 0, 0, 1]
     look.draw_over_time(line, pd.Series([1.0, 2.0, 4.0]).groupby(periods).mean())
-    assert np.array_equal(line.lines[0].get_ydata(), [1.5, np.nan, np.nan, 4], equal_nan=True)
+    assert np.array_equal(
+        line.lines[0].get_ydata(), [1.5, np.nan, np.nan, 4], equal_nan=True
+    )
     assert line.get_xlim() == pytest.approx(bars.get_xlim())
 
 
 def test_dates_and_booleans_become_numbers() -> None:
-    days = look.to_numbers(pd.Series([pd.Timestamp(1970, 1, 2), pd.NaT], dtype="datetime64[ns]"))
+    days = look.to_numbers(
+        pd.Series([pd.Timestamp(1970, 1, 2), pd.NaT], dtype="datetime64[ns]")
+    )
     assert days.equals(pd.Series([86400e9, np.nan]))
     flags = look.to_numbers(pd.Series([True, None], dtype="boolean"))
     assert flags.equals(pd.Series([1, np.nan]))
@@ -103,16 +119,29 @@ def test_dates_and_booleans_become_numbers() -> None:
 def test_what_is_far_out_is_left_out() -> None:
     values = pd.Series([*range(100), 1e6, -1e6])
     assert look.nearby(values).tolist() == list(range(100))
-    days = pd.Series([*pd.date_range("2024-01-01", periods=50), pd.Timestamp("1900-01-01")])
+    days = pd.Series(
+        [*pd.date_range("2024-01-01", periods=50), pd.Timestamp("1900-01-01")]
+    )
     assert look.nearby(days).min() == pd.Timestamp("2024-01-01")
-    assert look.nearby(pd.Series([5.0] * 9 + [7.0])).size == 10  # no spread to measure by
+    assert (
+        look.nearby(pd.Series([5.0] * 9 + [7.0])).size == 10
+    )  # no spread to measure by
 
 
 def test_numbers_are_cut_into_equal_parts_and_categories_numbered() -> None:
     parts = look.cut(pd.Series(DRAW.sample(range(1000), 1000), dtype="Int64"))
     assert sorted(parts.value_counts()) == [100] * 10
-    assert look.cut(pd.Series(["b", None, "a", "b"], dtype="str")).tolist() == [0, -1, 1, 0]
-    assert look.cut(pd.Series([True, None, False], dtype="boolean")).tolist() == [0, -1, 1]
+    assert look.cut(pd.Series(["b", None, "a", "b"], dtype="str")).tolist() == [
+        0,
+        -1,
+        1,
+        0,
+    ]
+    assert look.cut(pd.Series([True, None, False], dtype="boolean")).tolist() == [
+        0,
+        -1,
+        1,
+    ]
     assert look.cut(pd.Series([1.0, None, 2.0])).tolist() == [0, -1, 1]
 
 
@@ -133,7 +162,9 @@ LIMITS = {"cells": 3, "function_lines": 3, "module_lines": 5}
 LONG = "def long(x):\n    y = x\n    z = y\n    return z"
 
 
-def write_notebook(root: Path, name: str, *sources: str, kind: str = "code", **more: Any) -> Path:
+def write_notebook(
+    root: Path, name: str, *sources: str, kind: str = "code", **more: Any
+) -> Path:
     """Write a notebook with a cell for each source."""
     path = root / "notebooks" / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +175,10 @@ def write_notebook(root: Path, name: str, *sources: str, kind: str = "code", **m
         "execution_count": None,
         "outputs": [],
     }
-    cells = [cell | {"id": f"c{i}", "source": [text]} | more for i, text in enumerate(sources)]
+    cells = [
+        cell | {"id": f"c{i}", "source": [text]} | more
+        for i, text in enumerate(sources)
+    ]
     content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
@@ -153,7 +187,10 @@ def write_notebook(root: Path, name: str, *sources: str, kind: str = "code", **m
 def problems(root: Path, **off: list[str]) -> list[str]:
     """Check a folder with the limits of these tests."""
     lines = [f"{name} = {value}" for name, value in LIMITS.items()]
-    lines += ["[tool.checks.off]", *(f'"notebooks/{k}.ipynb" = {v}' for k, v in off.items())]
+    lines += [
+        "[tool.checks.off]",
+        *(f'"notebooks/{k}.ipynb" = {v}' for k, v in off.items()),
+    ]
     text = "\n".join(["[tool.checks]", *lines])
     (root / "pyproject.toml").write_text(text, encoding="utf-8")
     return checks.check_folder(root)
@@ -188,7 +225,9 @@ def test_git_strips_notebooks_in_this_clone() -> None:
 
 
 def test_a_clean_notebook_has_no_problem(tmp_path: Path) -> None:
-    write_notebook(tmp_path, "fine", "%matplotlib inline\n!ls\nx = 1", "def f(x):\n    return x")
+    write_notebook(
+        tmp_path, "fine", "%matplotlib inline\n!ls\nx = 1", "def f(x):\n    return x"
+    )
     write_notebook(tmp_path, "shell", "%%bash\nls /here && def")
     assert problems(tmp_path) == []
 
@@ -202,7 +241,9 @@ def test_too_many_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["code", "markdown"])
-@pytest.mark.parametrize("text", ["open('/home/ada/x.csv')", "C:/Users/ada", "see ~/notes.md"])
+@pytest.mark.parametrize(
+    "text", ["open('/home/ada/x.csv')", "C:/Users/ada", "see ~/notes.md"]
+)
 def test_paths_of_one_machine(tmp_path: Path, kind: str, text: str) -> None:
     write_notebook(tmp_path, "paths", "1", text, kind=kind)
     (line,) = problems(tmp_path)
@@ -210,7 +251,9 @@ def test_paths_of_one_machine(tmp_path: Path, kind: str, text: str) -> None:
     assert problems(tmp_path, paths=["paths"]) == []
 
 
-@pytest.mark.parametrize("text", ["config.root / 'data/raw'", "https://example.org/home/data/"])
+@pytest.mark.parametrize(
+    "text", ["config.root / 'data/raw'", "https://example.org/home/data/"]
+)
 def test_other_slashes_are_no_such_paths(tmp_path: Path, text: str) -> None:
     write_notebook(tmp_path, "paths", text)
     assert problems(tmp_path) == []
@@ -227,17 +270,24 @@ def test_a_function_in_two_notebooks_wants_a_module(tmp_path: Path) -> None:
     write_notebook(tmp_path, "a", "def same(): ...", "def same(): ...")
     write_notebook(tmp_path, "team/b", "1", "def same(): ...")
     (line,) = problems(tmp_path)
-    assert line.startswith("notebooks/team/b.ipynb: same is defined in notebooks/a.ipynb too")
+    assert line.startswith(
+        "notebooks/team/b.ipynb: same is defined in notebooks/a.ipynb too"
+    )
 
 
 def test_what_is_asked_for_must_be_pinned(tmp_path: Path) -> None:
     others = ["four @ https://example.org/four", "five; python_version < '3'"]
     groups = {"dev": ["three", *others, {"include-group": "site"}]}
-    content = {"project": {"dependencies": ["one>=1,<2", "Two[x]>=2"]}, "dependency-groups": groups}
+    content = {
+        "project": {"dependencies": ["one>=1,<2", "Two[x]>=2"]},
+        "dependency-groups": groups,
+    }
     assert [*checks.check_pins(tmp_path, content)] == []  # who has no pins needs none
     pins = "one==1.5 \\\n    --hash=sha256:00\ntwo[x]==1.9 ; python_full_version >= '3.12'\n"
     (tmp_path / "requirements.txt").write_text(pins, encoding="utf-8")
-    missing = [text.partition(";")[0] for _, _, text in checks.check_pins(tmp_path, content)]
+    missing = [
+        text.partition(";")[0] for _, _, text in checks.check_pins(tmp_path, content)
+    ]
     assert missing == ["does not pin Two[x]>=2", "does not pin three"]
 
 
@@ -245,8 +295,12 @@ def test_outputs_and_execution_counts(tmp_path: Path) -> None:
     output = {"output_type": "stream", "name": "stdout", "text": ["1"]}
     write_notebook(tmp_path, "output", "1", outputs=[output])
     write_notebook(tmp_path, "count", "1", execution_count=1)
-    write_notebook(tmp_path, "kept", "1", outputs=[output], metadata={"tags": ["keep_output"]})
-    write_notebook(tmp_path, "first", "1", outputs=[output], metadata={"init_cell": True})
+    write_notebook(
+        tmp_path, "kept", "1", outputs=[output], metadata={"tags": ["keep_output"]}
+    )
+    write_notebook(
+        tmp_path, "first", "1", outputs=[output], metadata={"init_cell": True}
+    )
     (tmp_path / "merged.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
     count, output_line = checks.check_outputs(tmp_path)
     assert count.startswith(
@@ -271,7 +325,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_setup_clone_sets_up_a_clone(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_clone_sets_up_a_clone(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert knows_notebooks(clone)
     assert not checks.strips_outputs(clone)
     monkeypatch.setattr("sys.argv", ["setup-clone"])
@@ -289,7 +345,9 @@ DOT = base64.b64decode(
 )
 
 
-ELSEWHERE = re.compile(r"""(src|data)=["']?(https?:)?//|<link|url\(|@import|import[^;]*from""")
+ELSEWHERE = re.compile(
+    r"""(src|data)=["']?(https?:)?//|<link|url\(|@import|import[^;]*from"""
+)
 
 
 def test_a_report_is_a_page_of_a_notebook_run_with_parameters(
@@ -317,16 +375,22 @@ def test_a_mistake_is_told_in_one_line(
     with pytest.raises(SystemExit) as stop:
         report.main()
     assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith("error: no notebook notebooks/fist.ipynb (the near")
+    assert capsys.readouterr().err.startswith(
+        "error: no notebook notebooks/fist.ipynb (the near"
+    )
     assert not (tmp_path / "reports").exists()
 
 
 def make_report(*cells: nbformat.NotebookNode, error: str = "") -> pages.Report:
     notebook = new_notebook(cells=list(cells))
-    return pages.Report("name", notebook, Path(), "2026-01-02 03:04", 5.6, {"size": "7"}, error)
+    return pages.Report(
+        "name", notebook, Path(), "2026-01-02 03:04", 5.6, {"size": "7"}, error
+    )
 
 
-def make_result(*outputs: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
+def make_result(
+    *outputs: nbformat.NotebookNode, **metadata: Any
+) -> nbformat.NotebookNode:
     return new_code_cell("secret = 1", outputs=list(outputs), metadata=metadata)
 
 
@@ -340,7 +404,9 @@ WARNING = new_output("stream", name="stderr", text="be careful")
 
 
 def test_without_code_a_page_has_results_and_no_trace_of_how() -> None:
-    page = pages.write_report(make_report(make_result(TEXT, WARNING), make_result()), code=False)
+    page = pages.write_report(
+        make_report(make_result(TEXT, WARNING), make_result()), code=False
+    )
     assert "a &lt;result&gt;" in page
     for hidden in ("secret", "be careful", "In&nbsp;", "Out["):
         assert hidden not in page

@@ -20,13 +20,18 @@ from {{ cookiecutter.project_slug }}.data_preprocessing import (
     parse_numbers,
     transform,
 )
+from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
+from {{ cookiecutter.project_slug }}.etl.runs import record_run
 from {{ cookiecutter.project_slug }}.schema import Column, read_schema
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-from batch.raw_data import RawData, read_raw_data
-from batch.runs import record_run
-
-LINES = ["k1,1.5,,Small,,,won", "k2,999,,,,,lost", "too,few", "k1,2.5,,,,,won", "k3,,,,,,lost"]
+LINES = [
+    "k1,1.5,,Small,,,won",
+    "k2,999,,,,,lost",
+    "too,few",
+    "k1,2.5,,,,,won",
+    "k3,,,,,,lost",
+]
 
 
 def run(config: Config) -> dict[str, object]:
@@ -34,7 +39,9 @@ def run(config: Config) -> dict[str, object]:
 
 
 def records(config: Config) -> list[dict[str, object]]:
-    lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     return [json.loads(line) for line in lines]
 
 
@@ -69,7 +76,10 @@ def test_the_same_input_gives_the_same_output(config: Config) -> None:
     run(config)
     before = config.paths.processed.read_bytes(), config.paths.rejected.read_bytes()
     run(config)
-    assert before == (config.paths.processed.read_bytes(), config.paths.rejected.read_bytes())
+    assert before == (
+        config.paths.processed.read_bytes(),
+        config.paths.rejected.read_bytes(),
+    )
     assert len(records(config)) == 2
 
 
@@ -102,7 +112,9 @@ def test_a_run_that_fails_keeps_the_old_output_and_is_recorded(
 
 
 def everything(config: Config) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in config.root.rglob("*") if path.is_file()}
+    return {
+        path: path.read_bytes() for path in config.root.rglob("*") if path.is_file()
+    }
 
 
 def test_a_dry_run_tells_and_writes_nothing(config: Config) -> None:
@@ -128,7 +140,9 @@ def test_the_command_line_reads_and_writes_where_it_is_told(
 ) -> None:
     file = write_raw(config, LINES)
     monkeypatch.chdir(config.root)
-    monkeypatch.setattr("sys.argv", ["pipeline.py", "--raw", str(file), "--output", "out.parquet"])
+    monkeypatch.setattr(
+        "sys.argv", ["pipeline.py", "--raw", str(file), "--output", "out.parquet"]
+    )
     pipeline.main()
     assert len(pd.read_parquet(config.root / "out.parquet")) == 2
     assert not config.paths.processed.exists()
@@ -154,7 +168,9 @@ def test_the_project_s_own_table_runs_through(own_config: Config) -> None:
 
 
 def test_every_cell_is_text_and_every_row_has_its_place(config: Config) -> None:
-    file = write_raw(config, ["k1,1.50,02,Small,yes,,won", '"k\n2",,,,,,lost', "k3,,,,,,won"])
+    file = write_raw(
+        config, ["k1,1.50,02,Small,yes,,won", '"k\n2",,,,,,lost', "k3,,,,,,won"]
+    )
     raw = read_raw_data(str(file), HEADER, config.table)
     assert list(raw.rows.loc[0]) == ["k1", "1.50", "02", "Small", "yes", "", "won"]
     assert raw.places["source"].tolist() == [file.name] * 3
@@ -165,15 +181,28 @@ def test_columns_may_stand_in_another_order_and_between_blanks(config: Config) -
     header = [f" {name} " for name in reversed(HEADER)]
     file = write_raw(config, ["won,2024-01-01,yes,Small,1,2.0,k1"], header)
     raw = read_raw_data(str(file), HEADER, config.table)
-    assert list(raw.rows.loc[0]) == ["k1", "2.0", "1", "Small", "yes", "2024-01-01", "won"]
+    assert list(raw.rows.loc[0]) == [
+        "k1",
+        "2.0",
+        "1",
+        "Small",
+        "yes",
+        "2024-01-01",
+        "won",
+    ]
 
 
 def test_a_line_that_is_no_row_is_kept_as_it_stands(config: Config) -> None:
-    file = write_raw(config, ["k1,,,,,,won", "too,few", "k2,,,,,,won,too,many", "", "k3,,,,,,won"])
+    file = write_raw(
+        config, ["k1,,,,,,won", "too,few", "k2,,,,,,won,too,many", "", "k3,,,,,,won"]
+    )
     raw = read_raw_data(str(file), HEADER, config.table)
     assert raw.rows["id"].tolist() == ["k1", "k3"]
     assert raw.broken["line"].tolist() == [3, 4]
-    assert raw.broken["reason"].tolist() == ["2 fields instead of 7", "9 fields instead of 7"]
+    assert raw.broken["reason"].tolist() == [
+        "2 fields instead of 7",
+        "9 fields instead of 7",
+    ]
     assert raw.broken["raw"].tolist() == ["too,few\n", "k2,,,,,,won,too,many\n"]
 
 
@@ -204,10 +233,15 @@ def test_reads_a_byte_order_mark_and_other_encodings(config: Config) -> None:
         (b"", "is empty"),
         (";".join(HEADER).encode(), "seems to be separated by ';'"),
         (",".join([*HEADER, "extra"]).encode(), "unknown column 'extra'"),
-        (",".join(["idd", *HEADER[1:]]).encode(), r"no column 'id' \(the nearest is 'idd'\)"),
+        (
+            ",".join(["idd", *HEADER[1:]]).encode(),
+            r"no column 'id' \(the nearest is 'idd'\)",
+        ),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused(config: Config, content: bytes, message: str) -> None:
+def test_a_file_that_does_not_fit_is_refused(
+    config: Config, content: bytes, message: str
+) -> None:
     file = config.root / "table.csv"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
@@ -217,7 +251,9 @@ def test_a_file_that_does_not_fit_is_refused(config: Config, content: bytes, mes
 
 
 def test_no_file_and_a_folder_are_refused(config: Config) -> None:
-    with pytest.raises(UserError, match=r"no file matches .*; put your table there or give --raw"):
+    with pytest.raises(
+        UserError, match=r"no file matches .*; put your table there or give --raw"
+    ):
         read_raw_data(config.paths.raw, HEADER, config.table)
     with pytest.raises(UserError, match="is a folder; name its files"):
         read_raw_data(str(config.root), HEADER, config.table)
@@ -236,7 +272,9 @@ def clean(config: Config, *lines: str) -> Transformed:
 
 
 def test_mark_missing_knows_every_spelling() -> None:
-    marked = mark_missing(text("", "  ", "NA", " n/a ", "0", " x y "), ["", "na", "N/A"])
+    marked = mark_missing(
+        text("", "  ", "NA", " n/a ", "0", " x y "), ["", "na", "N/A"]
+    )
     assert marked.isna().tolist() == [True, True, True, True, False, False]
     assert marked.tolist()[4:] == ["0", "x y"]
 
@@ -280,22 +318,37 @@ def test_parse_dates_takes_the_first_format_that_fits() -> None:
 
 def test_dates_in_other_time_zones_become_utc() -> None:
     dates = parse_dates(text("2024-01-31T10:05:07Z", "2024-01-31T23:05:07-02:00"), [])
-    assert dates.tolist() == [datetime(2024, 1, 31, 10, 5, 7), datetime(2024, 2, 1, 1, 5, 7)]
+    assert dates.tolist() == [
+        datetime(2024, 1, 31, 10, 5, 7),
+        datetime(2024, 2, 1, 1, 5, 7),
+    ]
 
 
 def test_categories_are_spelled_as_the_schema_does(config: Config) -> None:
     column = Column("x", "category", categories=("Small", "Two words"))
-    matched = parse_column(text("two  words", "SMALL", "huge", None), column, config.table)
+    matched = parse_column(
+        text("two  words", "SMALL", "huge", None), column, config.table
+    )
     assert matched.tolist()[:3] == ["Two words", "Small", "huge"]
     assert pd.isna(matched[3])
 
 
 def test_transform_gives_the_schema_s_types(config: Config) -> None:
-    kept = clean(config, "k1, 1.5 ,2,small,Yes,2024-01-31,won", "k2,?,?,?,?,?,lost").kept
+    kept = clean(
+        config, "k1, 1.5 ,2,small,Yes,2024-01-31,won", "k2,?,?,?,?,?,lost"
+    ).kept
     assert kept.dtypes.astype(str).tolist() == [
         "string", "float64", "Int64", "string", "boolean", "datetime64[ns]", "string",
     ]  # fmt: skip
-    assert list(kept.loc[0]) == ["k1", 1.5, 2, "Small", True, pd.Timestamp(2024, 1, 31), "won"]
+    assert list(kept.loc[0]) == [
+        "k1",
+        1.5,
+        2,
+        "Small",
+        True,
+        pd.Timestamp(2024, 1, 31),
+        "won",
+    ]
     assert kept.loc[1, HEADER[1:6]].isna().all()
 
 
@@ -309,31 +362,44 @@ def test_transform_gives_the_schema_s_types(config: Config) -> None:
         ("k1,,,,perhaps,,won", "member: 'perhaps' can't be read"),
         ("k1,,,,,2024-02-30,won", "since: '2024-02-30' can't be read"),
         ("k1,,,,,,?", "outcome: is missing"),
-        ("k1,,x,,y,,?", "class: 'x' can't be read; member: 'y' can't be read; outcome: is missing"),
+        (
+            "k1,,x,,y,,?",
+            "class: 'x' can't be read; member: 'y' can't be read; outcome: is missing",
+        ),
     ],
 )
-def test_transform_rejects_with_the_reason(config: Config, line: str, reason: str) -> None:
+def test_transform_rejects_with_the_reason(
+    config: Config, line: str, reason: str
+) -> None:
     result = clean(config, "k0,,,,,,won", line)
     assert result.rejected.to_dict() == {1: reason}
     assert result.kept["id"].tolist() == ["k0"]
 
 
 def test_transform_keeps_the_first_good_row_of_a_key(config: Config) -> None:
-    result = clean(config, "k1,bad,,,,,won", "k1,2,,,,,won", "k1,3,,,,,won", " k1 ,4,,,,,won")
+    result = clean(
+        config, "k1,bad,,,,,won", "k1,2,,,,,won", "k1,3,,,,,won", " k1 ,4,,,,,won"
+    )
     assert result.kept["Total Charges"].tolist() == [2]
     assert result.rejected.index.tolist() == [0]
     assert result.duplicates.tolist() == [2, 3]
 
 
 def test_transform_leaves_its_input_alone(config: Config) -> None:
-    raw = pd.DataFrame([line.split(",") for line in make_lines(20)], columns=HEADER, dtype="str")
+    raw = pd.DataFrame(
+        [line.split(",") for line in make_lines(20)], columns=HEADER, dtype="str"
+    )
     before = raw.copy()
     transform(raw, read_schema(config.schema_file), config.table)
     pd.testing.assert_frame_equal(raw, before)
 
 
-def test_the_project_s_own_rows_are_each_in_one_place(own_raw: RawData, own_config: Config) -> None:
-    result = transform(own_raw.rows, read_schema(own_config.schema_file), own_config.table)
+def test_the_project_s_own_rows_are_each_in_one_place(
+    own_raw: RawData, own_config: Config
+) -> None:
+    result = transform(
+        own_raw.rows, read_schema(own_config.schema_file), own_config.table
+    )
     parts = [*result.kept.index, *result.rejected.index, *result.duplicates]
     assert sorted(parts) == own_raw.rows.index.tolist()
     if own_config.table.key:

@@ -9,19 +9,20 @@ import pytest
 from conftest import HEADER, check_answers, make_lines, rows_of, train, write_raw
 
 from {{ cookiecutter.project_slug }}.config import Config
+from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
 from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.training.train import read_processed
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
-
-from batch.file_prediction import predict_file
-from training.train import read_processed
 
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 def test_answers_as_scikit_learn_does(trained_config: Config) -> None:
     table = read_table(trained_config)
-    frame = read_processed(trained_config.paths.processed, table, trained_config.training)
+    frame = read_processed(
+        trained_config.paths.processed, table, trained_config.training
+    )
     trained = train(frame, table, "gradient_boosting", trained_config.training)
     rows, model = rows_of(frame, table), load_model(trained_config.paths.model)
     answers = model.predict(rows)
@@ -41,7 +42,9 @@ def test_labels_as_names(label: object, name: str) -> None:
 
 
 def test_a_missing_file_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no model at .*model\.onnx; run: uv run train"):
+    with pytest.raises(
+        UserError, match=r"no model at .*model\.onnx; run: uv run train"
+    ):
         load_model(tmp_path / "model.onnx")
 
 
@@ -68,13 +71,17 @@ def test_any_other_file_is_refused_and_nothing_in_it_runs(
     }
     file = tmp_path / "model.onnx"
     file.write_bytes(contents[content])
-    with pytest.raises(UserError, match=r"can't be served .*; run: uv run train") as error:
+    with pytest.raises(
+        UserError, match=r"can't be served .*; run: uv run train"
+    ) as error:
         load_model(file)
     assert "\n" not in str(error.value)
     assert not trap.exists()
 
 
-def test_the_model_file_says_all_by_itself(trained_config: Config, tmp_path: Path) -> None:
+def test_the_model_file_says_all_by_itself(
+    trained_config: Config, tmp_path: Path
+) -> None:
     file = tmp_path / "copied.onnx"
     file.write_bytes(trained_config.paths.model.read_bytes())
     model = load_model(file)
@@ -87,7 +94,9 @@ def test_the_model_file_says_all_by_itself(trained_config: Config, tmp_path: Pat
 
 def predict_to(config: Config, data: str, output: Path) -> pd.DataFrame:
     predict_file(data, output, config.paths.model, config)
-    return pd.read_parquet(output) if output.suffix == ".parquet" else pd.read_csv(output)
+    return (
+        pd.read_parquet(output) if output.suffix == ".parquet" else pd.read_csv(output)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -103,12 +112,16 @@ def test_a_file_is_answered_as_a_request_is(
     found = predict_to(trained_config, str(processed), tmp_path / f"found{suffix}")
     assert list(found)[: len(HEADER)] == HEADER
     predictions = [answer["prediction"] for answer in expected]
-    if table.task == "regression":  # pandas below 3.1 reads the last digit of a CSV otherwise
+    if (
+        table.task == "regression"
+    ):  # pandas below 3.1 reads the last digit of a CSV otherwise
         assert found["prediction"].tolist() == pytest.approx(predictions, rel=1e-15)
         return
     assert found["prediction"].tolist() == predictions
     for label in model.labels:
-        probabilities = [answer["probabilities"][name_label(label)] for answer in expected]
+        probabilities = [
+            answer["probabilities"][name_label(label)] for answer in expected
+        ]
         assert found[f"probability {label}"].tolist() == probabilities
 
 
@@ -116,10 +129,14 @@ def test_a_file_is_answered_as_a_request_is(
 def test_rows_that_do_not_fit_are_kept_beside_and_the_rest_in_order(
     trained_config: Config, tmp_path: Path
 ) -> None:
-    rows = [line.rsplit(",", 1)[0] for line in make_lines(3)]  # the target is not known yet
+    rows = [
+        line.rsplit(",", 1)[0] for line in make_lines(3)
+    ]  # the target is not known yet
     raw = tmp_path / "new.csv"
     rows.insert(1, rows[0].replace("k0,", "k9,900"))
-    raw.write_text("\n".join([",".join(HEADER[:-1]), *rows, "too,few"]), encoding="utf-8")
+    raw.write_text(
+        "\n".join([",".join(HEADER[:-1]), *rows, "too,few"]), encoding="utf-8"
+    )
     found = predict_to(trained_config, str(raw), tmp_path / "found.csv")
     assert found["id"].tolist() == ["k0", "k1", "k2"]
     rejected = pd.read_csv(tmp_path / "found.rejected.csv")
@@ -133,10 +150,14 @@ def test_mistakes_are_told_in_one_line(trained_config: Config, tmp_path: Path) -
     with pytest.raises(UserError, match=r"must end in \.csv or \.parquet"):
         predict_to(trained_config, data, tmp_path / "found.xlsx")
     with pytest.raises(UserError, match=r"no model at .*; run: uv run train"):
-        predict_file(data, tmp_path / "found.csv", tmp_path / "model.onnx", trained_config)
+        predict_file(
+            data, tmp_path / "found.csv", tmp_path / "model.onnx", trained_config
+        )
     table = trained_config.table.model_copy(update={"exclude": [HEADER[1]]})
     changed = trained_config.model_copy(update={"table": table})
-    with pytest.raises(UserError, match="was trained with other columns; run: uv run train"):
+    with pytest.raises(
+        UserError, match="was trained with other columns; run: uv run train"
+    ):
         predict_to(changed, data, tmp_path / "found.csv")
     assert not list(tmp_path.iterdir())
 
@@ -175,9 +196,9 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
 ) -> None:
     names = HEADER[1:-1]
     (tmp_path / "a.csv").write_text(f"{','.join(names)}\n1,,,,\n", encoding="utf-8")
-    pd.DataFrame({"prediction": ["old"], "id": ["k1"], **dict.fromkeys(names)}).to_parquet(
-        tmp_path / "b.parquet"
-    )
+    pd.DataFrame(
+        {"prediction": ["old"], "id": ["k1"], **dict.fromkeys(names)}
+    ).to_parquet(tmp_path / "b.parquet")
     for output in (tmp_path / "out" / "found.csv", tmp_path / "out" / "found.parquet"):
         found = predict_to(trained_config, str(tmp_path / "[ab].*"), output)
         answers = ["prediction", "probability lost", "probability won"]
@@ -190,11 +211,15 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
 
 
 @CLASSES
-def test_a_file_is_not_read_and_written_at_once(trained_config: Config, tmp_path: Path) -> None:
+def test_a_file_is_not_read_and_written_at_once(
+    trained_config: Config, tmp_path: Path
+) -> None:
     data = write_files(tmp_path, make_lines(5))
     before = contents(tmp_path)
     for output in (tmp_path / "0.csv", tmp_path / "nowhere" / ".." / "0.csv"):
-        with pytest.raises(UserError, match=r"would be read and written; choose another --output"):
+        with pytest.raises(
+            UserError, match=r"would be read and written; choose another --output"
+        ):
             predict_to(trained_config, data, output)
     (tmp_path / "0.rejected.csv").write_bytes(before["0.csv"])
     with pytest.raises(UserError, match=r"0\.rejected\.csv would be read and written"):

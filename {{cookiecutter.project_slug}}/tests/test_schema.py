@@ -60,7 +60,9 @@ def test_describes_the_features_and_the_target(config: Config) -> None:
 def test_the_kind_of_the_target_decides_the_task(
     config: Config, target: dict[str, Any], task: str
 ) -> None:
-    write_schema(config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target})
+    write_schema(
+        config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target}
+    )
     assert read_table(config).task == task
 
 
@@ -75,14 +77,20 @@ def test_the_kind_of_the_target_decides_the_task(
 def test_the_task_in_the_config_decides_first(
     config: Config, target: dict[str, Any], task: Task
 ) -> None:
-    write_schema(config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target})
+    write_schema(
+        config, {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": target}
+    )
     table = config.table.model_copy(update={"task": task})
     assert describe_table(read_schema(config.schema_file), table).task == task
 
 
 @pytest.mark.parametrize("dtype", ["str", "boolean"])
 def test_a_regression_needs_a_number(config: Config, dtype: str) -> None:
-    columns = {"id": {"dtype": "str"}, "a": {"dtype": "float64"}, "outcome": {"dtype": dtype}}
+    columns = {
+        "id": {"dtype": "str"},
+        "a": {"dtype": "float64"},
+        "outcome": {"dtype": dtype},
+    }
     write_schema(config, columns)
     table = config.table.model_copy(update={"task": "regression"})
     with pytest.raises(UserError, match="task: the target 'outcome' is no number"):
@@ -95,10 +103,19 @@ def test_the_key_and_the_excluded_columns_are_unused(config: Config) -> None:
     excluded = config.table.model_copy(update={"exclude": ["since", "class"]})
     table = describe_table(schema, excluded)
     assert table.unused == ("id", "class", "since")
-    assert [column.name for column in table.features] == ["Total Charges", "größe", "member"]
+    assert [column.name for column in table.features] == [
+        "Total Charges",
+        "größe",
+        "member",
+    ]
     unknown = config.table.model_copy(update={"key": None, "exclude": ["sinse"]})
-    assert describe_table(schema, config.table.model_copy(update={"key": None})).unused == ()
-    with pytest.raises(UserError, match=r"config\.yaml names the column 'sinse', but schema"):
+    assert (
+        describe_table(schema, config.table.model_copy(update={"key": None})).unused
+        == ()
+    )
+    with pytest.raises(
+        UserError, match=r"config\.yaml names the column 'sinse', but schema"
+    ):
         describe_table(schema, unknown)
 
 
@@ -109,7 +126,11 @@ def test_the_key_and_the_excluded_columns_are_unused(config: Config) -> None:
         ({"greater_than_or_equal_to": 0, "less_than_or_equal_to": 9}, 0, 9),
         ({"greater_than": 0}, 5e-324, None),
         ({"less_than": 9.0}, None, 8.999999999999998),
-        ({"in_range": {"min_value": 1, "max_value": 9, "include_min": False}}, 1 + 2**-52, 9),
+        (
+            {"in_range": {"min_value": 1, "max_value": 9, "include_min": False}},
+            1 + 2**-52,
+            9,
+        ),
     ],
 )
 def test_limits_are_the_last_values_allowed(
@@ -126,21 +147,37 @@ def test_limits_are_the_last_values_allowed(
     ("columns", "message"),
     [
         ({"a": {"dtype": "float64"}}, "'outcome', but schema.yaml does not"),
-        ({"id": {"dtype": "str"}, "outcome": {"dtype": "str"}}, "no column to learn from"),
         (
-            {"id": {"dtype": "str"}, "a": {"dtype": "str"}, "outcome": {"dtype": "datetime64[ns]"}},
+            {"id": {"dtype": "str"}, "outcome": {"dtype": "str"}},
+            "no column to learn from",
+        ),
+        (
+            {
+                "id": {"dtype": "str"},
+                "a": {"dtype": "str"},
+                "outcome": {"dtype": "datetime64[ns]"},
+            },
             "the target 'outcome' is a date",
         ),
-        ({"id": {"dtype": "str"}, "a": {}, "outcome": {"dtype": "str"}}, "'a' no dtype"),
         (
-            {"id": {"dtype": "str"}, "a": {"dtype": "str", "isin": [True]}, "outcome": {}},
+            {"id": {"dtype": "str"}, "a": {}, "outcome": {"dtype": "str"}},
+            "'a' no dtype",
+        ),
+        (
+            {
+                "id": {"dtype": "str"},
+                "a": {"dtype": "str", "isin": [True]},
+                "outcome": {},
+            },
             "the categories of 'a' must be text",
         ),
         ({"id": {"dtype": "nonsense"}}, "not a pandera schema"),
         ({}, "names no columns"),
     ],
 )
-def test_a_mistake_is_named(config: Config, columns: dict[str, Any], message: str) -> None:
+def test_a_mistake_is_named(
+    config: Config, columns: dict[str, Any], message: str
+) -> None:
     write_schema(config, columns)
     with pytest.raises(UserError, match=message) as error:
         read_table(config)
@@ -148,7 +185,11 @@ def test_a_mistake_is_named(config: Config, columns: dict[str, Any], message: st
 
 
 def test_metadata_is_plain_data_for_features(config: Config) -> None:
-    a: dict[str, Any] = {"dtype": "Int64", "description": "calls", "metadata": {"per": "b"}}
+    a: dict[str, Any] = {
+        "dtype": "Int64",
+        "description": "calls",
+        "metadata": {"per": "b"},
+    }
     columns = {"id": {"dtype": "str"}, "outcome": {"dtype": "str"}, "a": a}
     write_schema(config, columns)
     assert read_table(config).features == (
@@ -182,7 +223,9 @@ def test_a_table_survives_json_as_in_the_model_file() -> None:
     assert TypeAdapter(Table).validate_python(content) == TABLE
 
 
-@pytest.mark.parametrize("change", [{"task": "guess"}, {"target": {"name": "y"}}, {"features": 3}])
+@pytest.mark.parametrize(
+    "change", [{"task": "guess"}, {"target": {"name": "y"}}, {"features": 3}]
+)
 def test_what_is_no_table_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Table).validate_python(asdict(TABLE) | change)
@@ -200,7 +243,9 @@ def test_is_found_from_a_folder_below(config: Config) -> None:
 
 
 def test_without_the_file_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no config\.yaml in .*; run this from the project"):
+    with pytest.raises(
+        UserError, match=r"no config\.yaml in .*; run this from the project"
+    ):
         read_config(tmp_path)
 
 
@@ -279,7 +324,9 @@ def test_write_atomically_keeps_the_old_file_when_writing_fails(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_command_tells_a_user_error_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_tells_a_user_error_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     @command
     def main() -> None:
         raise UserError("no such table; run: make one")

@@ -19,12 +19,16 @@ from {{ cookiecutter.project_slug }}.config import Config, Task, TrainingConfig
 from {{ cookiecutter.project_slug }}.evaluation import evaluate, find_metric, guess
 from {{ cookiecutter.project_slug }}.model_training import MODELS, Prepared, Split, encode_target
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
+from {{ cookiecutter.project_slug }}.training import model_selection as selection
+from {{ cookiecutter.project_slug }}.training.model_card import show_number
+from {{ cookiecutter.project_slug }}.training.preparation import (
+    make_folds,
+    prepare,
+    read_order,
+    split_rows,
+)
+from {{ cookiecutter.project_slug }}.training.train import main, read_processed, run
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
-
-import training.model_selection as selection
-from training.model_card import show_number
-from training.preparation import make_folds, prepare, read_order, split_rows
-from training.train import main, read_processed, run
 
 SETTINGS = TrainingConfig(model="gradient_boosting")
 
@@ -58,13 +62,23 @@ def test_every_model_beats_the_baseline(trained_config: Config) -> None:
 def test_an_unknown_model_is_refused() -> None:
     message = "^no model 'logistic' for a regression; there are: linear, "
     with pytest.raises(UserError, match=message):
-        train(small_frame([0.5] * 20), small_table("number", "regression"), "logistic", SETTINGS)
+        train(
+            small_frame([0.5] * 20),
+            small_table("number", "regression"),
+            "logistic",
+            SETTINGS,
+        )
 
 
 def test_a_setting_the_model_does_not_know_is_refused() -> None:
     config = settings(settings={"linear": {"nonsense": 1}})
     with pytest.raises(UserError, match=r"training\.settings\.linear .*nonsense"):
-        train(small_frame([0.5] * 20), small_table("number", "regression"), "linear", config)
+        train(
+            small_frame([0.5] * 20),
+            small_table("number", "regression"),
+            "linear",
+            config,
+        )
 
 
 def test_labels_are_the_data_s_own() -> None:
@@ -90,7 +104,9 @@ def test_the_vocabulary_has_only_what_the_training_rows_have() -> None:
     table = Table((Column("x", "category"),), Column("y", "number"), "regression")
     frame = pd.DataFrame({"x": [f"town {n}" for n in range(40)], "y": np.arange(40.0)})
     prepared = prepare(frame, table, SETTINGS)
-    assert sorted(prepared.vocabulary["x"]) == sorted(frame["x"].iloc[prepared.split.train])
+    assert sorted(prepared.vocabulary["x"]) == sorted(
+        frame["x"].iloc[prepared.split.train]
+    )
     assert (prepared.features[prepared.split.test] == -1).all()
 
 
@@ -102,7 +118,12 @@ def test_a_target_with_one_class_is_refused() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(UserError, match="9 rows are too few"):
-        train(small_frame([0.5] * 9), small_table("number", "regression"), "linear", SETTINGS)
+        train(
+            small_frame([0.5] * 9),
+            small_table("number", "regression"),
+            "linear",
+            SETTINGS,
+        )
 
 
 # --- splitting ---
@@ -116,7 +137,11 @@ def no_overlap(split: Split, rows: int) -> None:
 
 def random_target(task: Task, rows: int) -> NDArray[Any]:
     draw = np.random.default_rng(1)
-    return draw.integers(3, size=rows) if task == "classification" else draw.normal(size=rows)
+    return (
+        draw.integers(3, size=rows)
+        if task == "classification"
+        else draw.normal(size=rows)
+    )
 
 
 def moments() -> pd.Series:
@@ -138,7 +163,9 @@ def test_the_split_keeps_the_classes_shares() -> None:
 def test_the_newest_days_are_the_test_and_stay_whole(task: Task) -> None:
     frame = pd.DataFrame({"when": moments()})
     config = settings(date="when")
-    split = split_rows(random_target(task, 400), task, config, read_order(frame, config))
+    split = split_rows(
+        random_target(task, 400), task, config, read_order(frame, config)
+    )
     no_overlap(split, 400)
     day = frame["when"].dt.floor("D")
     assert day.iloc[split.train].max() < day.iloc[split.test].min()
@@ -148,7 +175,9 @@ def test_the_newest_days_are_the_test_and_stay_whole(task: Task) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_no_group_is_on_both_sides(task: Task) -> None:
-    frame = pd.DataFrame({"who": np.random.default_rng(0).choice([*"abcdefgh", None], 400)})
+    frame = pd.DataFrame(
+        {"who": np.random.default_rng(0).choice([*"abcdefgh", None], 400)}
+    )
     config = settings(group="who")
     order, target = read_order(frame, config), random_target(task, 400)
     split = split_rows(target, task, config, order)
@@ -174,7 +203,10 @@ def draw_answers(classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
 @pytest.mark.parametrize("classes", [2, 3, 8])
 def test_the_metrics_of_classes_are_those_of_scikit_learn(classes: int) -> None:
     target, outputs = draw_answers(classes)
-    scores, likeliest = outputs[:, 1] if classes == 2 else outputs, outputs.argmax(axis=1)
+    scores, likeliest = (
+        outputs[:, 1] if classes == 2 else outputs,
+        outputs.argmax(axis=1),
+    )
     expected = {
         "roc_auc": metrics.roc_auc_score(target, scores, multi_class="ovr"),
         "accuracy": metrics.accuracy_score(target, likeliest),
@@ -197,7 +229,11 @@ def test_the_metrics_of_numbers_are_those_of_scikit_learn() -> None:
 
 def test_the_baseline_is_that_of_scikit_learn() -> None:
     learnt, features = np.array([0, 0, 2, 2, 2, 1]), np.zeros((6, 1))
-    shares = DummyClassifier(strategy="prior").fit(features, learnt).predict_proba(features[:4])
+    shares = (
+        DummyClassifier(strategy="prior")
+        .fit(features, learnt)
+        .predict_proba(features[:4])
+    )
     assert guess(learnt, 4, 3).tolist() == shares.tolist()
     mean = DummyRegressor().fit(features, learnt).predict(features[:4])
     assert guess(learnt, 4, 0).tolist() == mean.tolist()
@@ -206,7 +242,9 @@ def test_the_baseline_is_that_of_scikit_learn() -> None:
 def test_the_metric_that_counts_most_is_found_or_refused() -> None:
     assert find_metric(None, "classification") == "roc_auc"
     assert find_metric("mae", "regression") == "mae"
-    with pytest.raises(UserError, match=r"training\.metric: no 'mae' for a classification; one of"):
+    with pytest.raises(
+        UserError, match=r"training\.metric: no 'mae' for a classification; one of"
+    ):
         find_metric("mae", "classification")
 
 
@@ -222,7 +260,9 @@ CLASS = np.random.default_rng(0).choice(["lost", "open", "won"], ROWS)
 NUMBER = np.random.default_rng(0).normal(20, 5, ROWS).round(1)
 
 
-def prepare_with(values: object, kind: Kind, target: NDArray[Any], rows: int = ROWS) -> Prepared:
+def prepare_with(
+    values: object, kind: Kind, target: NDArray[Any], rows: int = ROWS
+) -> Prepared:
     """Prepare a table of a feature of noise and of one with these values."""
     columns = (Column("noise", "number"), Column("suspect", kind, True))
     noise = np.random.default_rng(1).normal(size=ROWS)
@@ -236,7 +276,11 @@ def prepare_with(values: object, kind: Kind, target: NDArray[Any], rows: int = R
 @pytest.mark.parametrize(
     ("values", "kind", "target"),
     [
-        (pd.Series(CLASS).map({"lost": "L", "open": "O", "won": "W"}), "category", CLASS),
+        (
+            pd.Series(CLASS).map({"lost": "L", "open": "O", "won": "W"}),
+            "category",
+            CLASS,
+        ),
         (pd.Series(CLASS).map({"lost": 3.0, "open": 1, "won": 2}), "number", CLASS),
         (NUMBER * 1.8 + 32, "number", NUMBER),
     ],
@@ -245,14 +289,18 @@ def prepare_with(values: object, kind: Kind, target: NDArray[Any], rows: int = R
 def test_what_tells_the_target_by_itself_is_refused(
     values: object, kind: Kind, target: NDArray[Any]
 ) -> None:
-    with pytest.raises(UserError, match=r"^the feature 'suspect' tells the target by itself: "):
+    with pytest.raises(
+        UserError, match=r"^the feature 'suspect' tells the target by itself: "
+    ):
         prepare_with(values, kind, target)
 
 
 @pytest.mark.parametrize("target", [CLASS, NUMBER], ids=["classes", "numbers"])
 def test_a_key_is_refused(target: NDArray[Any]) -> None:
     keys = [f"k{n * 7919 % ROWS}" for n in range(ROWS)]
-    with pytest.raises(UserError, match=r"^the feature 'suspect' has another value in each row"):
+    with pytest.raises(
+        UserError, match=r"^the feature 'suspect' has another value in each row"
+    ):
         prepare_with(keys, "category", target)
 
 
@@ -288,7 +336,14 @@ def test_set_changes_one_setting_of_the_model(
     trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "low.onnx"
-    words = ["--model", "random_forest", "--set", "max_depth=2", "--output", str(output)]
+    words = [
+        "--model",
+        "random_forest",
+        "--set",
+        "max_depth=2",
+        "--output",
+        str(output),
+    ]
     type_in(monkeypatch, trained_config, *words)
     assert read_record(output)["settings"] == {"n_estimators": 20, "max_depth": 2}
 
@@ -297,9 +352,18 @@ def test_set_changes_one_setting_of_the_model(
     ("words", "message"),
     [
         (["--set", "max_depth"], "--set max_depth: write it as in --set max_depth=6"),
-        (["--set", "a=1", "--model", "all"], "--set is for one model; name it by --model"),
-        (["--output", "model.pkl"], r"model\.pkl: a model file's name must end in \.onnx"),
-        (["--data", "none.parquet"], r"no processed table at none\.parquet; run: uv run pipeline"),
+        (
+            ["--set", "a=1", "--model", "all"],
+            "--set is for one model; name it by --model",
+        ),
+        (
+            ["--output", "model.pkl"],
+            r"model\.pkl: a model file's name must end in \.onnx",
+        ),
+        (
+            ["--data", "none.parquet"],
+            r"no processed table at none\.parquet; run: uv run pipeline",
+        ),
     ],
 )
 @CLASSES_ONLY
@@ -350,22 +414,32 @@ def test_the_record_says_how_the_model_came_about(trained_config: Config) -> Non
     assert record["schema"] == fingerprint(trained_config.schema_file)
     assert record["file"]["sha256"] == fingerprint(path)
     assert record["train_rows"] + record["test_rows"] == record["data"]["rows"] == 300
-    assert record["metrics"].keys() == record["baseline"].keys() == record["intervals"].keys()
-    assert TypeAdapter(Table).validate_python(record["table"]) == read_table(trained_config)
+    assert (
+        record["metrics"].keys()
+        == record["baseline"].keys()
+        == record["intervals"].keys()
+    )
+    assert TypeAdapter(Table).validate_python(record["table"]) == read_table(
+        trained_config
+    )
     assert {"python", "scikit-learn", "onnxruntime"} <= record["versions"].keys()
     assert 0 < record["seconds"] < 600
 
 
 def test_the_card_stands_beside_and_holds_the_metrics(trained_config: Config) -> None:
     record = read_record(trained_config.paths.model)
-    page = (trained_config.root / "reports" / "model_card.html").read_text(encoding="utf-8")
+    page = (trained_config.root / "reports" / "model_card.html").read_text(
+        encoding="utf-8"
+    )
     for name, value in record["metrics"].items():
         assert show_number(value) in page, name
         assert show_number(record["baseline"][name], value) in page, name
 
 
 @CLASSES_ONLY
-def test_the_same_training_gives_the_same_file(trained_config: Config, tmp_path: Path) -> None:
+def test_the_same_training_gives_the_same_file(
+    trained_config: Config, tmp_path: Path
+) -> None:
     output = tmp_path / "elsewhere" / "again.onnx"
     run(trained_config.paths.processed, "gradient_boosting", output, trained_config)
     assert output.read_bytes() == trained_config.paths.model.read_bytes()
@@ -381,7 +455,9 @@ def test_each_training_is_a_line_and_list_shows_them(
     for model in ("logistic", "random_forest"):
         trained = train_model(trained_config, model)
         save_trained(tmp_path / f"{model}.onnx", trained, trained_config)
-    type_in(monkeypatch, trained_config, "--list", "--output", str(tmp_path / "model.onnx"))
+    type_in(
+        monkeypatch, trained_config, "--list", "--output", str(tmp_path / "model.onnx")
+    )
     head, first, second = capsys.readouterr().out.splitlines()
     assert head.split()[:5] == ["trained", "model", "metric", "test", "95"]
     assert first.split()[2:4] == ["logistic", "roc_auc"]

@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import training.model_selection as selection
+from customer_churn.training import model_selection as selection
 import yaml
 from conftest import make_project, train_model
 from customer_churn.config import Config, read_config
@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.semi_supervised import LabelPropagation
 from test_training import CLASSES_ONLY, read_record, score_of, type_in
-from training import train
-from training.description import describe, list_notes
-from training.model_saving import convert_to_onnx
-from training.preparation import prepare
+from customer_churn.training import train
+from customer_churn.training.description import describe, list_notes
+from customer_churn.training.model_saving import convert_to_onnx
+from customer_churn.training.preparation import prepare
 
 
 def make_table(root: Path, target: str, rows: int, share: float = 0.5, told: float = 1) -> Config:

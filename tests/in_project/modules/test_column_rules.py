@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-import tools.column_rules as rules
+from customer_churn.tools import column_rules as rules
 from test_infer_schema import DRAW, HALF, cells, numbers, text
 
 

@@ -14,16 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch import file_prediction, raw_csv
-from batch.file_prediction import format_csv
-from batch.raw_data import RawData, read_batches
+from customer_churn.etl import file_prediction, raw_csv
+from customer_churn.etl.file_prediction import format_csv
+from customer_churn.etl.raw_data import RawData, read_batches
 from conftest import HEADER, make_lines
 from customer_churn import prediction
 from customer_churn.config import Config, ServingConfig
 from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.prediction import DIGITS, Model, load_model, name_label, predict_frame
 from customer_churn.utils import UserError
-from service.request_validation import InvalidRequest, RequestReader
+from customer_churn.service.request_validation import InvalidRequest, RequestReader
 from test_prediction import CLASSES, contents, predict_to, write_files
 
 

@@ -12,8 +12,8 @@ from customer_churn.prediction import load_model
 from customer_churn.schema import read_schema, read_table
 from customer_churn.utils import UserError
 from test_infer_schema import SOME, infer, make_table
-from tools import infer_schema
-from training.train import run
+from customer_churn.tools import infer_schema
+from customer_churn.training.train import run
 
 
 def test_rows_without_a_target_do_not_fail_the_pipeline(config: Config) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
-from training.description import measure_curves
-from training.model_card import draw_card, show_number, show_share
+from customer_churn.training.description import measure_curves
+from customer_churn.training.model_card import draw_card, show_number, show_share
 
 # Two braces are the template's, so they are put together here.
 HOSTILE = "<script>alert(1)</script>\"'&" + "{" * 2 + "1}" + "}$x$🦔"

@@ -29,8 +29,8 @@ from test_training import (
     small_frame,
     small_table,
 )
-from training.model_saving import convert_to_onnx
-from training.preparation import make_folds, read_order, split_rows
+from customer_churn.training.model_saving import convert_to_onnx
+from customer_churn.training.preparation import make_folds, read_order, split_rows
 
 
 @pytest.mark.parametrize("kind", ["number", "date", "category", "boolean"])

@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import tools.exploration as look
+from customer_churn.tools import exploration as look
 from matplotlib.colors import to_rgb
 from test_notebooks import DRAW, dates, problems, write_notebook
-from tools import checks, notebooks
+from customer_churn.tools import checks, notebooks
 
 
 @pytest.fixture(autouse=True)

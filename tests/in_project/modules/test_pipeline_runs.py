@@ -9,8 +9,8 @@ import pandas as pd
 import pipeline
 import pyarrow as pa
 import pytest
-from batch import raw_csv
-from batch.raw_data import RawData, find_files, list_rejected, read_raw_data
+from customer_churn.etl import raw_csv
+from customer_churn.etl.raw_data import RawData, find_files, list_rejected, read_raw_data
 from conftest import HEADER, make_lines, write_raw
 from customer_churn.config import Config
 from customer_churn.utils import UserError

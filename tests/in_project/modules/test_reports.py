@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
-import tools.report_pages as pages
+from customer_churn.tools import report_pages as pages
 from conftest import make_project
 from customer_churn.utils import UserError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_notebooks import FIGURE, TEXT, WARNING, make_report, make_result
-from tools import report
+from customer_churn.tools import report
 
 
 class Terminal(StringIO):

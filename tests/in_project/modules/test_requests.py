@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from customer_churn.config import ServingConfig
-from service.request_validation import Problem, RequestReader
+from customer_churn.service.request_validation import Problem, RequestReader
 from test_app import TABLE, problems, refuse
 
 

@@ -20,9 +20,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.semi_supervised import LabelPropagation
 from test_choice_and_search import make_table
 from test_training import CLASSES_ONLY, read_record, type_in
-from training import train
-from training.description import read_commit
-from training.model_saving import HISTORY, compare, convert_to_onnx, save_model, show_history
+from customer_churn.training import train
+from customer_churn.training.description import read_commit
+from customer_churn.training.model_saving import HISTORY, compare, convert_to_onnx, save_model, show_history
 
 
 @CLASSES_ONLY

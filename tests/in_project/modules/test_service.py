@@ -23,9 +23,9 @@ from customer_churn.model_training import MODELS
 from customer_churn.schema import Column, Table, read_table
 from customer_churn.utils import UserError
 from flask.testing import FlaskClient
-from service.operations import ModelFile, check_columns
+from customer_churn.service.operations import ModelFile, check_columns
 from test_app import ROW, ask, new_model, replace_file
-from training.model_saving import typical_row
+from customer_churn.training.model_saving import typical_row
 
 
 @pytest.fixture

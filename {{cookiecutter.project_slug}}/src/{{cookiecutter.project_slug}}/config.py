@@ -107,7 +107,9 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
             return folder
-    raise UserError(f"no {FILE_NAME} in {start} or above; run this from the project's folder")
+    raise UserError(
+        f"no {FILE_NAME} in {start} or above; run this from the project's folder"
+    )
 
 
 def read_config(start: Path | None = None) -> Config:
@@ -122,7 +124,9 @@ def read_config(start: Path | None = None) -> Config:
         content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
         config = Config(**{**(content or {}), "root": root})
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(f"{FILE_NAME} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(
+            f"{FILE_NAME} is not valid YAML: {' '.join(str(error).split())}"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -34,7 +34,9 @@ class Transformed(NamedTuple):
     problems: pd.DataFrame
 
 
-def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig) -> Transformed:
+def transform(
+    raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
+) -> Transformed:
     """Turn text into typed columns, reject what the schema does not allow, drop duplicates.
 
     `raw` holds text in every column of the schema, with a unique index. Of the rows with the same
@@ -56,14 +58,18 @@ def transform(raw: pd.DataFrame, schema: pa.DataFrameSchema, config: TableConfig
     rejected = join_reasons(problems)
 
     good = checked.drop(index=rejected.index)
-    duplicate = good.duplicated(config.key) if config.key else pd.Series(False, good.index)
+    duplicate = (
+        good.duplicated(config.key) if config.key else pd.Series(False, good.index)
+    )
     return Transformed(good[~duplicate], rejected, good.index[duplicate], problems)
 
 
 def mark_missing(column: pd.Series, spellings: Iterable[str]) -> pd.Series:
     """Take the blanks off every cell, and make those that spell a missing value missing."""
     text = column.str.strip()
-    return text.mask(text.str.casefold().isin({clean_text(spelling) for spelling in spellings}))
+    return text.mask(
+        text.str.casefold().isin({clean_text(spelling) for spelling in spellings})
+    )
 
 
 def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Series:
@@ -77,19 +83,29 @@ def parse_column(text: pd.Series, column: Column, config: TableConfig) -> pd.Ser
     if not column.categories:
         return text
     texts = text.dropna().unique().astype(object)
-    return text.map(dict(zip(texts, spell_categories(texts, column.categories), strict=True)))
+    return text.map(
+        dict(zip(texts, spell_categories(texts, column.categories), strict=True))
+    )
 
 
-def parse_numbers(text: pd.Series, decimal: str = ".", whole: bool = False) -> pd.Series:
+def parse_numbers(
+    text: pd.Series, decimal: str = ".", whole: bool = False
+) -> pd.Series:
     """Read numbers, also with marks of thousands, a currency or a percent sign (12 % gives 12).
 
     `whole` refuses fractions, and integers too large to be held exactly.
     """
-    direct = text if decimal == "." else text.mask(text.str.contains(".", regex=False, na=False))
+    direct = (
+        text
+        if decimal == "."
+        else text.mask(text.str.contains(".", regex=False, na=False))
+    )
     values = pd.to_numeric(direct, errors="coerce").astype(float)
     rest = text[values.isna() & text.notna()]
     if not rest.empty:
-        values[rest.index] = pd.to_numeric(take_off_marks(rest, decimal), errors="coerce")
+        values[rest.index] = pd.to_numeric(
+            take_off_marks(rest, decimal), errors="coerce"
+        )
     good = np.isfinite(values)
     if whole:
         good &= (values % 1 == 0) & (values.abs() <= LARGEST_EXACT_INTEGER)
@@ -112,7 +128,9 @@ def take_off_marks(text: pd.Series, decimal: str) -> pd.Series:
     return plain.where(minus == 0, "-" + plain).where(minus < 2)
 
 
-def parse_booleans(text: pd.Series, true: Iterable[str], false: Iterable[str]) -> pd.Series:
+def parse_booleans(
+    text: pd.Series, true: Iterable[str], false: Iterable[str]
+) -> pd.Series:
     """Read booleans, in any letter case: true, false, and the other spellings."""
     meaning = {"true": True, "false": False}
     meaning |= {clean_text(spelling): True for spelling in true}
@@ -128,7 +146,9 @@ def parse_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
     dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
     for form in ("ISO8601", *formats):
         rest = text[dates.isna() & text.notna()]
-        read = pd.to_datetime(rest, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+        read = pd.to_datetime(
+            rest, format=form, errors="coerce", utc=True
+        ).dt.tz_localize(None)
         dates[rest.index] = read.where(read.between(pd.Timestamp.min, pd.Timestamp.max))
     return dates
 
@@ -141,7 +161,9 @@ def check_limits(
     Returns it with the schema's dtypes, and what fails, one row a cell, as `list_problems` does.
     Raises UserError where a check fails that is not about single cells.
     """
-    typed = parsed.astype({name: str(column.dtype) for name, column in schema.columns.items()})
+    typed = parsed.astype(
+        {name: str(column.dtype) for name, column in schema.columns.items()}
+    )
     failures = pd.DataFrame(columns=["index", "column", "check", "failure_case"])
     try:
         schema.validate(typed, lazy=True)
@@ -160,7 +182,9 @@ def check_limits(
     return typed, list_problems(failures["index"], failures["column"], problems, checks)
 
 
-def list_problems(rows: Any, column: Any, problems: list[str], check: Any) -> pd.DataFrame:
+def list_problems(
+    rows: Any, column: Any, problems: list[str], check: Any
+) -> pd.DataFrame:
     """Return a row on each cell that is at fault."""
     content = {"row": rows, "column": column, "problem": problems, "check": check}
     return pd.DataFrame(content, dtype="object")
@@ -169,6 +193,10 @@ def list_problems(rows: Any, column: Any, problems: list[str], check: Any) -> pd
 def join_reasons(problems: pd.DataFrame) -> pd.Series:
     """Make one line of all that is wrong with a row."""
     reasons: dict[Any, list[str]] = {}
-    for row, column, problem in problems[["row", "column", "problem"]].itertuples(index=False):
+    for row, column, problem in problems[["row", "column", "problem"]].itertuples(
+        index=False
+    ):
         reasons.setdefault(row, []).append(f"{column}: {problem}")
-    return pd.Series({row: "; ".join(reasons[row]) for row in sorted(reasons)}, dtype="str")
+    return pd.Series(
+        {row: "; ".join(reasons[row]) for row in sorted(reasons)}, dtype="str"
+    )

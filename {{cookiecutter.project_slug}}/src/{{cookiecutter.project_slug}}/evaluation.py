@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 RESAMPLES, RESAMPLED_ROWS = 200, 2_000
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
-SLICE_ROWS, SLICE_VALUES = 30, 20  # the fewest rows of a slice, the most values of its column
+SLICE_ROWS, SLICE_VALUES = (
+    30,
+    20,
+)  # the fewest rows of a slice, the most values of its column
 
 
 class Metric(NamedTuple):
@@ -30,11 +33,17 @@ class Metric(NamedTuple):
     more_is_better: bool = True
 
 
-METRICS: dict[Task, dict[str, Metric]] = {  # the first is the headline, if config.yaml names none
+METRICS: dict[
+    Task, dict[str, Metric]
+] = {  # the first is the headline, if config.yaml names none
     "classification": {
-        "roc_auc": Metric("ROC AUC", "how well the classes are told apart, 0.5 is chance"),
+        "roc_auc": Metric(
+            "ROC AUC", "how well the classes are told apart, 0.5 is chance"
+        ),
         "accuracy": Metric("accuracy", "share of right answers"),
-        "balanced_accuracy": Metric("balanced accuracy", "the same, each class counts alike"),
+        "balanced_accuracy": Metric(
+            "balanced accuracy", "the same, each class counts alike"
+        ),
         "log_loss": Metric("log loss", "how wrong the probabilities are", False),
     },
     "regression": {
@@ -58,7 +67,9 @@ def find_metric(name: str | None, task: Task) -> str:
     """Return the metric that counts most."""
     if name and name not in METRICS[task]:
         known = ", ".join(METRICS[task])
-        raise UserError(f"config.yaml: training.metric: no {name!r} for a {task}; one of {known}")
+        raise UserError(
+            f"config.yaml: training.metric: no {name!r} for a {task}; one of {known}"
+        )
     return name or next(iter(METRICS[task]))
 
 
@@ -68,13 +79,17 @@ def merit(value: float, metric: str) -> float:
     return value if found.more_is_better else -value
 
 
-def predict_outputs(pipeline: Any, features: NDArray[Any], classes: int) -> NDArray[np.float64]:
+def predict_outputs(
+    pipeline: Any, features: NDArray[Any], classes: int
+) -> NDArray[np.float64]:
     """Return a fitted model's numbers, shape (rows,), or probabilities, shape (rows, classes).
 
     A class that it has not seen is never likely.
     """
     if pipeline.get_params().get("model__n_jobs") not in (None, 1):
-        pipeline.set_params(model__n_jobs=1)  # threads add up the trees of a forest in any order
+        pipeline.set_params(
+            model__n_jobs=1
+        )  # threads add up the trees of a forest in any order
     if not classes:
         return np.asarray(pipeline.predict(features), float)
     outputs = np.zeros((len(features), classes))
@@ -115,7 +130,11 @@ def evaluate(target: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
 def calculate_r2(target: NDArray[Any], predicted: NDArray[Any]) -> float:
     """Return the share of the target's variance that is explained; NaN if there is no variance."""
     variance = float(np.var(target))
-    return 1 - float(np.mean((target - predicted) ** 2)) / variance if variance else float("nan")
+    return (
+        1 - float(np.mean((target - predicted) ** 2)) / variance
+        if variance
+        else float("nan")
+    )
 
 
 def calculate_log_loss(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -154,11 +173,16 @@ def estimate_intervals(
     rows, draw = len(target), np.random.default_rng(seed)
     drawn = min(rows, RESAMPLED_ROWS)
     samples = [draw.integers(rows, size=drawn) for _ in range(RESAMPLES)]
-    tries = [list(evaluate(target[sample], outputs[sample]).values()) for sample in samples]
+    tries = [
+        list(evaluate(target[sample], outputs[sample]).values()) for sample in samples
+    ]
     metrics, shrink = evaluate(target, outputs), np.sqrt(drawn / rows)
     values = np.array(list(metrics.values()))
     ends = values + (np.nanquantile(tries, [0.025, 0.975], axis=0) - values) * shrink
-    return {name: (low, high) for name, low, high in zip(metrics, *ends.tolist(), strict=True)}
+    return {
+        name: (low, high)
+        for name, low, high in zip(metrics, *ends.tolist(), strict=True)
+    }
 
 
 def evaluate_slices(
@@ -173,7 +197,9 @@ def evaluate_slices(
     for column in frame:
         values = frame[column].astype("string").fillna("missing")
         sizes = values.value_counts()
-        for value in sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []:
+        for value in (
+            sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []
+        ):
             rows = (values == value).to_numpy(bool)
             score = evaluate(target[rows], outputs[rows])[metric]
             place = {"column": column, "value": value, "rows": int(sizes[value])}
@@ -202,11 +228,18 @@ def rank_features(
     def score(_: Any, shuffled: NDArray[np.float32], actual: NDArray[Any]) -> float:
         return merit(evaluate(actual, outputs(shuffled))[metric], metric)
 
-    how: dict[str, Any] = {"scoring": score, "n_repeats": SHUFFLES, "random_state": seed}
+    how: dict[str, Any] = {
+        "scoring": score,
+        "n_repeats": SHUFFLES,
+        "random_state": seed,
+    }
     found = permutation_importance(pipeline, features[rows], target[rows], **how)
     losses = found.importances_mean.tolist(), found.importances_std.tolist()
     ranked = sorted(zip(names, *losses, strict=True), key=lambda each: -each[1])
-    return [{"feature": name, "loss": loss, "spread": spread} for name, loss, spread in ranked]
+    return [
+        {"feature": name, "loss": loss, "spread": spread}
+        for name, loss, spread in ranked
+    ]
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:

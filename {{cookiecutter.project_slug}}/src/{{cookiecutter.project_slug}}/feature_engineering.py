@@ -37,16 +37,22 @@ def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
     for column in columns:
         if column.kind == "category":
             codes, texts = frame[column.name].factorize(use_na_sentinel=False)
-            values[column.name] = np.asarray(texts, object)[codes]  # each text is made only once
+            values[column.name] = np.asarray(texts, object)[
+                codes
+            ]  # each text is made only once
         elif column.kind == "date":
             dates = frame[column.name].to_numpy("datetime64[us]")
-            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(1, "D")
+            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(
+                1, "D"
+            )
         else:
             values[column.name] = frame[column.name].to_numpy(float, na_value=np.nan)
     return values
 
 
-def values_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Values:
+def values_of_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
+) -> Values:
     """Take the columns out of the rows of a request: of one row its values, of more arrays."""
     if len(rows) == 1:
         return {c.name: read_value(rows[0].get(c.name), c.kind) for c in columns}
@@ -57,7 +63,9 @@ def values_of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column])
             times = [count_microseconds(date) for date in cells]
             values[column.name] = np.array(times, float) / MICROSECONDS_A_DAY
         else:
-            values[column.name] = np.array(cells, object if column.kind == "category" else float)
+            values[column.name] = np.array(
+                cells, object if column.kind == "category" else float
+            )
     return values
 
 
@@ -94,7 +102,9 @@ def date_features(name: str, days: Any) -> dict[str, Any]:
     "Euclidean affine functions and their application to calendar algorithms", 2022).
     """
     day = days // 1
-    of_century = (4 * (day + 730_425) + 3) % 146_097 // 4  # since the first March of year 0
+    of_century = (
+        (4 * (day + 730_425) + 3) % 146_097 // 4
+    )  # since the first March of year 0
     of_year = (4 * of_century + 3) % 1_461 // 4
     month = (5 * of_year + 2) // 153  # 0 is March
     return {
@@ -132,10 +142,14 @@ def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
 def spellings(categories: tuple[str | int, ...]) -> dict[str, str]:
     """Return the schema's spelling of each category: of itself, and of its cleaned text."""
     names = [str(category) for category in categories]
-    return {clean_text(name): name for name in names} | dict(zip(names, names, strict=True))
+    return {clean_text(name): name for name in names} | dict(
+        zip(names, names, strict=True)
+    )
 
 
-def learn_vocabulary(values: Values, columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+def learn_vocabulary(
+    values: Values, columns: Sequence[Column]
+) -> dict[str, dict[str, int]]:
     """Give each category of each feature a number: its place in the alphabet."""
     features = category_features(values, columns)
     return {
@@ -152,15 +166,23 @@ def build_features(
     First the numbers, bounded to what float32 holds, missing ones NaN; then of each category its
     number in the vocabulary, -1 where training did not see it.
     """
-    with np.errstate(all="ignore"):  # a feature may divide by zero: that is infinite or missing
+    with np.errstate(
+        all="ignore"
+    ):  # a feature may divide by zero: that is infinite or missing
         features = list(number_features(values, columns).values())
         for name, spelled in category_features(values, columns).items():
             get = vocabulary[name].get
             one = isinstance(spelled, str)
-            codes = get(spelled, UNKNOWN_CODE) if one else [get(x, UNKNOWN_CODE) for x in spelled]
+            codes = (
+                get(spelled, UNKNOWN_CODE)
+                if one
+                else [get(x, UNKNOWN_CODE) for x in spelled]
+            )
             features.append(codes)
         matrix = np.array(features, np.float32).reshape(len(features), -1)
-    np.minimum(np.maximum(matrix, -LARGEST_NUMBER, out=matrix), LARGEST_NUMBER, out=matrix)
+    np.minimum(
+        np.maximum(matrix, -LARGEST_NUMBER, out=matrix), LARGEST_NUMBER, out=matrix
+    )
     return np.ascontiguousarray(matrix.T)
 
 

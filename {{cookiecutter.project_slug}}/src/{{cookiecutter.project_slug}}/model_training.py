@@ -60,14 +60,24 @@ IN_FOREST = {"max_features": loguniform(0.1, 1), "min_samples_leaf": randint(1, 
 # From the simplest to the most complex: of two that are as good as each other the first wins.
 MODELS: dict[Task, dict[str, Recipe]] = {
     "classification": {
-        "logistic": LINEAR(linear_model.LogisticRegression, {"C": loguniform(0.001, 100)}),
-        "random_forest": FOREST(partial(ensemble.RandomForestClassifier, n_jobs=-1), IN_FOREST),
-        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingClassifier, IN_BOOSTING),
+        "logistic": LINEAR(
+            linear_model.LogisticRegression, {"C": loguniform(0.001, 100)}
+        ),
+        "random_forest": FOREST(
+            partial(ensemble.RandomForestClassifier, n_jobs=-1), IN_FOREST
+        ),
+        "gradient_boosting": BOOSTING(
+            ensemble.HistGradientBoostingClassifier, IN_BOOSTING
+        ),
     },
     "regression": {
         "linear": LINEAR(linear_model.Ridge, {"alpha": loguniform(0.001, 1000)}),
-        "random_forest": FOREST(partial(ensemble.RandomForestRegressor, n_jobs=-1), IN_FOREST),
-        "gradient_boosting": BOOSTING(ensemble.HistGradientBoostingRegressor, IN_BOOSTING),
+        "random_forest": FOREST(
+            partial(ensemble.RandomForestRegressor, n_jobs=-1), IN_FOREST
+        ),
+        "gradient_boosting": BOOSTING(
+            ensemble.HistGradientBoostingRegressor, IN_BOOSTING
+        ),
     },
 }
 
@@ -91,7 +101,9 @@ def build_pipeline(
     try:
         estimator = recipe.estimator(**settings)
     except TypeError as error:
-        raise UserError(f"training.settings.{model} in config.yaml, or --set: {error}") from error
+        raise UserError(
+            f"training.settings.{model} in config.yaml, or --set: {error}"
+        ) from error
     blocks = [("numbers", recipe.numbers, slice(0, numbers))] if numbers else []
     rest = slice(numbers, numbers + categories)
     blocks += [("categories", recipe.categories, rest)] if categories else []
@@ -168,7 +180,9 @@ def fit_model(prepared: Prepared, model: str, config: TrainingConfig) -> Trained
         try:
             pipeline.fit(prepared.known, prepared.target[train])
         except ValueError as error:
-            raise UserError(f"{model} can't be trained: {' '.join(str(error).split())}") from error
+            raise UserError(
+                f"{model} can't be trained: {' '.join(str(error).split())}"
+            ) from error
         classes, actual = len(prepared.labels), prepared.target[test]
         outputs = predict_outputs(pipeline, prepared.features[test], classes)
     metrics = evaluate(actual, outputs)

@@ -59,7 +59,9 @@ class Model:
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return one answer a row, in the form of the HTTP interface."""
         columns = self.table.features
-        features = build_features(values_of_rows(rows, columns), columns, self.vocabulary)
+        features = build_features(
+            values_of_rows(rows, columns), columns, self.vocabulary
+        )
         outputs = self.outputs(features)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
@@ -72,7 +74,9 @@ class Model:
             for place, each in zip(best.tolist(), probabilities.tolist(), strict=True)
         ]
 
-    def decide(self, outputs: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def decide(
+        self, outputs: NDArray[Any]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return of each row the place of the most likely label, and how likely each label is."""
         probabilities = outputs.astype(float).round(DIGITS)
         return probabilities.argmax(axis=1), probabilities
@@ -94,7 +98,9 @@ def load_model(path: Path) -> Model:
         raise UserError(f"no model at {path}; run: uv run train") from error
     except Exception as error:  # ONNX Runtime raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} can't be served ({reason}); run: uv run train") from error
+        raise UserError(
+            f"{path} can't be served ({reason}); run: uv run train"
+        ) from error
 
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
@@ -104,7 +110,9 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
     (name,) = (each.name for each in session.get_inputs())
     output = session.get_outputs()[-1].name  # of a classifier the probabilities
 
@@ -136,7 +144,9 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
         return pd.DataFrame({"prediction": outputs.astype(float)}, frame.index)
     best, probabilities = model.decide(outputs)
     answers = pd.DataFrame(probabilities, frame.index, name_answers(model)[1:])
-    answers.insert(0, "prediction", pd.Series(model.labels).take(best).set_axis(frame.index))
+    answers.insert(
+        0, "prediction", pd.Series(model.labels).take(best).set_axis(frame.index)
+    )
     return answers
 
 

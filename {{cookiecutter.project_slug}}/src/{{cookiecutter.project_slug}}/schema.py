@@ -72,8 +72,12 @@ def read_schema(path: Path) -> "pa.DataFrameSchema":
         text = path.read_text(encoding="utf-8")
         schema = read_metadata(text, pandas_io.from_yaml(text))
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: it must describe the table's columns") from error
-    except Exception as error:  # pandera passes on whatever YAML, pandas or it itself raises
+        raise UserError(
+            f"{path} is missing: it must describe the table's columns"
+        ) from error
+    except (
+        Exception
+    ) as error:  # pandera passes on whatever YAML, pandas or it itself raises
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a pandera schema: {reason}") from error
     if not schema.columns:
@@ -84,9 +88,15 @@ def read_schema(path: Path) -> "pa.DataFrameSchema":
 def read_metadata(text: str, schema: "pa.DataFrameSchema") -> "pa.DataFrameSchema":
     """Return the schema with the metadata of its columns, which pandera leaves in the file."""
     columns = yaml.safe_load(text)["columns"] or {}
-    told = {name: column["metadata"] for name, column in columns.items() if "metadata" in column}
+    told = {
+        name: column["metadata"]
+        for name, column in columns.items()
+        if "metadata" in column
+    }
     json.dumps(told)  # it goes into the model file
-    return schema.update_columns({name: {"metadata": about} for name, about in told.items()})
+    return schema.update_columns(
+        {name: {"metadata": about} for name, about in told.items()}
+    )
 
 
 def read_names(path: Path) -> set[str]:
@@ -111,20 +121,26 @@ def describe_table(schema: "pa.DataFrameSchema", config: TableConfig) -> Table:
     """
     for name in (config.target, *config.exclude, *([config.key] if config.key else [])):
         if name not in schema.columns:
-            raise UserError(f"config.yaml names the column {name!r}, but schema.yaml does not")
+            raise UserError(
+                f"config.yaml names the column {name!r}, but schema.yaml does not"
+            )
     columns = {name: describe_column(column) for name, column in schema.columns.items()}
     target = columns.pop(config.target)
     unused = tuple(name for name in columns if name in (config.key, *config.exclude))
     features = tuple(column for name, column in columns.items() if name not in unused)
     if not features:
-        raise UserError("schema.yaml leaves no column to learn from; see `exclude` in config.yaml")
+        raise UserError(
+            "schema.yaml leaves no column to learn from; see `exclude` in config.yaml"
+        )
     return Table(features, target, find_task(target, config.task), unused)
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
     """Return what is to be learnt: what is wanted, or what the kind of the target asks for."""
     if target.kind == "date":
-        raise UserError(f"the target {target.name!r} is a date; it must be classes or a number")
+        raise UserError(
+            f"the target {target.name!r} is a date; it must be classes or a number"
+        )
     if target.kind in ("category", "boolean") and wanted == "regression":
         raise UserError(f"config.yaml: task: the target {target.name!r} is no number")
     listed = target.kind in ("category", "boolean") or target.categories
@@ -146,13 +162,17 @@ def describe_column(column: "pa.Column") -> Column:
             maximum = plain_limit(limits["max_value"], included, -math.inf)
         if check.name == "isin":
             categories = tuple(limits["allowed_values"])
-    if kind == "category" and not all(isinstance(category, str) for category in categories):
+    if kind == "category" and not all(
+        isinstance(category, str) for category in categories
+    ):
         raise UserError(
             f"schema.yaml: the categories of {column.name!r} must be text; "
             'write "No", "Yes" or "1" in quotes, which YAML else reads as something else'
         )
     about = column.description, column.metadata or {}
-    return Column(column.name, kind, column.nullable, minimum, maximum, categories, *about)
+    return Column(
+        column.name, kind, column.nullable, minimum, maximum, categories, *about
+    )
 
 
 def find_kind(column: "pa.Column") -> Kind:
@@ -171,7 +191,9 @@ def find_kind(column: "pa.Column") -> Kind:
     for kind, has_dtype in tests.items():
         if has_dtype(column.dtype.type):
             return kind
-    raise UserError(f"schema.yaml: {column.name!r} has a dtype nobody knows: {column.dtype}")
+    raise UserError(
+        f"schema.yaml: {column.name!r} has a dtype nobody knows: {column.dtype}"
+    )
 
 
 def plain_limit(limit: float | datetime, included: bool, inwards: float) -> float | str:

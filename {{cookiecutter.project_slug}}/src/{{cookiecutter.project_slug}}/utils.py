@@ -49,7 +49,9 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose --help shows the description as it is written."""
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=cleandoc(description or ""), formatter_class=layout)
+    return argparse.ArgumentParser(
+        description=cleandoc(description or ""), formatter_class=layout
+    )
 
 
 def clean_text(text: str) -> str:
@@ -92,7 +94,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # else a power cut may leave the new name with no content
+            os.fsync(
+                file.fileno()
+            )  # else a power cut may leave the new name with no content
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
@@ -122,8 +126,12 @@ def set_up_logging(file: Path | None) -> None:
         except OSError as error:
             raise UserError(f"can't write {file}: {error.strerror or error}") from error
         size, kept = 1_000_000, 5
-        handlers.append(RotatingFileHandler(file, "a", size, kept, encoding="utf-8", delay=True))
-    logging.raiseExceptions = False  # a disk that is full is told once, not with each line
+        handlers.append(
+            RotatingFileHandler(file, "a", size, kept, encoding="utf-8", delay=True)
+        )
+    logging.raiseExceptions = (
+        False  # a disk that is full is told once, not with each line
+    )
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",

@@ -14,21 +14,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import model_selection
 
-from {{ cookiecutter.project_slug }}.config import Task, TrainingConfig
-from {{ cookiecutter.project_slug }}.feature_engineering import (
+from ..config import Task, TrainingConfig
+from ..feature_engineering import (
     build_features,
     learn_vocabulary,
     values_of_frame,
 )
-from {{ cookiecutter.project_slug }}.model_training import (
+from ..model_training import (
     Order,
     Prepared,
     Rows,
     Split,
     encode_target,
 )
-from {{ cookiecutter.project_slug }}.schema import Column, Table
-from {{ cookiecutter.project_slug }}.utils import UserError
+from ..schema import Column, Table
+from ..utils import UserError
 
 FEWEST_ROWS, FOLDS = 10, 5
 # With so many rows, and so many for each value, what is always so is so by no chance.
@@ -56,10 +56,14 @@ def read_order(frame: pd.DataFrame, config: TrainingConfig) -> Order:
         raise UserError("config.yaml: training: name a date or a group, not both")
     for name in (config.date, config.group):
         if name and name not in frame:
-            raise UserError(f"config.yaml: training names {name!r}, which schema.yaml does not")
+            raise UserError(
+                f"config.yaml: training names {name!r}, which schema.yaml does not"
+            )
     if config.date:
         if not pd.api.types.is_datetime64_any_dtype(frame[config.date]):
-            raise UserError(f"config.yaml: training.date: {config.date!r} is no column of dates")
+            raise UserError(
+                f"config.yaml: training.date: {config.date!r} is no column of dates"
+            )
         dates = frame[config.date].to_numpy("datetime64[us]")
         days = (dates - np.datetime64("2000-01-01")) / np.timedelta64(1, "D") // 1
         return Order(days=np.where(np.isnan(days), -np.inf, days))
@@ -77,7 +81,9 @@ def split_rows(
     rows.
     """
     if len(target) < FEWEST_ROWS:
-        raise UserError(f"{len(target)} rows are too few to train and test a model; 10 at least")
+        raise UserError(
+            f"{len(target)} rows are too few to train and test a model; 10 at least"
+        )
     if order.days is not None:
         train, test = split_by_time(order.days, [1 - config.test_share])[0]
     elif order.groups is not None:
@@ -95,7 +101,9 @@ def split_rows(
         if order.groups is not None:
             unseen = np.isin(order.groups[test], order.groups[test][unseen])
         if unseen.all():
-            held_out = "the newest rows" if order.groups is None else "the groups held out"
+            held_out = (
+                "the newest rows" if order.groups is None else "the groups held out"
+            )
             raise UserError(
                 f"no row is left to test the model: {held_out} have classes of their own; "
                 "see training.date and training.group in config.yaml"
@@ -121,7 +129,10 @@ def split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[Sp
     if not cuts:
         raise UserError("too many rows have the same training.date to split them by it")
     return [
-        Split(np.flatnonzero(days < since), np.flatnonzero((days >= since) & (days < until)))
+        Split(
+            np.flatnonzero(days < since),
+            np.flatnonzero((days >= since) & (days < until)),
+        )
         for since, until in pairwise([*sorted(cuts), np.inf])
     ]
 
@@ -137,7 +148,9 @@ def split_by_group(groups: Rows, config: TrainingConfig) -> Split:
 def check_groups(groups: Rows) -> None:
     """Refuse to split rows of one group."""
     if len(np.unique(groups)) < 2:
-        raise UserError("all rows have the same training.group; a test needs another one")
+        raise UserError(
+            "all rows have the same training.group; a test needs another one"
+        )
 
 
 def make_folds(
@@ -158,15 +171,23 @@ def make_folds(
         folds = list(splitter.split(target, target, order.groups))
     elif task == "classification":
         folds_of_all = max(2, min(FOLDS, int(np.sort(np.bincount(target))[-2])))
-        with catch_warnings(action="ignore"):  # of a class with fewer rows than there are folds
-            folds = list(model_selection.StratifiedKFold(folds_of_all, **how).split(target, target))
+        with catch_warnings(
+            action="ignore"
+        ):  # of a class with fewer rows than there are folds
+            folds = list(
+                model_selection.StratifiedKFold(folds_of_all, **how).split(
+                    target, target
+                )
+            )
     else:
         folds = list(model_selection.KFold(FOLDS, **how).split(target))
     if task == "regression":
         return [Split(*fold) for fold in folds]
     several = [fold for fold in folds if len(np.unique(target[fold[0]])) > 1]
     if not several:
-        raise UserError("no fold has two classes to learn from; see `training` in config.yaml")
+        raise UserError(
+            "no fold has two classes to learn from; see `training` in config.yaml"
+        )
     return [Split(repeat_alone(train, target), test) for train, test in several]
 
 
@@ -186,12 +207,18 @@ def check_leaks(frame: pd.DataFrame, target: NDArray[Any], table: Table) -> None
             leak = "tells the target by itself: one grows with the other, without exception"
         else:
             continue
-        raise UserError(f"the feature {column.name!r} {leak}; add it to `exclude` in config.yaml")
+        raise UserError(
+            f"the feature {column.name!r} {leak}; add it to `exclude` in config.yaml"
+        )
 
 
 def names_rows(values: pd.Series, column: Column) -> bool:
     """Whether a column has another text in each row, or numbers the rows without a gap."""
-    if column.kind not in ("category", "integer") or values.hasnans or not values.is_unique:
+    if (
+        column.kind not in ("category", "integer")
+        or values.hasnans
+        or not values.is_unique
+    ):
         return False
     return column.kind == "category" or values.max() - values.min() == len(values) - 1
 
@@ -206,10 +233,16 @@ def tells_classes(values: pd.Series, target: NDArray[Any], table: Table) -> bool
     return bool((np.count_nonzero(rows.reshape(-1, classes), axis=1) == 1).all())
 
 
-def tells_number(values: pd.Series, target: NDArray[Any], column: Column, table: Table) -> bool:
+def tells_number(
+    values: pd.Series, target: NDArray[Any], column: Column, table: Table
+) -> bool:
     """Whether a number is the target in another unit: in the order of one the other is sorted."""
     known = values.notna().to_numpy()
-    if table.task != "regression" or column.kind not in ("number", "integer") or known.sum() < 2:
+    if (
+        table.task != "regression"
+        or column.kind not in ("number", "integer")
+        or known.sum() < 2
+    ):
         return False
     numbers = values[known].to_numpy(float)
     order = np.argsort(numbers)

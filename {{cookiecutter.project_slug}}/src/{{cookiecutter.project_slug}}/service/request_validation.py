@@ -25,14 +25,17 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
-from {{ cookiecutter.project_slug }}.config import ServingConfig
-from {{ cookiecutter.project_slug }}.feature_engineering import spellings
-from {{ cookiecutter.project_slug }}.prediction import Model
-from {{ cookiecutter.project_slug }}.schema import Column, Table
-from {{ cookiecutter.project_slug }}.utils import clean_text, nearest
+from ..config import ServingConfig
+from ..feature_engineering import spellings
+from ..prediction import Model
+from ..schema import Column, Table
+from ..utils import clean_text, nearest
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-MOST_LISTED, MOST_READ = 1_000, 100_000  # problems of one request: a million of them fill 1 GB
+MOST_LISTED, MOST_READ = (
+    1_000,
+    100_000,
+)  # problems of one request: a million of them fill 1 GB
 LONGEST_NAME = 100  # of a column that nobody knows
 TEXTS = {
     "dict_type": "should be an object with a value for each column",
@@ -56,8 +59,12 @@ class InvalidRequest(HTTPException):
     def __init__(self, status: int, problems: list[Problem], count: int = 1) -> None:
         """Keep the problems; the description tells the first, and how many there are in all."""
         row, column, problem = problems[0]
-        place = ("" if row is None else f"row {row}: ") + ("" if column is None else f"{column} ")
-        super().__init__(place + problem + (f" ({count:,} problems in all)" if count > 1 else ""))
+        place = ("" if row is None else f"row {row}: ") + (
+            "" if column is None else f"{column} "
+        )
+        super().__init__(
+            place + problem + (f" ({count:,} problems in all)" if count > 1 else "")
+        )
         self.code = status
         self.problems = problems
 
@@ -92,7 +99,9 @@ class RequestReader:
         except ValidationError as error:
             raise self.refuse(error) from error
         except ValueError as error:
-            raise InvalidRequest(400, [Problem(None, None, f"not JSON: {error}")]) from error
+            raise InvalidRequest(
+                400, [Problem(None, None, f"not JSON: {error}")]
+            ) from error
 
     def refuse(self, error: ValidationError) -> InvalidRequest:
         """Return what the answer to a request says of all its problems."""
@@ -100,19 +109,26 @@ class RequestReader:
         if count > MOST_READ:
             problem = f"{count:,} problems are too many to list; send fewer rows"
             return InvalidRequest(422, [Problem(None, None, problem)])
-        details = error.errors(include_url=False, include_context=False, include_input=False)
+        details = error.errors(
+            include_url=False, include_context=False, include_input=False
+        )
         status = 413 if details[0]["type"] == "too_long" else 422
         problems = [self.describe(each) for each in details[:MOST_LISTED]]
         return InvalidRequest(status, problems, count)
 
     def describe(self, detail: ErrorDetails) -> Problem:
         """Say where a problem is and what it is, in the words of the table."""
-        kind, place = detail["type"], detail["loc"]  # like ("features", "rows", 3, name)
+        kind, place = (
+            detail["type"],
+            detail["loc"],
+        )  # like ("features", "rows", 3, name)
         if len(place) < 2:
             more = f", without {place[0]!r:.100}" if kind == "extra_forbidden" else ""
             return Problem(None, None, 'the body should be {"features": …}' + more)
         if len(place) == 2:
-            return Problem(None, None, f"features should be one row or a list of {self.rows}")
+            return Problem(
+                None, None, f"features should be one row or a list of {self.rows}"
+            )
         row, *names = (0, *place[2:]) if place[1] == "row" else place[2:]
         column = str(names[0]) if names else None
         if column is not None and kind == "extra_forbidden":
@@ -130,15 +146,25 @@ def field(column: Column, config: ServingConfig) -> Any:
     if column.kind == "boolean":
         kind = bool
     elif column.kind == "date":
-        low, high = (each and datetime.fromisoformat(str(each)) for each in limits.values())
+        low, high = (
+            each and datetime.fromisoformat(str(each)) for each in limits.values()
+        )
         read = partial(read_date, low=low, high=high)
-        kind = Annotated[str, AfterValidator(read), WithJsonSchema(describe_dates(column))]
-    elif column.kind == "category" and column.categories and config.unknown_categories == "reject":
+        kind = Annotated[
+            str, AfterValidator(read), WithJsonSchema(describe_dates(column))
+        ]
+    elif (
+        column.kind == "category"
+        and column.categories
+        and config.unknown_categories == "reject"
+    ):
         listed = {"type": "string", "enum": list(column.categories)}
         check = partial(check_category, column=column)
         kind = Annotated[str, AfterValidator(check), WithJsonSchema(listed)]
     elif column.kind == "category":
-        kind = Annotated[str, Field(min_length=1, examples=list(column.categories) or None)]
+        kind = Annotated[
+            str, Field(min_length=1, examples=list(column.categories) or None)
+        ]
     elif column.kind == "integer":
         kind = Annotated[float, Field(**limits, allow_inf_nan=False, multiple_of=1)]
     else:
@@ -174,7 +200,9 @@ def check_category(text: str, column: Column) -> str:
     """Refuse a category that the schema does not list, whatever its blanks and letter case."""
     known = spellings(column.categories)
     if text not in known and clean_text(text) not in known:
-        raise ValueError("should be one of " + ", ".join(map(str, column.categories[:20])))
+        raise ValueError(
+            "should be one of " + ", ".join(map(str, column.categories[:20]))
+        )
     return text
 
 
@@ -184,7 +212,10 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(text)
     schema = reader.body.json_schema(ref_template="#/components/schemas/{model}")
     rows = schema.pop("$defs")
-    document["components"]["schemas"] |= rows | {"body": schema, "answer": describe_answer(model)}
+    document["components"]["schemas"] |= rows | {
+        "body": schema,
+        "answer": describe_answer(model),
+    }
 
     row = model.example
     features: Any = reader.read(json.dumps({"features": [row]}).encode())
@@ -205,7 +236,9 @@ def describe_answer(model: Model) -> dict[str, Any]:
     """Return the schema of the answer to one row."""
     properties: dict[str, Any] = {"prediction": {"type": "number"}}
     if model.table.task == "classification":
-        shares = {name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.names}
+        shares = {
+            name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.names
+        }
         properties = {
             "prediction": {"enum": model.labels},
             "probabilities": close({"type": "object", "properties": shares}),
@@ -215,4 +248,7 @@ def describe_answer(model: Model) -> dict[str, Any]:
 
 def close(schema: dict[str, Any]) -> dict[str, Any]:
     """Require all properties of an object, and allow no others."""
-    return schema | {"required": list(schema["properties"]), "additionalProperties": False}
+    return schema | {
+        "required": list(schema["properties"]),
+        "additionalProperties": False,
+    }

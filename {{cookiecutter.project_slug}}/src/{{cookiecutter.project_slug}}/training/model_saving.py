@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
-from {{ cookiecutter.project_slug }}.feature_engineering import UNKNOWN_CODE
-from {{ cookiecutter.project_slug }}.model_training import Trained, limit_threads
-from {{ cookiecutter.project_slug }}.prediction import Outputs, load_onnx
-from {{ cookiecutter.project_slug }}.schema import Column
-from {{ cookiecutter.project_slug }}.utils import (
+from ..feature_engineering import UNKNOWN_CODE
+from ..model_training import Trained, limit_threads
+from ..prediction import Outputs, load_onnx
+from ..schema import Column
+from ..utils import (
     UserError,
     append_record,
     fingerprint,
@@ -35,7 +35,9 @@ from {{ cookiecutter.project_slug }}.utils import (
 
 TOLERANCE = 1e-5
 TYPICAL_ROWS = 10_000
-HARD_ROWS = 10_000  # of the test, that are tried with gaps and with unknown categories as well
+HARD_ROWS = (
+    10_000  # of the test, that are tried with gaps and with unknown categories as well
+)
 HISTORY = "history.jsonl"
 RECORDED = (  # of model.json, in the history
     *("trained", "model", "settings", "metric", "metrics", "intervals", "baseline"),
@@ -60,9 +62,13 @@ def convert_to_onnx(trained: Trained) -> tuple[onnx.ModelProto, Outputs]:
         graph = to_onnx(pipeline, initial_types=inputs, options=options)
     except Exception as error:  # skl2onnx raises whatever it stumbles over
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{trained.model} has no conversion to ONNX: {reason}") from error
+        raise UserError(
+            f"{trained.model} has no conversion to ONNX: {reason}"
+        ) from error
     graph.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set of them
-    onnx.helper.set_model_props(graph, {"contract": "{}"})  # what it says is not known yet
+    onnx.helper.set_model_props(
+        graph, {"contract": "{}"}
+    )  # what it says is not known yet
     answer, _ = load_onnx(graph.SerializeToString())
     expected = getattr(pipeline, "predict_proba", pipeline.predict)
     differences = [compare(trained.outputs, answer(test))]
@@ -77,7 +83,9 @@ def convert_to_onnx(trained: Trained) -> tuple[onnx.ModelProto, Outputs]:
     return graph, answer
 
 
-def hard_cases(features: NDArray[np.float32], categories: int) -> list[NDArray[np.float32]]:
+def hard_cases(
+    features: NDArray[np.float32], categories: int
+) -> list[NDArray[np.float32]]:
     """Return rows with gaps in the numbers, with unknown categories, and alone."""
     features = features[:HARD_ROWS]
     numbers = np.arange(features.shape[1]) < features.shape[1] - categories
@@ -109,17 +117,27 @@ def save_model(
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     contract = {"table": asdict(trained.table), "labels": trained.labels}
-    example = typical_row(trained.frame.iloc[trained.split.train], trained.table.features)
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    example = typical_row(
+        trained.frame.iloc[trained.split.train], trained.table.features
+    )
+    versions = {"python": platform.python_version()} | {
+        name: version(name) for name in PACKAGES
+    }
     about = as_json(dict(about) | {"versions": versions})
-    content = contract | {"vocabulary": trained.vocabulary, "example": example, "about": about}
+    content = contract | {
+        "vocabulary": trained.vocabulary,
+        "example": example,
+        "about": about,
+    }
     onnx.helper.set_model_props(graph, {"contract": json.dumps(content)})
     with write_atomically(output) as file:
         file.write_bytes(graph.SerializeToString())
     place = {"file": {"path": output.as_posix(), "sha256": fingerprint(output)}}
     record: dict[str, Any] = as_json({**about, **origin, **place, **contract})
     with write_atomically(output.with_suffix(".json")) as file:
-        file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     append_record({name: record[name] for name in RECORDED}, output.parent / HISTORY)
     return record
 
@@ -133,7 +151,9 @@ def typical_row(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Any
         if column.kind in ("boolean", "category"):
             known = known.mode()
         row[column.name] = known.iloc[len(known) // 2] if len(known) else None
-    return json.loads(pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15))
+    return json.loads(
+        pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15)
+    )
 
 
 def as_json(value: Any) -> Any:
@@ -153,7 +173,9 @@ def show_history(folder: Path) -> str:
     """Return a table of all trainings whose model files went into the folder, the oldest first."""
     file, rows = folder / HISTORY, []
     if not file.exists():
-        raise UserError(f"nothing has been trained into {folder} yet; run: uv run train")
+        raise UserError(
+            f"nothing has been trained into {folder} yet; run: uv run train"
+        )
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         try:

@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 from jinja2 import pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import (
+    InvalidNotebook,
+    IPythonRenderer,
+    MarkdownWithMath,
+)
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
@@ -20,7 +24,14 @@ HEADING = re.compile(r"<h[1-6][^>]*>(.*?)</h[1-6]>", re.DOTALL)
 MARKER = "papermill-error-cell-tag"  # cells that papermill adds; the page has a banner instead
 BIG_HEADING = re.compile(r"<h[12][ >]")
 PARAGRAPH = re.compile(r"<p>.*?</p>", re.DOTALL)
-FORMATS = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
+FORMATS = [
+    "text/html",
+    "text/markdown",
+    "image/svg+xml",
+    "image/png",
+    "image/jpeg",
+    "text/plain",
+]
 
 
 class Report(NamedTuple):
@@ -42,14 +53,18 @@ class Report(NamedTuple):
     @property
     def run_line(self) -> str:
         """Return when and how the notebook was run, as HTML."""
-        values = [f"<code>{escape(f'{k} = {v}')}</code>" for k, v in self.parameters.items()]
+        values = [
+            f"<code>{escape(f'{k} = {v}')}</code>" for k, v in self.parameters.items()
+        ]
         ran = f"Run on {self.when}, {self.seconds:.1f} s"
         return f'<p class="run">{"; ".join([ran, " ".join(values)]) if values else ran}</p>'
 
     @property
     def banner(self) -> str:
         """Return what went wrong, as HTML; nothing if all went well."""
-        told = f"<strong>{escape(self.error)}.</strong> Below is what it made until then."
+        told = (
+            f"<strong>{escape(self.error)}.</strong> Below is what it made until then."
+        )
         return f'<p class="failed">{told}</p>' if self.error else ""
 
 
@@ -87,10 +102,16 @@ def write_formula(latex: str, display: str) -> str:
         return ""
 
 
-def write_markdown(source: str, folder: str = "", files: dict[str, Any] | None = None) -> str:
+def write_markdown(
+    source: str, folder: str = "", files: dict[str, Any] | None = None
+) -> str:
     """Return Markdown as HTML with its images, which are in the folder or attached, embedded."""
     renderer = Renderer(
-        escape=False, embed_images=True, anchor_link_text="", path=folder, attachments=files or {}
+        escape=False,
+        embed_images=True,
+        anchor_link_text="",
+        path=folder,
+        attachments=files or {},
     )
     return MarkdownWithMath(renderer=renderer).render(source)
 
@@ -117,7 +138,9 @@ def has_error(cell: NotebookNode) -> bool:
 
 def find_question(notebook: NotebookNode) -> str:
     """Return the first paragraph below the title as HTML, without images: what is asked."""
-    cells = (cell for cell in notebook.cells if MARKER not in cell.metadata.get("tags", []))
+    cells = (
+        cell for cell in notebook.cells if MARKER not in cell.metadata.get("tags", [])
+    )
     first = next(cells, None)
     if first is None or first.cell_type != "markdown":
         return ""
@@ -132,9 +155,15 @@ def choose_cells(report: Report, code: bool) -> list[NotebookNode]:
         if MARKER in cell.metadata.get("tags", []):
             continue
         if cell.cell_type == "code":
-            outputs = [read_formula(each) for each in cell.outputs if code or not is_warning(each)]
+            outputs = [
+                read_formula(each)
+                for each in cell.outputs
+                if code or not is_warning(each)
+            ]
             alt = {"alt": f"Figure in the part “{title}”"}
-            cell = NotebookNode(cell, outputs=outputs, metadata=NotebookNode(alt | cell.metadata))
+            cell = NotebookNode(
+                cell, outputs=outputs, metadata=NotebookNode(alt | cell.metadata)
+            )
             if outputs or code:
                 chosen.append(cell)
             if report.error and has_error(cell):
@@ -160,7 +189,9 @@ def read_formula(output: NotebookNode) -> NotebookNode:
     data = output.get("data", {})
     if "text/latex" not in data:
         return output
-    return NotebookNode(output, data=NotebookNode(data, **{"text/markdown": data["text/latex"]}))
+    return NotebookNode(
+        output, data=NotebookNode(data, **{"text/markdown": data["text/latex"]})
+    )
 
 
 def make_exporter(code: bool) -> HTMLExporter:
@@ -175,7 +206,9 @@ def make_exporter(code: bool) -> HTMLExporter:
     )
 
 
-def write_cells(exporter: HTMLExporter, cells: list[NotebookNode], report: Report) -> str:
+def write_cells(
+    exporter: HTMLExporter, cells: list[NotebookNode], report: Report
+) -> str:
     """Return the inner HTML of some cells."""
     part = NotebookNode(report.notebook, cells=cells)
     resources = {"metadata": {"path": str(report.folder), "name": report.name}}
@@ -184,17 +217,27 @@ def write_cells(exporter: HTMLExporter, cells: list[NotebookNode], report: Repor
 
 def fill_page(title: str, kind: str, body: str) -> str:
     """Return a whole page."""
-    light = HtmlFormatter(style="friendly", nobackground=True).get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".highlight")
-    highlighting = f"{light}\n@media screen and (prefers-color-scheme: dark) " + "{" + dark + "}"
+    light = HtmlFormatter(style="friendly", nobackground=True).get_style_defs(
+        ".highlight"
+    )
+    dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(
+        ".highlight"
+    )
+    highlighting = (
+        f"{light}\n@media screen and (prefers-color-scheme: dark) " + "{" + dark + "}"
+    )
     page = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return page.substitute(title=escape(title), kind=kind, body=body, highlighting=highlighting)
+    return page.substitute(
+        title=escape(title), kind=kind, body=body, highlighting=highlighting
+    )
 
 
 def write_report(report: Report, code: bool) -> str:
     """Return the page of a notebook."""
     body = write_cells(make_exporter(code), choose_cells(report, code), report)
-    return fill_page(report.title, "report", report.banner + body + "<hr>" + report.run_line)
+    return fill_page(
+        report.title, "report", report.banner + body + "<hr>" + report.run_line
+    )
 
 
 def split_slides(cells: list[NotebookNode]) -> list[list[NotebookNode]]:
@@ -226,5 +269,7 @@ def write_slides(report: Report, code: bool) -> str:
     parts = [write_cells(exporter, cells, report) for cells in slides] or [""]
     parts[0] = report.banner + parts[0]
     parts[-1] += report.run_line
-    body = "\n".join(f'<section class="slide"><div>{part}</div></section>' for part in parts)
+    body = "\n".join(
+        f'<section class="slide"><div>{part}</div></section>' for part in parts
+    )
     return fill_page(report.title, "slides", body)

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from {{ cookiecutter.project_slug }}.config import TableConfig
-from {{ cookiecutter.project_slug }}.utils import UserError
+from ..config import TableConfig
+from ..utils import UserError
 
 BATCH = 8_000_000  # characters that are read at once
 LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
@@ -46,13 +46,19 @@ def open_text(path: Path, encoding: str) -> TextIO:
         if codecs.lookup(encoding).name == "utf-8":
             encoding = "utf-8-sig"  # without a byte order mark
     except LookupError as error:
-        raise UserError(f"config.yaml: table.encoding: {encoding!r} is not known") from error
-    return io.TextIOWrapper(open_stream(path), encoding, errors="surrogateescape", newline="")
+        raise UserError(
+            f"config.yaml: table.encoding: {encoding!r} is not known"
+        ) from error
+    return io.TextIOWrapper(
+        open_stream(path), encoding, errors="surrogateescape", newline=""
+    )
 
 
 def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str], int]:
     """Read the header of an open file; return it, and how many lines it took."""
-    reader = csv.reader(iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=config.separator)
+    reader = csv.reader(
+        iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=config.separator
+    )
     try:
         header = next(reader, [])
     except (csv.Error, OSError, UnicodeError) as error:
@@ -65,7 +71,9 @@ def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str
 
 def name_columns(header: list[str]) -> list[str]:
     """Take the blanks off the names; a column without one, as of row numbers, is called so."""
-    return [name.strip() or f"column {place}" for place, name in enumerate(header, start=1)]
+    return [
+        name.strip() or f"column {place}" for place, name in enumerate(header, start=1)
+    ]
 
 
 def read_csv(path: Path, header: list[str], config: TableConfig) -> Iterator[Lines]:
@@ -79,11 +87,17 @@ def read_csv(path: Path, header: list[str], config: TableConfig) -> Iterator[Lin
                 raise cannot_read(path, error) from error
             block, more = rest + new, new != ""
             # A last \r may be the first half of \r\n.
-            end = max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1 if more else len(block)
+            end = (
+                max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1
+                if more
+                else len(block)
+            )
             batch, used, count = read_block(block[:end], line, header, config, not more)
             rest, line = block[used:], line + count
             if len(rest) > LONGEST_LINE:
-                raise UserError(f"{path}, line {line}: over {LONGEST_LINE} characters without end")
+                raise UserError(
+                    f"{path}, line {line}: over {LONGEST_LINE} characters without end"
+                )
             if count:
                 yield batch
 
@@ -120,7 +134,9 @@ def read_block(
     return Lines(table, firsts, broken), used, at
 
 
-def read_plain_lines(block: str, header: list[str], separator: str) -> pd.DataFrame | None:
+def read_plain_lines(
+    block: str, header: list[str], separator: str
+) -> pd.DataFrame | None:
     """Read lines that are a row each, without quotes: fast. None if one needs a closer look."""
     if '"' in block or "\0" in block or not separator.isascii():
         return None
@@ -134,7 +150,9 @@ def read_plain_lines(block: str, header: list[str], separator: str) -> pd.DataFr
             pa.BufferReader(content),
             pa.csv.ReadOptions(column_names=header, block_size=len(content) + 1),
             pa.csv.ParseOptions(delimiter=separator, quote_char=False),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(header, text), null_values=[]),
+            pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(header, text), null_values=[]
+            ),
         )
     except (UnicodeEncodeError, pa.ArrowInvalid):
         return None
@@ -147,7 +165,9 @@ def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int,
         line = lines[at].rstrip("\r\n")
         return line.split(separator) if line else [], 1, ""
     ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
-    reader = csv.reader((lines[place] for place in ahead), delimiter=separator, strict=True)
+    reader = csv.reader(
+        (lines[place] for place in ahead), delimiter=separator, strict=True
+    )
     try:
         return next(reader), reader.line_num, ""
     except csv.Error as error:

@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 # The beginnings of paths that only one machine has.
 FOLDERS = "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp|usr|var"
-ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)")
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)"
+)
 PIN = re.compile(r"^([\w.-]+)(?:\[.*\])?==([^\s;]+)", re.MULTILINE)
 MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
 STRIP = "run `uv run setup-clone`, then `git add --renormalize .`"
@@ -49,7 +51,11 @@ def check_folder(root: Path) -> list[str]:
         *check_modules(root, limits["module_lines"]),
         *check_pins(root, content),
     ]
-    return [f"{file}: {text}" for check, file, text in found if check not in off.get(file, [])]
+    return [
+        f"{file}: {text}"
+        for check, file, text in found
+        if check not in off.get(file, [])
+    ]
 
 
 def check_notebooks(root: Path, limits: dict[str, int]) -> Iterator[Problem]:
@@ -60,10 +66,14 @@ def check_notebooks(root: Path, limits: dict[str, int]) -> Iterator[Problem]:
         try:
             cells = read_cells(path)
         except (ValueError, KeyError):
-            yield Problem("format", file, "is no notebook of format 4; did a merge leave marks?")
+            yield Problem(
+                "format", file, "is no notebook of format 4; did a merge leave marks?"
+            )
             continue
         if len(cells) > limits["cells"]:
-            text = f"{len(cells)} cells, {limits['cells']} are allowed; split the notebook"
+            text = (
+                f"{len(cells)} cells, {limits['cells']} are allowed; split the notebook"
+            )
             yield Problem("cells", file, text)
         for number, cell in enumerate(cells, start=1):
             for problem, text in check_cell(cell, limits["function_lines"]):
@@ -89,9 +99,14 @@ def check_pairs(root: Path) -> Iterator[Problem]:
     """Find the notebooks that do not say the same as the script beside them, if there is one."""
     for path in find_notebooks(root):
         script = path.with_suffix(".py")
-        texts = [each.read_text(encoding="utf-8") for each in (path, script) if each.exists()]
+        texts = [
+            each.read_text(encoding="utf-8") for each in (path, script) if each.exists()
+        ]
         if len(texts) == 2 and not say_the_same(*texts):
-            file, other = path.relative_to(root).as_posix(), script.relative_to(root).as_posix()
+            file, other = (
+                path.relative_to(root).as_posix(),
+                script.relative_to(root).as_posix(),
+            )
             text = f"differs from {other}; see docs/workflow.md, Pairs with scripts"
             yield Problem("pairs", file, text)
 
@@ -101,23 +116,27 @@ def say_the_same(notebook: str, script: str) -> bool:
     import jupytext  # only here: it is slow, and few have pairs
 
     try:
-        written = jupytext.writes(jupytext.reads(notebook, fmt="ipynb"), fmt="py:percent")
+        written = jupytext.writes(
+            jupytext.reads(notebook, fmt="ipynb"), fmt="py:percent"
+        )
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError):
         return False  # no notebook: the marks of a merge, for instance
     cells = [jupytext.reads(text, fmt="py:percent").cells for text in (written, script)]
-    one, other = ([(c.cell_type, c.source, dict(c.metadata)) for c in each] for each in cells)
+    one, other = (
+        [(c.cell_type, c.source, dict(c.metadata)) for c in each] for each in cells
+    )
     return one == other
 
 
 def check_modules(root: Path, most: int) -> Iterator[Problem]:
     """Find the modules that are too long."""
-    folders = ("src", "batch", "service", "tools", "training")
-    modules = [path for folder in folders for path in root.glob(f"{folder}/**/*.py")]
-    for path in sorted([*root.glob("*.py"), *modules]):
+    for path in sorted([*root.glob("*.py"), *root.glob("src/**/*.py")]):
         lines = len(path.read_text(encoding="utf-8").splitlines())
         if lines > most:
             file = path.relative_to(root).as_posix()
-            yield Problem("modules", file, f"{lines} lines, {most} are allowed; split the module")
+            yield Problem(
+                "modules", file, f"{lines} lines, {most} are allowed; split the module"
+            )
 
 
 def check_pins(root: Path, content: dict[str, Any]) -> Iterator[Problem]:
@@ -125,11 +144,16 @@ def check_pins(root: Path, content: dict[str, Any]) -> Iterator[Problem]:
     file = root / "requirements.txt"
     if not file.exists():
         return
-    pins = [(canonicalize_name(n), v) for n, v in PIN.findall(file.read_text(encoding="utf-8"))]
+    pins = [
+        (canonicalize_name(n), v)
+        for n, v in PIN.findall(file.read_text(encoding="utf-8"))
+    ]
     asked = [*content["project"]["dependencies"], *content["dependency-groups"]["dev"]]
     for wanted in (Requirement(each) for each in asked if isinstance(each, str)):
         versions = [v for name, v in pins if name == canonicalize_name(wanted.name)]
-        fit = [wanted.specifier.contains(version, prereleases=True) for version in versions]
+        fit = [
+            wanted.specifier.contains(version, prereleases=True) for version in versions
+        ]
         pinnable = not wanted.url and (not wanted.marker or wanted.marker.evaluate())
         if pinnable and not (fit and all(fit)):
             text = f"does not pin {wanted}; the last command of README.md does"
@@ -146,7 +170,9 @@ def check_outputs(root: Path) -> list[str]:
             continue  # no notebook, and so no outputs; check_notebooks says it
         numbers = [str(number) for number, cell in cells if has_output(cell)]
         if numbers:
-            place = f"{path.relative_to(root).as_posix()}: cell {', '.join(numbers[:3])}"
+            place = (
+                f"{path.relative_to(root).as_posix()}: cell {', '.join(numbers[:3])}"
+            )
             found.append(f"{place} holds an output; {STRIP}")
     return found
 
@@ -156,7 +182,9 @@ def has_output(cell: dict[str, Any]) -> bool:
     about = cell["metadata"]
     keeps = about.get("keep_output") or about.get("init_cell")
     keeps = keeps or "keep_output" in about.get("tags", [])
-    return cell.get("execution_count") is not None or bool(cell.get("outputs") and not keeps)
+    return cell.get("execution_count") is not None or bool(
+        cell.get("outputs") and not keeps
+    )
 
 
 def find_notebooks(root: Path) -> list[Path]:
@@ -202,8 +230,17 @@ def strips_outputs(root: Path) -> bool:
 
 def export_staged(root: Path, folder: Path) -> Path:
     """Write what is staged into another folder; your own stays as it is, outputs and all."""
-    names = git(root, "ls-files", "-z", "*.ipynb", "*.py", "pyproject.toml", "requirements.txt")
-    git(root, "checkout-index", "-z", "--stdin", f"--prefix={folder.as_posix()}/", text=names)
+    names = git(
+        root, "ls-files", "-z", "*.ipynb", "*.py", "pyproject.toml", "requirements.txt"
+    )
+    git(
+        root,
+        "checkout-index",
+        "-z",
+        "--stdin",
+        f"--prefix={folder.as_posix()}/",
+        text=names,
+    )
     return folder / git(root, "rev-parse", "--show-prefix")
 
 
@@ -214,7 +251,9 @@ def git(root: Path, *arguments: str, text: str = "") -> str:
     result = subprocess.run(
         ["git", "-C", str(root), *arguments],
         env=places,
-        input=os.fsencode(text),  # bytes: as text, Windows would change the ends of lines
+        input=os.fsencode(
+            text
+        ),  # bytes: as text, Windows would change the ends of lines
         capture_output=True,
         check=True,
     )
@@ -224,10 +263,16 @@ def git(root: Path, *arguments: str, text: str = "") -> str:
 def run_ruff(root: Path) -> list[str]:
     """Let ruff look at a folder; return what it finds."""
     found = []
-    shortly = ("--quiet", "--no-cache", "--output-format=concise")  # a line for each finding
+    shortly = (
+        "--quiet",
+        "--no-cache",
+        "--output-format=concise",
+    )  # a line for each finding
     for command in (["check"], ["format", "--check"]):
         line = [sys.executable, "-m", "ruff", *command, *shortly, "."]
-        result = subprocess.run(line, cwd=root, capture_output=True, encoding="utf-8", check=False)
+        result = subprocess.run(
+            line, cwd=root, capture_output=True, encoding="utf-8", check=False
+        )
         if result.returncode:
             found.append(f"{result.stdout}{result.stderr}run: uv run ruff {command[0]}")
     return found
@@ -235,7 +280,11 @@ def run_ruff(root: Path) -> list[str]:
 
 def main() -> None:
     """Check what is staged; end with exit code 1 if something should not be there."""
-    found = [] if strips_outputs(ROOT) else ["git would keep outputs; run: uv run setup-clone"]
+    found = (
+        []
+        if strips_outputs(ROOT)
+        else ["git would keep outputs; run: uv run setup-clone"]
+    )
     with tempfile.TemporaryDirectory() as folder:
         staged = export_staged(ROOT, Path(folder))
         if not (staged / "pyproject.toml").exists():

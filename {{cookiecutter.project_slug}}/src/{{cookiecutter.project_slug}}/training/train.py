@@ -24,9 +24,9 @@ import pyarrow
 import yaml
 from sklearn.pipeline import Pipeline
 
-from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
-from {{ cookiecutter.project_slug }}.evaluation import find_metric, format_metrics
-from {{ cookiecutter.project_slug }}.model_training import (
+from ..config import Config, TrainingConfig, read_config
+from ..evaluation import find_metric, format_metrics
+from ..model_training import (
     MODELS,
     Prepared,
     build_for,
@@ -34,8 +34,8 @@ from {{ cookiecutter.project_slug }}.model_training import (
     fit_model,
     limit_threads,
 )
-from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.utils import (
+from ..schema import Table, read_table
+from ..utils import (
     UserError,
     command,
     command_line,
@@ -43,12 +43,11 @@ from {{ cookiecutter.project_slug }}.utils import (
     set_up_logging,
     write_atomically,
 )
-
-from training.description import describe, describe_data, measure_curves, read_commit
-from training.model_card import draw_card
-from training.model_saving import convert_to_onnx, save_model, show_history
-from training.model_selection import choose_model, compare_models, is_tie, tune
-from training.preparation import make_folds, prepare
+from .description import describe, describe_data, measure_curves, read_commit
+from .model_card import draw_card
+from .model_saving import convert_to_onnx, save_model, show_history
+from .model_selection import choose_model, compare_models, is_tie, tune
+from .preparation import make_folds, prepare
 
 ALL = "all"
 
@@ -72,7 +71,9 @@ def run(
     if model != ALL:
         find_recipe(model, table.task)
     frame = read_processed(data, table, settings)
-    log.info("training %s to predict %s from %d rows", model, table.target.name, len(frame))
+    log.info(
+        "training %s to predict %s from %d rows", model, table.target.name, len(frame)
+    )
     prepared = prepare(frame, table, settings)
     model, comparison = choose(prepared, model, metric, settings)
     with work_on(scheduler):
@@ -113,12 +114,16 @@ def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataF
     try:
         frame = pd.read_parquet(path)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not Parquet; make it with: uv run pipeline.py") from error
+        raise UserError(
+            f"{path} is not Parquet; make it with: uv run pipeline.py"
+        ) from error
     names = [column.name for column in (*table.features, table.target)]
     names += filter(None, [config.date, config.group, *(config.slices or [])])
     missing = [name for name in names if name not in frame]
     if missing:
-        raise UserError(f"{path} has no column {missing[0]!r}; run again: uv run pipeline.py")
+        raise UserError(
+            f"{path} has no column {missing[0]!r}; run again: uv run pipeline.py"
+        )
     return frame[list(dict.fromkeys(names))]
 
 
@@ -139,8 +144,13 @@ def choose(
         note = "a tie with the best" if score.model in ties else "worse"
         if score.model == choice:
             note = "the simplest of a tie" if len(ties) > 1 else "the best"
-        seconds = {"fit_seconds": score.fit_seconds, "predict_seconds": score.predict_seconds}
-        log.info(told, score.model, metric, score.mean, score.spread, *seconds.values(), note)
+        seconds = {
+            "fit_seconds": score.fit_seconds,
+            "predict_seconds": score.predict_seconds,
+        }
+        log.info(
+            told, score.model, metric, score.mean, score.spread, *seconds.values(), note
+        )
         means = {"model": score.model, "mean": score.mean, "spread": score.spread}
         comparison.append(means | seconds | {"note": note})
     log.info("the choice is %s", choice)
@@ -162,14 +172,20 @@ def search(
 
     space = find_recipe(model, prepared.table.task).space
     if not space:
-        raise UserError(f"{model} has no settings to try: give it a space, in model_training.py")
+        raise UserError(
+            f"{model} has no settings to try: give it a space, in model_training.py"
+        )
     seed, on_all = config.random_seed, on_folds(prepared, metric, config)
     tuned = tune(build, space, candidates, seed=seed, **on_all)
     if tie := is_tie(tuned.metrics, tuned.before):
-        log.warning("a tie: the best settings lead by no more than the spread of their lead")
+        log.warning(
+            "a tie: the best settings lead by no more than the spread of their lead"
+        )
     changed = config.with_settings(model, tuned.settings)
     text = json.dumps(changed.settings[model])
-    log.info("to keep them, write into config.yaml, training, settings: %s: %s", model, text)
+    log.info(
+        "to keep them, write into config.yaml, training, settings: %s: %s", model, text
+    )
     scores = {"score": mean(tuned.metrics), "untuned": mean(tuned.before), "tie": tie}
     return changed, scores | {"candidates": candidates, "folds": len(tuned.metrics)}
 
@@ -191,7 +207,7 @@ def work_on(scheduler: str | None) -> AbstractContextManager[None]:
     """Have the search done by the workers of a Dask cluster, or by this machine's processors."""
     if not scheduler:
         return nullcontext()
-    from batch import cluster  # Dask is an extra, see docs/production.md
+    from ..etl import cluster  # Dask is an extra, see docs/production.md
 
     return cluster.lend_workers(scheduler)
 
@@ -214,13 +230,27 @@ def main() -> None:
     parser = command_line(__doc__)
     add = parser.add_argument
     add("--data", metavar="PATH", type=Path, help="processed table, Parquet")
-    add("--model", metavar="NAME", help=f"one of {', '.join(names)}; all: compare, keep the best")
+    add(
+        "--model",
+        metavar="NAME",
+        help=f"one of {', '.join(names)}; all: compare, keep the best",
+    )
     add("--output", metavar="PATH", type=Path, help="model file to write, .onnx")
     how: dict[str, Any] = {"metavar": "NAME=VALUE", "action": "append", "default": []}
     add("--set", **how, help="a setting of the model; may come again")
-    add("--tune", metavar="N", type=int, default=0, help="try N settings and keep the best")
+    add(
+        "--tune",
+        metavar="N",
+        type=int,
+        default=0,
+        help="try N settings and keep the best",
+    )
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune")
-    add("--list", action="store_true", help="show what has been trained, and how good it was")
+    add(
+        "--list",
+        action="store_true",
+        help="show what has been trained, and how good it was",
+    )
     options = parser.parse_args()
 
     config = read_config()

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from {{ cookiecutter.project_slug }}.config import TableConfig
-from {{ cookiecutter.project_slug }}.utils import UserError, nearest
-
+from ..config import TableConfig
+from ..utils import UserError, nearest
 from .raw_csv import Lines, cannot_read, name_columns, open_text, read_csv, take_header
 
 BATCH_ROWS = 100_000  # of Parquet that are read at once
@@ -32,17 +31,25 @@ class RawData(NamedTuple):
 
 
 def read_raw_data(
-    pattern: str, columns: list[str], config: TableConfig, optional: tuple[str, ...] = ()
+    pattern: str,
+    columns: list[str],
+    config: TableConfig,
+    optional: tuple[str, ...] = (),
 ) -> RawData:
     """Read all that `read_batches` does at once."""
     parts = list(read_batches(find_files(pattern), columns, config, optional))
     if sum(len(part.rows) + len(part.broken) for part in parts) == 0:
         raise UserError(f"{pattern} has a header but no rows")
-    return RawData(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
+    return RawData(
+        *(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+    )
 
 
 def read_batches(
-    files: Sequence[Path], columns: list[str], config: TableConfig, optional: tuple[str, ...] = ()
+    files: Sequence[Path],
+    columns: list[str],
+    config: TableConfig,
+    optional: tuple[str, ...] = (),
 ) -> Iterator[RawData]:
     """Read files, CSV (also .gz and .zst) or Parquet, in their order, in bounded memory.
 
@@ -63,11 +70,15 @@ def read_batches(
 def find_files(pattern: str) -> list[Path]:
     """Return the files that match, sorted; a pattern that is a file's name means that file."""
     if Path(pattern).is_dir():
-        raise UserError(f'{pattern} is a folder; name its files, as in --raw "{pattern}/*.csv"')
+        raise UserError(
+            f'{pattern} is a folder; name its files, as in --raw "{pattern}/*.csv"'
+        )
     names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = [Path(name) for name in sorted(names) if Path(name).is_file()]
     if not files:
-        raise UserError(f"no file matches {pattern}; put your table there or give --raw GLOB")
+        raise UserError(
+            f"no file matches {pattern}; put your table there or give --raw GLOB"
+        )
     return files
 
 
@@ -103,25 +114,37 @@ def read_parquet(path: Path, header: list[str], config: TableConfig) -> Iterator
         raise cannot_read(path, error) from error
 
 
-def write_as_text(batch: pa.RecordBatch, header: list[str], config: TableConfig) -> pd.DataFrame:
+def write_as_text(
+    batch: pa.RecordBatch, header: list[str], config: TableConfig
+) -> pd.DataFrame:
     """Return a table of any types as the text it would be in a CSV file."""
     columns = [column.cast(pa.string()) for column in batch.columns]
     for place, column in enumerate(batch.columns):
         if pa.types.is_floating(column.type):
-            columns[place] = pa.compute.replace_substring(columns[place], ".", config.decimal)
-    rows = pd.DataFrame({i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str")
+            columns[place] = pa.compute.replace_substring(
+                columns[place], ".", config.decimal
+            )
+    rows = pd.DataFrame(
+        {i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str"
+    )
     return rows.mask(rows == "nan").set_axis(header, axis=1)
 
 
 def check_header(
-    path: Path, header: list[str], columns: list[str], optional: tuple[str, ...], separator: str
+    path: Path,
+    header: list[str],
+    columns: list[str],
+    optional: tuple[str, ...],
+    separator: str,
 ) -> None:
     """Refuse a file whose columns are not the schema's, and name each that differs."""
     if not header:
         raise UserError(f"{path} is empty; it must begin with a line of column names")
     missing = [name for name in columns if name not in header]
     unknown = [name for name in header if name not in (*columns, *optional)]
-    other = next((sign for sign in ";\t|," if sign != separator and sign in header[0]), None)
+    other = next(
+        (sign for sign in ";\t|," if sign != separator and sign in header[0]), None
+    )
     if len(header) == 1 and missing and other:
         raise UserError(
             f"{path} seems to be separated by {other!r}, not {separator!r}; "

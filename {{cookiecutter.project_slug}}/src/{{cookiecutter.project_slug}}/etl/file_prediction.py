@@ -20,17 +20,16 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.prediction import (
+from ..config import Config, read_config
+from ..data_preprocessing import transform
+from ..prediction import (
     Model,
     load_model,
     name_answers,
     predict_frame,
 )
-from {{ cookiecutter.project_slug }}.schema import build_schema, read_table
-from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line, set_up_logging
-
+from ..schema import build_schema, read_table
+from ..utils import UserError, command, command_line, set_up_logging
 from .parts import LINE_END
 from .raw_data import RawData, find_files, list_rejected, read_batches, read_header
 from .runs import make_room, replace
@@ -58,7 +57,9 @@ def predict_file(data: str, output: Path, model_path: Path, config: Config) -> N
     check_outputs(files, output, rejected)
     names = [column.name for column in model.table.features]
     if names != [column.name for column in read_table(config).features]:
-        raise UserError(f"{model_path} was trained with other columns; run: uv run train")
+        raise UserError(
+            f"{model_path} was trained with other columns; run: uv run train"
+        )
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
     headers = [read_header(path, config.table) for path in files]
@@ -74,22 +75,30 @@ def predict_file(data: str, output: Path, model_path: Path, config: Config) -> N
         log.info("rejected: %d rows to %s", left, rejected)
         if answered == 0:
             reason = reasons.most_common(1)[0][0]
-            raise UserError(f"no row of {data} fits, most often {reason}; see {rejected}")
+            raise UserError(
+                f"no row of {data} fits, most often {reason}; see {rejected}"
+            )
         replace(new, output)
     speed = (answered + left) / (time.perf_counter() - start)
-    log.info("predict: %d rows to %s, %d rejected, %d rows/s", answered, output, left, speed)
+    log.info(
+        "predict: %d rows to %s, %d rejected, %d rows/s", answered, output, left, speed
+    )
 
 
 def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:
     """Refuse an output that can't be, or that is read as well."""
     if output.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{output}: the name of the output must end in .csv or .parquet")
+        raise UserError(
+            f"{output}: the name of the output must end in .csv or .parquet"
+        )
     for path in (output, rejected):
         if path.is_dir():
             raise UserError(f"can't write {path}: it is a folder")
         place = path.resolve()
         if place.exists() and any(place.samefile(file) for file in files):
-            raise UserError(f"{path} would be read and written; choose another --output")
+            raise UserError(
+                f"{path} would be read and written; choose another --output"
+            )
 
 
 def predict_batches(
@@ -105,7 +114,9 @@ def predict_batches(
         raw = raw._replace(rows=raw.rows.reindex(columns=columns).astype("str"))
         result = transform(raw.rows, schema, table)
         answers = predict_frame(model, result.kept)
-        rows = raw.rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
+        rows = raw.rows.loc[answers.index].drop(
+            columns=answers.columns, errors="ignore"
+        )
         reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
         reasons.update(raw.broken["reason"])
         rejected = list_rejected(raw, result.rejected)
@@ -115,7 +126,10 @@ def predict_batches(
 def show_progress(batches: Iterable[Predicted]) -> Iterator[Predicted]:
     """Pass the batches on; show at a terminal how far they are, and elsewhere in the log."""
     rows, told = 0, time.monotonic()
-    with tqdm(unit=" rows", unit_scale=True, disable=None) as bar, logging_redirect_tqdm():
+    with (
+        tqdm(unit=" rows", unit_scale=True, disable=None) as bar,
+        logging_redirect_tqdm(),
+    ):
         for batch in batches:
             yield batch
             new = len(batch.answered) + len(batch.rejected)
@@ -127,7 +141,11 @@ def show_progress(batches: Iterable[Predicted]) -> Iterator[Predicted]:
 
 
 def write_all(
-    batches: Iterable[Predicted], columns: list[str], model: Model, new: Path, beside: Path
+    batches: Iterable[Predicted],
+    columns: list[str],
+    model: Model,
+    new: Path,
+    beside: Path,
 ) -> tuple[int, int, Counter[str]]:
     """Write what became of the rows; return how many were answered and rejected, and why."""
     answered, rejected, reasons = 0, 0, Counter[str]()
@@ -138,7 +156,9 @@ def write_all(
         header.to_csv(rejects, index=False, lineterminator=LINE_END)
         for batch in batches:
             write(pa.Table.from_pandas(batch.answered, types, preserve_index=False))
-            batch.rejected.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
+            batch.rejected.to_csv(
+                rejects, index=False, header=False, lineterminator=LINE_END
+            )
             answered += len(batch.answered)
             rejected += len(batch.rejected)
             reasons += batch.reasons
@@ -162,7 +182,9 @@ def open_output(file: Path, types: pa.Schema) -> Iterator[Callable[[pa.Table], o
             yield writer.write_table
     else:
         with file.open("wb") as lines:
-            lines.write(format_csv(pa.table([[name] for name in types.names], types.names)))
+            lines.write(
+                format_csv(pa.table([[name] for name in types.names], types.names))
+            )
             yield lambda rows: lines.write(format_csv(rows))
 
 
@@ -183,11 +205,17 @@ def format_csv(rows: pa.Table) -> pa.Buffer:
 def main() -> None:
     """Predict from the command line."""
     parser = command_line(__doc__)
-    parser.add_argument("--data", metavar="PATH", required=True, help="CSV or Parquet, or a glob")
-    parser.add_argument("--output", metavar="PATH", type=Path, required=True, help="file to write")
+    parser.add_argument(
+        "--data", metavar="PATH", required=True, help="CSV or Parquet, or a glob"
+    )
+    parser.add_argument(
+        "--output", metavar="PATH", type=Path, required=True, help="file to write"
+    )
     parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
     options = parser.parse_args()
 
     config = read_config()
     set_up_logging(config.paths.logs / "predict.log")
-    predict_file(options.data, options.output, options.model or config.paths.model, config)
+    predict_file(
+        options.data, options.output, options.model or config.paths.model, config
+    )

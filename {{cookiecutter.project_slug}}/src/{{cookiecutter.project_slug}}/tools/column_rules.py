@@ -13,15 +13,15 @@ from pandas.tseries.api import guess_datetime_format
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from {{ cookiecutter.project_slug }}.config import TableConfig, Task
-from {{ cookiecutter.project_slug }}.data_preprocessing import (
+from ..config import TableConfig, Task
+from ..data_preprocessing import (
     LARGEST_EXACT_INTEGER,
     parse_booleans,
     parse_dates,
     parse_numbers,
 )
-from {{ cookiecutter.project_slug }}.feature_engineering import LARGEST_NUMBER
-from {{ cookiecutter.project_slug }}.utils import clean_text
+from ..feature_engineering import LARGEST_NUMBER
+from ..utils import clean_text
 
 MOST = 0.95  # of the values must be of a kind; the others will be rejected
 FEW = 20  # different whole numbers at most are classes
@@ -74,7 +74,10 @@ def is_boolean(text: pd.Series, config: TableConfig) -> bool:
 def is_number(text: pd.Series, decimal: str) -> bool:
     """Nearly all values are numbers, and none is a code: with a leading zero, or 16 digits long."""
     numbers = parse_numbers(text.dropna(), decimal)
-    return bool(numbers.notna().mean() >= MOST) and not text.str.fullmatch(r"0\d+|\d{16,}").any()
+    return (
+        bool(numbers.notna().mean() >= MOST)
+        and not text.str.fullmatch(r"0\d+|\d{16,}").any()
+    )
 
 
 def is_whole(numbers: pd.Series) -> bool:
@@ -98,17 +101,25 @@ def is_code(name: str, numbers: pd.Series) -> bool:
 def is_running_number(name: str, numbers: pd.Series) -> bool:
     """Whole numbers, nearly all different, that count the rows or are called an id."""
     values = numbers.dropna()
-    if len(values) < FEW or values.nunique() < 0.9 * len(values) or not is_whole(values):
+    if (
+        len(values) < FEW
+        or values.nunique() < 0.9 * len(values)
+        or not is_whole(values)
+    ):
         return False
     dense = values.max() - values.min() < 1.1 * values.nunique()
-    steps = values.diff() == values.index.to_series().diff()  # of a sample: as far as the rows
+    steps = (
+        values.diff() == values.index.to_series().diff()
+    )  # of a sample: as far as the rows
     return bool(dense or steps.mean() > 0.9 or ends_in(name, ID_NAMES))
 
 
 def is_identifier(name: str, text: pd.Series) -> bool:
     """Text that is nearly always different, or often different and called an id."""
     share = text.nunique() / text.count()
-    return text.count() >= FEW and (share > 0.9 or (share > 0.01 and ends_in(name, ID_NAMES)))
+    return text.count() >= FEW and (
+        share > 0.9 or (share > 0.01 and ends_in(name, ID_NAMES))
+    )
 
 
 def is_free_text(text: pd.Series) -> bool:
@@ -135,12 +146,18 @@ def find_date_formats(text: pd.Series, day_first: bool) -> tuple[list[str], int]
 
 def guess_date_format(value: str, day_first: bool) -> str | None:
     """The format that pandas guesses, once each part has the width that it wants."""
-    day_first = day_first or bool(re.match(r"\d+\.\d+\.", value))  # dots: the day is first
+    day_first = day_first or bool(
+        re.match(r"\d+\.\d+\.", value)
+    )  # dots: the day is first
     wide = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", value)
     wide = re.sub(r"\bPM\b", "AM", wide, flags=re.IGNORECASE)
     long = re.sub(r"^(\d\d\W(?:\d\d|[A-Za-z]{3,})\W)(\d\d)(?!\d)", r"\g<1>20\2", wide)
     with warnings.catch_warnings(action="ignore"):
-        form = guess_datetime_format(long, day_first) if re.search(r"\d.*\d", value) else None
+        form = (
+            guess_datetime_format(long, day_first)
+            if re.search(r"\d.*\d", value)
+            else None
+        )
     if form is None or "%Y" not in form or re.match(r"%Y\W?%d", form):
         return None
     if re.match(r"%[dm]\W%[dm]\W", form) and form.startswith("%d") != day_first:
@@ -152,7 +169,10 @@ def is_date(text: pd.Series, formats: list[str]) -> bool:
     """Nearly all values are dates from 150 years ago to 150 years ahead, and more than a year."""
     dates = parse_dates(text.dropna(), formats)
     near = (dates.dt.year - datetime.now().year).abs() <= 150
-    return bool(near.mean() >= MOST) and not text.str.fullmatch(r"\d{4}(\.\d+)?|\d{6}").any()
+    return (
+        bool(near.mean() >= MOST)
+        and not text.str.fullmatch(r"\d{4}(\.\d+)?|\d{6}").any()
+    )
 
 
 def find_categories(text: pd.Series) -> tuple[str, ...]:
@@ -203,7 +223,9 @@ def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
     A tree learns the target from half of the rows and this column alone, and is tested on the rest.
     """
     codes = (
-        values if values.dtype != "str" else values.map(values.value_counts().rank(method="first"))
+        values
+        if values.dtype != "str"
+        else values.map(values.value_counts().rank(method="first"))
     )
     score, tree = r2_score, DecisionTreeRegressor(max_leaf_nodes=200, random_state=0)
     if task == "classification":
@@ -213,7 +235,12 @@ def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
         return ""
     half = target.sample(frac=0.5, random_state=0).index
     rest = target.index.difference(half)
-    column = codes[target.index].astype(float).clip(-LARGEST_NUMBER, LARGEST_NUMBER).to_frame()
+    column = (
+        codes[target.index]
+        .astype(float)
+        .clip(-LARGEST_NUMBER, LARGEST_NUMBER)
+        .to_frame()
+    )
     guess = tree.fit(column.loc[half], target[half]).predict(column.loc[rest])
     with warnings.catch_warnings(action="ignore"):  # of classes that only one half has
         if score(target[rest], guess) > SURE:
@@ -223,6 +250,8 @@ def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
         often = named[named.groupby(named).transform("size") >= LISTED]
         shares = pd.crosstab(often, target, normalize="index")
         unsure = target.value_counts(normalize=True) < UNSURE
-        for value in shares.index[(shares.loc[:, unsure[shares.columns]] > SURE).any(axis=1)]:
+        for value in shares.index[
+            (shares.loc[:, unsure[shares.columns]] > SURE).any(axis=1)
+        ]:
             return f"the value {value}"
     return ""

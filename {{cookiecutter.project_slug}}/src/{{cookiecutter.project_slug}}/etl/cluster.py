@@ -11,12 +11,11 @@ from typing import Any
 import joblib
 import pandera.pandas as pandera
 
-from {{ cookiecutter.project_slug }}.config import Config, TableConfig
-from {{ cookiecutter.project_slug }}.schema import read_schema
-from {{ cookiecutter.project_slug }}.utils import UserError
-
-from batch.parts import Part, write_part
-from batch.raw_data import RawData, check_header, read_batches, read_header
+from ..config import Config, TableConfig
+from ..schema import read_schema
+from ..utils import UserError
+from .parts import Part, write_part
+from .raw_data import RawData, check_header, read_batches, read_header
 
 try:
     import dask
@@ -27,8 +26,14 @@ except ImportError as error:
 PATIENCE = 10  # seconds to wait for a scheduler to answer
 RESTART = 30  # seconds to wait for a worker where none is left
 AHEAD = 2  # tasks for each thread of a worker: one that it does, and the next
-SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a task holds a batch
-LOCAL = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+SETTINGS = {
+    "distributed.admin.large-graph-warning-threshold": "1GB"
+}  # a task holds a batch
+LOCAL = {
+    "threads_per_worker": 1,
+    "dashboard_address": None,
+    "silence_logs": logging.CRITICAL,
+}
 PAGE = "see docs/production.md"
 
 
@@ -49,7 +54,9 @@ def transform(
     with dask.config.set(SETTINGS), connect(scheduler) as client:
         # Not scattered: a task that holds its batch can be done again when its worker dies.
         submit = partial(client.submit, clean, pure=False)
-        yield from run_tasks(starmap(submit, enumerate(sources)), client, folder.absolute())
+        yield from run_tasks(
+            starmap(submit, enumerate(sources)), client, folder.absolute()
+        )
 
 
 def clean_source(
@@ -63,20 +70,26 @@ def clean_source(
     columns = list(schema.columns)
     if isinstance(source, RawData):
         return write_part(number, [source], folder, schema, config)
-    return write_part(number, read_batches([source], columns, config), folder, schema, config)
+    return write_part(
+        number, read_batches([source], columns, config), folder, schema, config
+    )
 
 
 @contextmanager
 def connect(scheduler: str | None) -> Iterator[Any]:
     """Give a client of the scheduler, or of one that starts here with a worker a processor."""
     for name in ("asyncio", "distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in one line
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # what matters is told in one line
     with ExitStack() as stack:
         try:
             where = scheduler or stack.enter_context(distributed.LocalCluster(**LOCAL))
             client = stack.enter_context(distributed.Client(where, timeout=PATIENCE))
         except (OSError, ValueError) as error:
-            raise UserError(f"no Dask scheduler answers at {scheduler}; {PAGE}") from error
+            raise UserError(
+                f"no Dask scheduler answers at {scheduler}; {PAGE}"
+            ) from error
         yield client
 
 
@@ -87,7 +100,9 @@ def lend_workers(scheduler: str) -> Iterator[None]:
         with connect(scheduler), joblib.parallel_config(backend="dask"):
             yield
     except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
-        raise UserError(f"the Dask scheduler has no workers that stay; {PAGE}") from error
+        raise UserError(
+            f"the Dask scheduler has no workers that stay; {PAGE}"
+        ) from error
 
 
 def run_tasks(tasks: Iterator[Any], client: Any, folder: Path) -> Iterator[Part]:
@@ -103,10 +118,14 @@ def run_tasks(tasks: Iterator[Any], client: Any, folder: Path) -> Iterator[Part]
                 return
             done: Iterable[Any] = []
             with suppress(TimeoutError):  # then see whether workers are left
-                done, running = map(list, distributed.wait(running, PATIENCE, "FIRST_COMPLETED"))
+                done, running = map(
+                    list, distributed.wait(running, PATIENCE, "FIRST_COMPLETED")
+                )
             yield from (take_part(task, folder) for task in done)
     except TimeoutError as error:
-        raise UserError(f"the Dask scheduler has no workers that stay; {PAGE}") from error
+        raise UserError(
+            f"the Dask scheduler has no workers that stay; {PAGE}"
+        ) from error
     except (OSError, distributed.CancelledError) as error:
         raise UserError(f"the Dask scheduler is gone; {PAGE}") from error
 
@@ -115,7 +134,11 @@ def take_part(task: Any, folder: Path) -> Part:
     """Return the part that a worker made; raise UserError where it could not."""
     error = task.exception()
     if isinstance(error, distributed.KilledWorker):
-        raise UserError(f"workers die at a part, maybe for want of memory; {PAGE}") from error
+        raise UserError(
+            f"workers die at a part, maybe for want of memory; {PAGE}"
+        ) from error
     if isinstance(error, OSError):
-        raise UserError(f"a worker can't write {folder}: {error.strerror}; {PAGE}") from error
+        raise UserError(
+            f"a worker can't write {folder}: {error.strerror}; {PAGE}"
+        ) from error
     return task.result()

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
     from papermill import PapermillExecutionError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 # Where uv and the README put the environment; git reads it from the top of the repository.
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
-CHECKS, SHOW = ROOT / "tools" / "checks.py", ROOT / "tools" / "notebooks.py"
+CHECKS, SHOW = Path(__file__).with_name("checks.py"), Path(__file__)
 
 # Git shows a filter's command when it fails: the remark says what to run then.
 CLEAN = "-m nbstripout --keep-id --extra-keys metadata.language_info"
@@ -40,11 +40,20 @@ fi
 exec {python} {script}
 """
 
-KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+KERNEL = {
+    "name": "python3",
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+}
 # Else the kernel tells of its own transport, and now and then of the signal that ends it.
 QUIET = ["--log-level=CRITICAL"]
 INJECTED = "injected-parameters"  # the cell that papermill adds for parameters
-NOISE = {"collapsed", "execution", "language_info", "scrolled"}  # a run writes it beside outputs
+NOISE = {
+    "collapsed",
+    "execution",
+    "language_info",
+    "scrolled",
+}  # a run writes it beside outputs
 
 
 def own_kernel() -> "type[AsyncKernelManager]":
@@ -66,7 +75,7 @@ def read_notebook(path: Path) -> "NotebookNode":
     """Read a notebook, to be run with this project's Python whatever kernel it names."""
     import nbformat
 
-    from {{ cookiecutter.project_slug }}.utils import UserError
+    from ..utils import UserError
 
     try:
         notebook = nbformat.from_dict(nbformat.read(path, as_version=4))
@@ -87,7 +96,7 @@ def run_notebook(
     from nbclient.exceptions import DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
 
-    from {{ cookiecutter.project_slug }}.utils import UserError
+    from ..utils import UserError
 
     try:
         execute_notebook(
@@ -102,8 +111,14 @@ def run_notebook(
             progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
         )
     except (PapermillExecutionError, DeadKernelError) as error:
-        told = "its Python died" if isinstance(error, DeadKernelError) else tell_error(error)
-        raise UserError(f"{notebook} fails in {find_failure(output)}: {told}") from error
+        told = (
+            "its Python died"
+            if isinstance(error, DeadKernelError)
+            else tell_error(error)
+        )
+        raise UserError(
+            f"{notebook} fails in {find_failure(output)}: {told}"
+        ) from error
 
 
 def find_failure(output: Path) -> str:
@@ -113,12 +128,18 @@ def find_failure(output: Path) -> str:
     from .report_pages import MARKER, has_error, headings
 
     cells = nbformat.read(output, as_version=4).cells
-    cells = [cell for cell in cells if not {MARKER, INJECTED} & set(cell.metadata.get("tags", []))]
+    cells = [
+        cell
+        for cell in cells
+        if not {MARKER, INJECTED} & set(cell.metadata.get("tags", []))
+    ]
     started = [cell for cell in cells if cell.metadata.papermill.start_time]
     failed = [cell for cell in cells if has_error(cell)] or started[-1:]
     number = cells.index(failed[0]) + 1
     titles = list(headings(cells[:number]))
-    place = f"below “{titles[-1]}”" if titles else failed[0].source.strip().splitlines()[0]
+    place = (
+        f"below “{titles[-1]}”" if titles else failed[0].source.strip().splitlines()[0]
+    )
     return f"cell {number} ({place})"
 
 
@@ -156,7 +177,9 @@ def cell_text(cell: dict[str, Any]) -> str:
 
 def metadata_text(part: dict[str, Any]) -> str:
     """Return the metadata of a cell or a notebook as JSON, without those of a run."""
-    kept = {name: value for name, value in part["metadata"].items() if name not in NOISE}
+    kept = {
+        name: value for name, value in part["metadata"].items() if name not in NOISE
+    }
     return json.dumps(kept, sort_keys=True)
 
 
@@ -170,7 +193,9 @@ def git(*arguments: str) -> str:
 
 def seen_from(top: Path, file: Path) -> str:
     """Return a path as a shell reads it: relative, so that the folder may move, if it is inside."""
-    file = file.parent.resolve() / file.name  # the Python of an environment is itself a link
+    file = (
+        file.parent.resolve() / file.name
+    )  # the Python of an environment is itself a link
     inside = file.is_relative_to(top)
     return shlex.quote((file.relative_to(top) if inside else file).as_posix())
 
@@ -194,15 +219,23 @@ def set_hooks(python: Path) -> list[str]:
     """Write the hooks that check a commit; return a line for each that is someone else's."""
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
     folder = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
-    if not folder.is_relative_to((ROOT / git("rev-parse", "--git-common-dir")).resolve()):
-        return [f"core.hooksPath is {folder}, not this clone's: let its hook call tools/checks.py"]
+    if not folder.is_relative_to(
+        (ROOT / git("rev-parse", "--git-common-dir")).resolve()
+    ):
+        return [
+            f"core.hooksPath is {folder}, not this clone's: let its hook call tools/checks.py"
+        ]
     script = seen_from(top, CHECKS)
     mark = f"By setup-clone, for {script}"
     text = HOOK.format(mark=mark, python=seen_from(top, python), script=script)
     others = []
     for hook in (folder / name for name in HOOKS):
-        if hook.exists() and mark not in hook.read_text(encoding="utf-8", errors="replace"):
-            others.append(f"{hook} is not this project's: add to it what {script} checks")
+        if hook.exists() and mark not in hook.read_text(
+            encoding="utf-8", errors="replace"
+        ):
+            others.append(
+                f"{hook} is not this project's: add to it what {script} checks"
+            )
             continue
         hook.parent.mkdir(parents=True, exist_ok=True)
         hook.write_text(text, encoding="utf-8", newline="\n")
@@ -229,14 +262,19 @@ def set_up_clone() -> None:
     except FileNotFoundError:
         parser.exit(2, "error: git is not installed\n")
     except subprocess.CalledProcessError as error:
-        parser.exit(2, f"error: git: {error.stderr.strip()}; is this a clone? If not: git init\n")
+        parser.exit(
+            2,
+            f"error: git: {error.stderr.strip()}; is this a clone? If not: git init\n",
+        )
     print("Git strips the outputs of notebooks here, and keeps them in your folder.")
     print(*others or ["Each commit is checked."], sep="\n")
 
 
 def main() -> None:
     """Show the notebook that git names."""
-    text = notebook_text(Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace"))
+    text = notebook_text(
+        Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace")
+    )
     sys.stdout.buffer.write(text.encode())
 
 

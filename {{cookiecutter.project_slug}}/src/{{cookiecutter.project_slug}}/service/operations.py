@@ -13,11 +13,10 @@ from typing import Any
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from {{ cookiecutter.project_slug }}.config import Config, ServingConfig
-from {{ cookiecutter.project_slug }}.prediction import Model, load_model
-from {{ cookiecutter.project_slug }}.schema import Table, read_names
-from {{ cookiecutter.project_slug }}.utils import UserError
-
+from ..config import Config, ServingConfig
+from ..prediction import Model, load_model
+from ..schema import Table, read_names
+from ..utils import UserError
 from .request_validation import RequestReader
 
 log = logging.getLogger(__name__)
@@ -64,13 +63,22 @@ class ModelFile:
             old = interface_of(self.served[0].table if self.served else model.table)
             if names := sorted({name for name, _ in old ^ interface_of(model.table)}):
                 changed = ", ".join(names)
-                raise UserError(f"{self.path} has other columns ({changed}); restart to serve it")
-            self.served, self.problem = (model, RequestReader(model.table, self.config)), None
-            self.date = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+                raise UserError(
+                    f"{self.path} has other columns ({changed}); restart to serve it"
+                )
+            self.served, self.problem = (
+                (model, RequestReader(model.table, self.config)),
+                None,
+            )
+            self.date = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(
+                timespec="seconds"
+            )
             log.info("serving %s of %s, %s", self.path, self.date, model.sha256)
         except UserError as error:
             self.problem = str(error)
-            log.error("%s%s", error, "; the old model is served on" if self.served else "")
+            log.error(
+                "%s%s", error, "; the old model is served on" if self.served else ""
+            )
 
 
 def check_columns(path: Path, config: Config) -> None:
@@ -80,7 +88,10 @@ def check_columns(path: Path, config: Config) -> None:
     """
     table = load_model(path).table
     if config.schema_file.exists():
-        names = {*table.unused, *(column.name for column in (*table.features, table.target))}
+        names = {
+            *table.unused,
+            *(column.name for column in (*table.features, table.target)),
+        }
         if differing := names ^ read_names(config.schema_file):
             told = ", ".join(sorted(differing))
             raise UserError(
@@ -97,7 +108,9 @@ def interface_of(table: Table) -> set[tuple[str, str]]:
 class AccessLog:
     """Gives each request an id, sent back as X-Request-ID, and writes one line on it."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], enabled: bool) -> None:
+    def __init__(
+        self, application: Callable[..., Iterable[bytes]], enabled: bool
+    ) -> None:
         """Wrap a WSGI application."""
         self.application, self.enabled = application, enabled
         self.process, self.numbers = token_hex(4), count(1)

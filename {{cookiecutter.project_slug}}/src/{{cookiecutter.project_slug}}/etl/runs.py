@@ -16,9 +16,8 @@ import duckdb
 import watchfiles
 from filelock import FileLock, Timeout
 
-from {{ cookiecutter.project_slug }}.utils import UserError, append_record
-
-from batch.raw_data import find_files
+from ..utils import UserError, append_record
+from .raw_data import find_files
 
 QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
@@ -27,7 +26,9 @@ log = logging.getLogger("pipeline")
 
 
 @contextmanager
-def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict[str, object]]:
+def record_run(
+    output: Path, logs: Path, dry: bool = False
+) -> Iterator[dict[str, object]]:
     """Give the record of a run to fill in, and write it down in the end, also if the run failed.
 
     Raises UserError, and writes nothing, while another run is going on.
@@ -38,14 +39,20 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict[str
     if dry:
         yield record
         return
-    lock = FileLock(logs / "pipeline.lock")  # the system lets go of it when a process dies
+    lock = FileLock(
+        logs / "pipeline.lock"
+    )  # the system lets go of it when a process dies
     try:
         logs.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"another run is going on; it holds {lock.lock_file}") from error
+        raise UserError(
+            f"another run is going on; it holds {lock.lock_file}"
+        ) from error
     except OSError as error:
-        raise UserError(f"can't write {lock.lock_file}: {error.strerror or error}") from error
+        raise UserError(
+            f"can't write {lock.lock_file}: {error.strerror or error}"
+        ) from error
     try:
         yield record
         record["status"] = "ok"
@@ -95,11 +102,17 @@ def replace(new: Path, output: Path) -> None:
     """Put a new file, or a folder of parts, in the place of the old output."""
     if output.is_dir():
         names = [file.name for file in output.iterdir()]
-        if not names or not all(re.fullmatch(r"part-\d+\.parquet", name) for name in names):
-            raise UserError(f"can't write {output}: a folder of other files stands there")
+        if not names or not all(
+            re.fullmatch(r"part-\d+\.parquet", name) for name in names
+        ):
+            raise UserError(
+                f"can't write {output}: a folder of other files stands there"
+            )
     for file in new.iterdir() if new.is_dir() else [new]:
         with file.open("rb+") as written:
-            os.fsync(written.fileno())  # else a power cut may leave the new name with no content
+            os.fsync(
+                written.fileno()
+            )  # else a power cut may leave the new name with no content
     if output.is_dir() or (new.is_dir() and output.exists()):
         output.replace(new.with_name("old"))
     new.replace(output)
@@ -114,7 +127,9 @@ def follow(pattern: str, run: Callable[[], object]) -> None:
         raise UserError(f"{pattern} names no files in a folder that can be watched")
     log.info("watching %s; stop with Ctrl+C", folder)
     done: set[tuple[Path, int, int]] = set()
-    for _ in watchfiles.watch(folder, step=QUIET, rust_timeout=QUIET, yield_on_timeout=True):
+    for _ in watchfiles.watch(
+        folder, step=QUIET, rust_timeout=QUIET, yield_on_timeout=True
+    ):
         if not look(pattern) - done:
             continue
         done = wait_for_quiet(pattern)

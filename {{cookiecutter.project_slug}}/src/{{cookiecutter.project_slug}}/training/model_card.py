@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
-from {{ cookiecutter.project_slug }}.prediction import name_label
+from ..evaluation import explain_metrics
+from ..prediction import name_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,9 @@ TEMPLATE = Path(__file__).with_name("model_card.html")
 # Each colour is drawn as it is on a light page, and written as the page's own variable.
 INK, FAINT, LINE = "#1c2024", "#667079", "#dde1e6"
 HUES = ["#1f5fbf", "#b3541e", "#2b7a3d", "#7a3e9d", "#00737f", "#8a5a00"]
-COLORS = {INK: "ink", FAINT: "faint", LINE: "line"} | {c: f"hue-{n}" for n, c in enumerate(HUES)}
+COLORS = {INK: "ink", FAINT: "faint", LINE: "line"} | {
+    c: f"hue-{n}" for n, c in enumerate(HUES)
+}
 
 Curves = Mapping[str, Any]
 
@@ -83,13 +85,19 @@ def show_number(value: float | None, like: float | None = None) -> str:
 
 def show_share(value: float) -> str:
     """Return a share in percent, a small one not as nothing."""
-    return "under 0.1 %" if 0 < value < 0.001 else f"{100 * value:.{int(value < 0.1)}f} %"
+    return (
+        "under 0.1 %" if 0 < value < 0.001 else f"{100 * value:.{int(value < 0.1)}f} %"
+    )
 
 
 def shorten(text: object, length: int = 60) -> str:
     """Leave out the middle of a long text."""
     line = name_label(text)
-    return line if len(line) <= length else f"{line[: length // 2]}…{line[1 - length // 2 :]}"
+    return (
+        line
+        if len(line) <= length
+        else f"{line[: length // 2]}…{line[1 - length // 2 :]}"
+    )
 
 
 def draw_figures(curves: Curves) -> dict[str, Markup]:
@@ -101,7 +109,11 @@ def draw_figures(curves: Curves) -> dict[str, Markup]:
         "predicted": ("sample", paint_predicted),
         "errors": ("errors", paint_errors),
     }
-    return {n: draw(n, paint, curves) for n, (part, paint) in painters.items() if curves.get(part)}
+    return {
+        n: draw(n, paint, curves)
+        for n, (part, paint) in painters.items()
+        if curves.get(part)
+    }
 
 
 def draw(name: str, paint: Callable[["Axes", Curves], None], curves: Curves) -> Markup:
@@ -139,10 +151,14 @@ def paint_precision_recall(axes: "Axes", curves: Curves) -> None:
     """Paint how many of those taken for the class are of it, when so many of it are found."""
     x, y = "found (recall)", "right among those taken for it (precision)"
     paint_square(axes, x, y, False)
-    for curve, color in reversed(list(zip(curves["precision_recall"], HUES, strict=False))):
+    for curve, color in reversed(
+        list(zip(curves["precision_recall"], HUES, strict=False))
+    ):
         axes.step(curve["x"], curve["y"], where="pre", color=color)
     if len(curves["rows"]) == 2:
-        share = curves["rows"][curves["precision_recall"][0]["class"]] / sum(curves["rows"])
+        share = curves["rows"][curves["precision_recall"][0]["class"]] / sum(
+            curves["rows"]
+        )
         axes.axhline(share, color=FAINT, linewidth=1, linestyle="dotted")
 
 
@@ -165,7 +181,11 @@ def paint_predicted(axes: "Axes", curves: Curves) -> None:
 
 def paint_errors(axes: "Axes", curves: Curves) -> None:
     """Paint the errors over the predicted numbers, with their quantiles."""
-    x, y, part = curves["sample"]["predicted"], curves["sample"]["actual"], curves["errors"]
+    x, y, part = (
+        curves["sample"]["predicted"],
+        curves["sample"]["actual"],
+        curves["errors"],
+    )
     errors = [actual - predicted for actual, predicted in zip(y, x, strict=True)]
     axes.set(xlabel="predicted", ylabel="actual minus predicted")
     axes.axhline(0, color=FAINT, linewidth=1, linestyle="dotted")

@@ -15,11 +15,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import resample
 from tqdm import tqdm
 
-from {{ cookiecutter.project_slug }}.evaluation import evaluate, merit, predict_outputs
-from {{ cookiecutter.project_slug }}.model_training import Split, take_known
-from {{ cookiecutter.project_slug }}.utils import UserError
-
-from training.preparation import repeat_alone
+from ..evaluation import evaluate, merit, predict_outputs
+from ..model_training import Split, take_known
+from ..utils import UserError
+from .preparation import repeat_alone
 
 KEPT = 3  # of the settings in a search one in so many goes on, with as many times more rows
 FEWEST_ROWS = 2_000  # to learn from in the first round of a search
@@ -79,7 +78,10 @@ def score_folds(
             raise UserError(f"{name} can't be trained on a fold: {reason}") from error
         fitted = time.perf_counter()
         outputs = predict_outputs(model, features[test], classes)
-        seconds = {"fit_time": fitted - start, "predict_time": time.perf_counter() - fitted}
+        seconds = {
+            "fit_time": fitted - start,
+            "predict_time": time.perf_counter() - fitted,
+        }
         value = evaluate(target[test], outputs)[metric]
         scores.append({"merit": merit(value, metric)} | seconds)
     return pd.DataFrame(scores)
@@ -112,7 +114,9 @@ def is_tie(one: Sequence[float], other: Sequence[float]) -> bool:
     return not abs(np.nanmean(leads)) > np.nanstd(leads, ddof=1)
 
 
-def choose_model(scores: Sequence[Score], simplest_first: Sequence[str]) -> tuple[str, list[str]]:
+def choose_model(
+    scores: Sequence[Score], simplest_first: Sequence[str]
+) -> tuple[str, list[str]]:
     """Return the model to take, and all that are as good as the best: of these, the simplest.
 
     After Breiman and others, "Classification and regression trees", 1984.
@@ -139,26 +143,44 @@ def tune(
     joblib that is set, by default all processors, and comes to the same by each of them.
     """
     drawn = ParameterSampler(space, candidates, random_state=seed)
-    running = [{}, *({name: plain(value) for name, value in each.items()} for each in drawn)]
+    running = [
+        {},
+        *({name: plain(value) for name, value in each.items()} for each in drawn),
+    ]
     rounds = count_rounds(candidates, min(len(fold.train) for fold in folds))
     for number in range(1, rounds + 1):
         share = KEPT ** (number - rounds)
         parts = [draw_part(fold, target, share, classes, seed) for fold in folds]
         tasks = [
-            delayed(score_folds)(build(settings), features, target, [part], classes, metric)
+            delayed(score_folds)(
+                build(settings), features, target, [part], classes, metric
+            )
             for settings in running
             for part in parts
         ]
         done = Parallel(n_jobs=-1, return_as="generator")(tasks)
-        bar = tqdm(done, f"round {number} of {rounds}", len(tasks), unit=" fits", disable=None)
-        merits = np.array([found["merit"].iloc[0] for found in bar]).reshape(len(running), -1)
+        bar = tqdm(
+            done, f"round {number} of {rounds}", len(tasks), unit=" fits", disable=None
+        )
+        merits = np.array([found["merit"].iloc[0] for found in bar]).reshape(
+            len(running), -1
+        )
         order = np.argsort(-np.nanmean(merits, axis=1), kind="stable")
         metrics = [[merit(value, metric) for value in row] for row in merits.tolist()]
         best, before = metrics[order[0]], metrics[0]
         told = f"{metric} {np.nanmean(best):.4g}, with those there are {np.nanmean(before):.4g}"
-        log.info("round %d of %d, %d settings: the best %s", number, rounds, len(running), told)
+        log.info(
+            "round %d of %d, %d settings: the best %s",
+            number,
+            rounds,
+            len(running),
+            told,
+        )
         tuned = Tuned(running[order[0]], best, before)
-        running = [{}, *(running[place] for place in order[: len(running) // KEPT] if place)]
+        running = [
+            {},
+            *(running[place] for place in order[: len(running) // KEPT] if place),
+        ]
     return tuned
 
 
@@ -170,13 +192,17 @@ def count_rounds(candidates: int, rows: int) -> int:
     return rounds
 
 
-def draw_part(fold: Split, target: NDArray[Any], share: float, classes: int, seed: int) -> Split:
+def draw_part(
+    fold: Split, target: NDArray[Any], share: float, classes: int, seed: int
+) -> Split:
     """Return a fold with only a share of its training rows, of each class as large."""
     if share == 1:
         return fold
     size = int(share * len(fold.train))
     groups = target[fold.train] if classes else None
-    rows = resample(fold.train, replace=False, n_samples=size, random_state=seed, stratify=groups)
+    rows = resample(
+        fold.train, replace=False, n_samples=size, random_state=seed, stratify=groups
+    )
     return Split(repeat_alone(rows, target) if classes else rows, fold.test)
 
 

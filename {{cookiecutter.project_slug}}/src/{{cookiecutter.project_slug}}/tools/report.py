@@ -25,25 +25,33 @@ from urllib.parse import quote
 import nbformat
 from papermill import inspect_notebook
 
-from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.utils import (
+from ..config import read_config
+from ..utils import (
     UserError,
     command,
     command_line,
     nearest,
     write_atomically,
 )
-
 from .checks import find_notebooks
 from .notebooks import read_notebook, run_notebook
 from .report_pages import Report, fill_page, find_question, write_report, write_slides
 
 BROWSERS = (
-    *("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome"),
+    *(
+        "google-chrome",
+        "google-chrome-stable",
+        "chromium",
+        "chromium-browser",
+        "chrome",
+    ),
     *("microsoft-edge", "microsoft-edge-stable", "msedge"),
 )
 WINDOWS_FOLDERS = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
-WINDOWS_FILES = ("Google/Chrome/Application/chrome.exe", "Microsoft/Edge/Application/msedge.exe")
+WINDOWS_FILES = (
+    "Google/Chrome/Application/chrome.exe",
+    "Microsoft/Edge/Application/msedge.exe",
+)
 MACOS_APPS = ("Google Chrome", "Chromium", "Microsoft Edge")
 
 
@@ -73,7 +81,11 @@ def choose_notebooks(names: list[str], root: Path) -> list[Path]:
 def name_page(notebook: Path, root: Path) -> Path:
     """Return the page of a notebook; folders below notebooks/ are kept."""
     inside, notebooks = notebook.resolve(), (root / "notebooks").resolve()
-    below = inside.relative_to(notebooks) if inside.is_relative_to(notebooks) else inside.name
+    below = (
+        inside.relative_to(notebooks)
+        if inside.is_relative_to(notebooks)
+        else inside.name
+    )
     return (root / "reports" / below).with_suffix(".html")
 
 
@@ -86,7 +98,10 @@ def share_parameters(
     for name in parameters:
         if name not in names:
             places = ", ".join(str(path) for path in notebooks)
-            hint = nearest(name, names) or f" (there are {', '.join(sorted(names)) or 'none'})"
+            hint = (
+                nearest(name, names)
+                or f" (there are {', '.join(sorted(names)) or 'none'})"
+            )
             raise UserError(f"no parameter {name!r} in {places}{hint}")
     return {
         path: {
@@ -115,22 +130,30 @@ def make_report(
         except UserError as failure:
             error = str(failure)
         seconds, made = perf_counter() - start, nbformat.read(output, as_version=4)
-    return Report(notebook.stem, made, notebook.parent, when, seconds, all_parameters, error)
+    return Report(
+        notebook.stem, made, notebook.parent, when, seconds, all_parameters, error
+    )
 
 
 def find_browser() -> str:
     """Return an installed browser that prints pages from the command line."""
     folders = [Path(os.environ[name]) for name in WINDOWS_FOLDERS if name in os.environ]
     places = [folder / file for folder in folders for file in WINDOWS_FILES]
-    places += [Path(f"/Applications/{app}.app/Contents/MacOS/{app}") for app in MACOS_APPS]
+    places += [
+        Path(f"/Applications/{app}.app/Contents/MacOS/{app}") for app in MACOS_APPS
+    ]
     found = [path for name in BROWSERS if (path := shutil.which(name))]
     found += [str(path) for path in places if path.is_file()]
     if not found:
-        raise UserError("no Chrome, Chromium or Edge for --pdf; print the page from your browser")
+        raise UserError(
+            "no Chrome, Chromium or Edge for --pdf; print the page from your browser"
+        )
     return found[0]
 
 
-def print_command(browser: str, page: Path, pdf: Path, profile: str, is_root: bool) -> list[str]:
+def print_command(
+    browser: str, page: Path, pdf: Path, profile: str, is_root: bool
+) -> list[str]:
     """Return the command that prints a page; a profile of its own lets no open window answer."""
     options = ["--headless", "--no-pdf-header-footer", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update"]
@@ -142,12 +165,17 @@ def print_command(browser: str, page: Path, pdf: Path, profile: str, is_root: bo
 def print_page(browser: str, page: Path, pdf: Path) -> None:
     """Print a page to a PDF."""
     is_root = getattr(os, "geteuid", lambda: 1)() == 0
-    with TemporaryDirectory(ignore_cleanup_errors=True) as profile, write_atomically(pdf) as file:
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        write_atomically(pdf) as file,
+    ):
         ordered = print_command(browser, page, file, profile, is_root)
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(ordered, capture_output=True, check=False, timeout=120)
         if not file.is_file():
-            raise UserError(f"{browser} wrote no PDF; open {page} in your browser and print it")
+            raise UserError(
+                f"{browser} wrote no PDF; open {page} in your browser and print it"
+            )
 
 
 def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> str:
@@ -155,7 +183,9 @@ def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> s
     entries = []
     for report, files in reports:
         links = {what: link(path, index) for what, path in files.items()}
-        ways = " · ".join(f'<a href="{to}">{escape(what)}</a>' for what, to in links.items())
+        ways = " · ".join(
+            f'<a href="{to}">{escape(what)}</a>' for what, to in links.items()
+        )
         also = f"<p>{ways}</p>" if len(links) > 1 else ""
         failed = f'<p class="failed">{escape(report.error)}</p>' if report.error else ""
         entries.append(
@@ -163,10 +193,17 @@ def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> s
             f"{failed}{find_question(report.notebook)}{report.run_line}{also}</section>"
         )
     known = {index, *(path for _, files in reports for path in files.values())}
-    older = sorted({*index.parent.rglob("*.html"), *index.parent.rglob("*.pdf")} - known)
-    items = [f'<li><a href="{link(each, index)}">{escape(each.name)}</a></li>' for each in older]
+    older = sorted(
+        {*index.parent.rglob("*.html"), *index.parent.rglob("*.pdf")} - known
+    )
+    items = [
+        f'<li><a href="{link(each, index)}">{escape(each.name)}</a></li>'
+        for each in older
+    ]
     if items:
-        entries.append(f'<section class="entry"><h2>Older</h2><ul>{"".join(items)}</ul></section>')
+        entries.append(
+            f'<section class="entry"><h2>Older</h2><ul>{"".join(items)}</ul></section>'
+        )
     return fill_page("Reports", "index", f"<h1>Reports</h1>{''.join(entries)}")
 
 
@@ -205,10 +242,16 @@ def run(
             made["PDF"] = page.with_suffix(".pdf")
             print_page(browser, page, made["PDF"])
         reports.append((report, made))
-        print(f"{report.name}: {report.seconds:.1f} s, {', '.join(map(str, made.values()))}")
+        print(
+            f"{report.name}: {report.seconds:.1f} s, {', '.join(map(str, made.values()))}"
+        )
     write_text(index, write_index(reports, index))
     print(f"All of them: {index}")
-    failed = [f"{each.error}; up to there: {made['page']}" for each, made in reports if each.error]
+    failed = [
+        f"{each.error}; up to there: {made['page']}"
+        for each, made in reports
+        if each.error
+    ]
     if failed:
         raise UserError("\nerror: ".join(failed))
 
@@ -218,7 +261,12 @@ def main() -> None:
     """Write reports from the command line."""
     parser = command_line(__doc__)
     add = parser.add_argument
-    add("notebooks", metavar="NOTEBOOK", nargs="*", help="what to run; all, if none is named")
+    add(
+        "notebooks",
+        metavar="NOTEBOOK",
+        nargs="*",
+        help="what to run; all, if none is named",
+    )
     add(
         "-p",
         dest="parameters",
@@ -230,7 +278,11 @@ def main() -> None:
     )
     add("--code", action="store_true", help="show the code too")
     add("--slides", action="store_true", help="also make a deck of slides of each")
-    add("--pdf", action="store_true", help="also print each page, by an installed browser")
+    add(
+        "--pdf",
+        action="store_true",
+        help="also print each page, by an installed browser",
+    )
     options = parser.parse_args()
 
     root = read_config().root

@@ -20,14 +20,15 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from {{ cookiecutter.project_slug }}.config import TableConfig
-from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.utils import write_atomically
-
-from batch.raw_data import RawData, list_rejected
+from ..config import TableConfig
+from ..data_preprocessing import transform
+from ..utils import write_atomically
+from .raw_data import RawData, list_rejected
 
 BATCH_ROWS = 100_000  # that are copied at once
-LINE_END = "\r\n"  # of rejected rows; with \n alone Python leaves a cell with a \r unquoted
+LINE_END = (
+    "\r\n"  # of rejected rows; with \n alone Python leaves a cell with a \r unquoted
+)
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
 
@@ -62,7 +63,9 @@ def write_part(
     while another does the same part again.
     """
     nothing = pd.DataFrame(columns=list(schema.columns), dtype="str")
-    types = pa.Schema.from_pandas(transform(nothing, schema, config).kept, preserve_index=False)
+    types = pa.Schema.from_pandas(
+        transform(nothing, schema, config).kept, preserve_index=False
+    )
     counts, reasons = np.zeros(3, int), Counter[str]()
     with TemporaryDirectory(dir=folder) as own:
         file = name_part(Path(own), number)
@@ -70,11 +73,17 @@ def write_part(
         with pq.ParquetWriter(file, types) as kept, rejects:
             for raw in batches:
                 result = transform(raw.rows, schema, config)
-                kept.write_table(pa.Table.from_pandas(result.kept, types, preserve_index=False))
+                kept.write_table(
+                    pa.Table.from_pandas(result.kept, types, preserve_index=False)
+                )
                 table = list_rejected(raw, result.rejected)
-                table.to_csv(rejects, index=False, header=False, lineterminator=LINE_END)
+                table.to_csv(
+                    rejects, index=False, header=False, lineterminator=LINE_END
+                )
                 counts += len(result.kept), len(table), len(result.duplicates)
-                reasons.update(result.problems["column"] + ": " + result.problems["check"])
+                reasons.update(
+                    result.problems["column"] + ": " + result.problems["check"]
+                )
                 reasons.update(raw.broken["reason"])
         for whole in (file, file.with_suffix(".csv")):
             whole.replace(folder / whole.name)
@@ -82,7 +91,9 @@ def write_part(
     return Part(number, kept_rows, rejected_rows, duplicates, reasons)
 
 
-def find_duplicates(parts: Sequence[Part], folder: Path, key: str) -> duckdb.DuckDBPyConnection:
+def find_duplicates(
+    parts: Sequence[Part], folder: Path, key: str
+) -> duckdb.DuckDBPyConnection:
     """Find the rows whose key stood in a row before, over all parts.
 
     Returns a database with the table `duplicates`: part, row. It lies in the folder, as does all
@@ -91,7 +102,11 @@ def find_duplicates(parts: Sequence[Part], folder: Path, key: str) -> duckdb.Duc
     pa.default_memory_pool().release_unused()  # what the cleaning needed is for DuckDB now
     database = duckdb.connect(
         str(folder / "duplicates.duckdb"),
-        config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled"), "threads": 2},
+        config={
+            "memory_limit": MEMORY,
+            "temp_directory": str(folder / "spilled"),
+            "threads": 2,
+        },
     )
     column = '"' + key.replace('"', '""') + '"'
     database.execute(
@@ -158,5 +173,9 @@ def join_rejected(parts: Sequence[Part], folder: Path, output: Path) -> None:
         header.to_csv(file, index=False, encoding="utf-8", lineterminator=LINE_END)
         with file.open("ab") as joined:
             for part in parts:
-                with name_part(folder, part.number).with_suffix(".csv").open("rb") as rows:
+                with (
+                    name_part(folder, part.number)
+                    .with_suffix(".csv")
+                    .open("rb") as rows
+                ):
                     shutil.copyfileobj(rows, joined)

@@ -22,21 +22,20 @@ import yaml
 from pandera.io import pandas_io
 from ruamel.yaml import YAML
 
-from {{ cookiecutter.project_slug }}.config import FILE_NAME, Config, TableConfig, read_config
-from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed, mark_missing, transform
-from {{ cookiecutter.project_slug }}.schema import describe_table
-from {{ cookiecutter.project_slug }}.utils import (
+from ..config import FILE_NAME, Config, TableConfig, read_config
+from ..data_preprocessing import Transformed, mark_missing, transform
+from ..etl.raw_csv import open_stream
+from ..etl.raw_data import RawData, find_files, read_raw_data
+from ..schema import describe_table
+from ..utils import (
     UserError,
     command,
     command_line,
     nearest,
     write_atomically,
 )
-
 from . import column_rules as rules
 from .column_decisions import Decision, infer
-from batch.raw_csv import open_stream
-from batch.raw_data import RawData, find_files, read_raw_data
 
 SAMPLE_ROWS = 10_000
 SAMPLE_TEXT = 500_000  # characters
@@ -90,12 +89,19 @@ def change_config(text: str, raw: str, table: TableConfig) -> str:
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
     parser.representer.add_representer(  # else it writes nothing at all
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+        type(None),
+        lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
     content = parser.load(text)
     name = re.sub(r"[*?\[\]]+", "_", Path(raw).stem).strip("_") or "table"
-    paths = {"processed": f"data/processed/{name}.parquet", "rejected": f"data/rejected/{name}.csv"}
-    for section, values in (("paths", paths | {"raw": raw}), ("table", table.model_dump())):
+    paths = {
+        "processed": f"data/processed/{name}.parquet",
+        "rejected": f"data/rejected/{name}.csv",
+    }
+    for section, values in (
+        ("paths", paths | {"raw": raw}),
+        ("table", table.model_dump()),
+    ):
         for key, value in values.items():
             if content[section].get(key) != value:
                 content[section][key] = parser.load(write_quoted(value))
@@ -125,7 +131,9 @@ def replace_file(path: Path, text: str, force: bool) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], target: str) -> None:
+def check_rows(
+    raw: RawData, result: Transformed, decisions: list[Decision], target: str
+) -> None:
     """Say what becomes of all rows; raise UserError where too many would be rejected."""
     rows, problems = len(raw.rows) + len(raw.broken), result.problems
     missing = (problems["column"] == target) & (problems["problem"] == "is missing")
@@ -135,7 +143,9 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
         f"\nOf {rows:,} rows {len(result.kept):,} are kept, {rejected:,} rejected, "
         f"{len(result.duplicates):,} are duplicates, {aside:,} have no target and are kept aside."
     )
-    broken = pd.DataFrame({"column": "lines that are no row", "problem": raw.broken["reason"]})
+    broken = pd.DataFrame(
+        {"column": "lines that are no row", "problem": raw.broken["reason"]}
+    )
     causes = pd.concat([problems[~missing], broken]).groupby("column")["problem"]
     first = causes.agg(["size", "first"]).sort_values("size", ascending=False)
     for name, (size, problem) in first.head().iterrows():
@@ -145,7 +155,9 @@ def check_rows(raw: RawData, result: Transformed, decisions: list[Decision], tar
         kinds = {each.column.name: each.column.kind for each in decisions}
         told = [words for words in FIXES if " " in words and words in problem]
         fix = FIXES.get((*told, kinds.get(str(name), "no row"))[0], FIXES[""])
-        raise UserError(f"{rejected / rows:.0%} of the rows are rejected; {name}: {problem}; {fix}")
+        raise UserError(
+            f"{rejected / rows:.0%} of the rows are rejected; {name}: {problem}; {fix}"
+        )
 
 
 def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -> None:
@@ -156,26 +168,40 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
         with open_stream(first) as file:
             content = file.read()
         encoding = rules.find_encoding(content)
-        separator = rules.find_separator(content.decode(encoding, "replace")[:SAMPLE_TEXT])
+        separator = rules.find_separator(
+            content.decode(encoding, "replace")[:SAMPLE_TEXT]
+        )
         table = table.model_copy(update={"encoding": encoding, "separator": separator})
     raw = read_raw_data(pattern, [], table)
     if table.target in (table.key, *table.exclude):
-        raise UserError(f"{table.target!r} can't be the target and the key, or excluded")
+        raise UserError(
+            f"{table.target!r} can't be the target and the key, or excluded"
+        )
     for name in filter(None, (table.target, table.key, *table.exclude)):
         if name not in raw.rows:
-            raise UserError(f"{first} has no column {name!r}{nearest(name, raw.rows.columns)}")
-    sample = raw.rows.sample(min(SAMPLE_ROWS, len(raw.rows)), random_state=0).sort_index()
+            raise UserError(
+                f"{first} has no column {name!r}{nearest(name, raw.rows.columns)}"
+            )
+    sample = raw.rows.sample(
+        min(SAMPLE_ROWS, len(raw.rows)), random_state=0
+    ).sort_index()
     text = sample.apply(mark_missing, spellings=table.missing_values)
-    decimal = "." if first.suffix == ".parquet" else rules.find_decimal(text, table.separator)
+    decimal = (
+        "." if first.suffix == ".parquet" else rules.find_decimal(text, table.separator)
+    )
     task = rules.find_task(text[table.target], decimal)
     # Rows without a target are set aside each night; they do not count as a change of the source.
     share = round(min(1, MOST_REJECTED_AT_NIGHT + text[table.target].isna().mean()), 2)
     found = {"decimal": decimal, "task": task, "max_rejected_share": share}
     table = table.model_copy(update=found)
     decisions = infer(sample, table)
-    formats = {each.column.name: list(each.formats) for each in decisions if each.formats}
+    formats = {
+        each.column.name: list(each.formats) for each in decisions if each.formats
+    }
     excluded = [each.column.name for each in decisions if each.excluded]
-    table = table.model_copy(update={"date_formats": merge_formats(formats), "exclude": excluded})
+    table = table.model_copy(
+        update={"date_formats": merge_formats(formats), "exclude": excluded}
+    )
 
     width = min(30, max(len(each.column.name) for each in decisions))
     for each in decisions:
@@ -188,7 +214,9 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
     schema, file = write_schema(decisions), config.root / FILE_NAME
     replace_file(config.schema_file, schema, force)
     relative = Path(os.path.relpath(pattern, config.root)).as_posix()
-    replace_file(file, change_config(file.read_text(encoding="utf-8"), relative, table), force)
+    replace_file(
+        file, change_config(file.read_text(encoding="utf-8"), relative, table), force
+    )
     contract = pandas_io.from_yaml(schema)
     describe_table(contract, table)  # is there a column to learn from?
     result = transform(raw.rows, contract, table)
@@ -199,7 +227,9 @@ def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -
 def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[str]]:
     """Return one list for all columns; or one for each, where some contradict the others."""
     merged = list(dict.fromkeys(form for each in formats.values() for form in each))
-    turned = {form.translate(str.maketrans("dm", "md")) for form in merged if form[1] in "dm"}
+    turned = {
+        form.translate(str.maketrans("dm", "md")) for form in merged if form[1] in "dm"
+    }
     return formats if turned & set(merged) else merged
 
 
@@ -207,9 +237,15 @@ def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[s
 def main() -> None:
     """Infer a schema from the command line."""
     parser = command_line(__doc__)
-    parser.add_argument("file", metavar="FILE", help="the table: CSV or Parquet, or a glob of them")
-    parser.add_argument("--target", metavar="COLUMN", required=True, help="what is to be predicted")
-    parser.add_argument("--key", metavar="COLUMN", help="what tells one row from another")
+    parser.add_argument(
+        "file", metavar="FILE", help="the table: CSV or Parquet, or a glob of them"
+    )
+    parser.add_argument(
+        "--target", metavar="COLUMN", required=True, help="what is to be predicted"
+    )
+    parser.add_argument(
+        "--key", metavar="COLUMN", help="what tells one row from another"
+    )
     parser.add_argument(
         "--exclude",
         metavar="COLUMN",
@@ -217,7 +253,9 @@ def main() -> None:
         default=[],
         help="not a feature; may come again",
     )
-    parser.add_argument("--force", action="store_true", help="keep no copy of what is replaced")
+    parser.add_argument(
+        "--force", action="store_true", help="keep no copy of what is replaced"
+    )
     options = parser.parse_args()
 
     config = read_config()

@@ -11,15 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import auc, confusion_matrix, confusion_matrix_at_thresholds
 
-from {{ cookiecutter.project_slug }}.config import Task, TrainingConfig
-from {{ cookiecutter.project_slug }}.evaluation import (
+from ..config import Task, TrainingConfig
+from ..evaluation import (
     estimate_intervals,
     evaluate_slices,
     rank_features,
 )
-from {{ cookiecutter.project_slug }}.feature_engineering import feature_names
-from {{ cookiecutter.project_slug }}.model_training import Trained
-from {{ cookiecutter.project_slug }}.prediction import Outputs, name_label
+from ..feature_engineering import feature_names
+from ..model_training import Trained
+from ..prediction import Outputs, name_label
 
 RARE = 0.1  # a class with a smaller share of the rows is told of
 FEW = 200  # rows of the test, below which its metrics say little
@@ -30,7 +30,11 @@ NORMAL_95 = 1.96
 
 
 def describe(
-    trained: Trained, answer: Outputs, metric: str, config: TrainingConfig, fingerprint: str
+    trained: Trained,
+    answer: Outputs,
+    metric: str,
+    config: TrainingConfig,
+    fingerprint: str,
 ) -> dict[str, Any]:
     """Return the facts about a model that follow from its data and settings alone.
 
@@ -82,8 +86,13 @@ def describe_split(trained: Trained, config: TrainingConfig) -> dict[str, Any]:
 
 def find_periods(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Return the first and the last day of each column of dates."""
-    known = {name: values.dropna() for name, values in frame.select_dtypes("datetime").items()}
-    ends = {str(name): [days.min(), days.max()] for name, days in known.items() if len(days)}
+    known = {
+        name: values.dropna()
+        for name, values in frame.select_dtypes("datetime").items()
+    }
+    ends = {
+        str(name): [days.min(), days.max()] for name, days in known.items() if len(days)
+    }
     return {name: [str(day.date()) for day in days] for name, days in ends.items()}
 
 
@@ -107,11 +116,15 @@ def list_notes(facts: Mapping[str, Any]) -> list[str]:
             "their probabilities too high."
         )
     if facts["test_rows"] < FEW:
-        notes.append(f"The test has only {facts['test_rows']} rows: trust the intervals.")
+        notes.append(
+            f"The test has only {facts['test_rows']} rows: trust the intervals."
+        )
     low, high = facts["intervals"][metric]
     if low <= facts["baseline"][metric] <= high:
         notes.append(f"By {metric} the model can't be told from the baseline.")
-    loss, of_guess = (facts[name].get("log_loss", 0) for name in ("metrics", "baseline"))
+    loss, of_guess = (
+        facts[name].get("log_loss", 0) for name in ("metrics", "baseline")
+    )
     if loss > of_guess:
         notes.append(
             f"Its probabilities are worse than those of the baseline: log_loss {loss:.3g}, "
@@ -130,17 +143,25 @@ def read_commit(folder: Path) -> dict[str, Any] | None:
     """Return the commit that a folder is at, and whether files were changed since."""
 
     def git(*words: str) -> str:
-        result = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
+        result = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True
+        )
         return result.stdout.strip() if result.returncode == 0 else ""
 
     try:
         commit = git("rev-parse", "HEAD")
     except FileNotFoundError:  # git is not installed
         return None
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
+    return (
+        {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
+        if commit
+        else None
+    )
 
 
-def measure_curves(target: NDArray[Any], outputs: NDArray[Any], task: Task) -> dict[str, Any]:
+def measure_curves(
+    target: NDArray[Any], outputs: NDArray[Any], task: Task
+) -> dict[str, Any]:
     """Return what the figures show of the test rows, as plain JSON of limited size.
 
     `outputs` are probabilities, shape (rows, classes), or numbers, shape (rows,).
@@ -155,17 +176,25 @@ def measure_curves(target: NDArray[Any], outputs: NDArray[Any], task: Task) -> d
     else:
         chosen = rarer = np.argsort(-rows, kind="stable")[:MOST_CURVES].tolist()
         calibration = measure_calibration(target == likeliest, outputs.max(axis=1))
-    traced = {c: trace(target == c, outputs[:, c]) for c in {*chosen, *rarer} if rows[c]}
+    traced = {
+        c: trace(target == c, outputs[:, c]) for c in {*chosen, *rarer} if rows[c]
+    }
     return {
         "rows": rows.tolist(),
-        "roc": [{"class": c, **traced[c][0]} for c in chosen if rows[c] not in (0, len(target))],
+        "roc": [
+            {"class": c, **traced[c][0]}
+            for c in chosen
+            if rows[c] not in (0, len(target))
+        ],
         "precision_recall": [{"class": c, **traced[c][1]} for c in rarer if rows[c]],
         "calibration": calibration,
         "confusion": count_confusions(target, likeliest, rows),
     }
 
 
-def trace(truth: NDArray[np.bool_], score: NDArray[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def trace(
+    truth: NDArray[np.bool_], score: NDArray[Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the ROC curve and the precision-recall curve of one class against the rest."""
     _, false, _, true, _ = confusion_matrix_at_thresholds(truth, score)
     alarms = np.append(0, false / max(1, false[-1]))
@@ -183,7 +212,9 @@ def thin(x: NDArray[Any], y: NDArray[Any], area: float) -> dict[str, Any]:
     return {"area": short(area), "x": short(x[kept]), "y": short(y[kept])}
 
 
-def measure_calibration(truth: NDArray[np.bool_], score: NDArray[Any]) -> dict[str, Any]:
+def measure_calibration(
+    truth: NDArray[np.bool_], score: NDArray[Any]
+) -> dict[str, Any]:
     """Return by bins of about as many rows: the mean probability, and how often it came true.
 
     `low` and `high` are the 95 % interval of the latter (Wilson, 1927).
@@ -191,7 +222,9 @@ def measure_calibration(truth: NDArray[np.bool_], score: NDArray[Any]) -> dict[s
     bins = cut(score)
     rows = np.bincount(bins)
     share = np.bincount(bins, truth) / rows
-    spread = NORMAL_95 * np.sqrt(share * (1 - share) / rows + (NORMAL_95 / rows / 2) ** 2)
+    spread = NORMAL_95 * np.sqrt(
+        share * (1 - share) / rows + (NORMAL_95 / rows / 2) ** 2
+    )
     middle, whole = share + NORMAL_95**2 / rows / 2, 1 + NORMAL_95**2 / rows
     return {
         "rows": rows.tolist(),
@@ -215,15 +248,23 @@ def count_confusions(
     """Count the rows of each class by what was predicted; of many classes the rare ones as one."""
     every = confusion_matrix(target, likeliest, labels=range(len(rows)))
     order = np.argsort(-rows, kind="stable")
-    kept = np.sort(order[:MOST_CLASSES]) if len(rows) > MOST_CLASSES + 1 else np.arange(len(rows))
+    kept = (
+        np.sort(order[:MOST_CLASSES])
+        if len(rows) > MOST_CLASSES + 1
+        else np.arange(len(rows))
+    )
     place = np.full(len(rows), len(kept))
     place[kept] = np.arange(len(kept))
     counts = np.zeros((place.max() + 1,) * 2, int)
     np.add.at(counts, (place[:, None], place), every)
     wrong = every * (1 - np.eye(len(rows), dtype=int))
     worst = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CLASSES]
-    pairs = [divmod(int(position), len(rows)) for position in worst if wrong.flat[position]]
-    mistakes = [{"actual": a, "predicted": p, "rows": int(wrong[a, p])} for a, p in pairs]
+    pairs = [
+        divmod(int(position), len(rows)) for position in worst if wrong.flat[position]
+    ]
+    mistakes = [
+        {"actual": a, "predicted": p, "rows": int(wrong[a, p])} for a, p in pairs
+    ]
     return {"classes": kept.tolist(), "counts": counts.tolist(), "mistakes": mistakes}
 
 
@@ -231,18 +272,25 @@ def measure_errors(target: NDArray[Any], predicted: NDArray[Any]) -> dict[str, A
     """Return predicted and actual numbers of some rows, and by bins the quantiles of the errors."""
     error, bins = target - predicted, cut(predicted)
     groups = [bins == each for each in range(bins.max() + 1)]
-    quantiles = np.array([np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups])
+    quantiles = np.array(
+        [np.quantile(error[group], [0.1, 0.5, 0.9]) for group in groups]
+    )
     kept = np.unique(np.linspace(0, len(target) - 1, MOST_SAMPLES).astype(int))
     return {
         "sample": {"predicted": short(predicted[kept]), "actual": short(target[kept])},
         "errors": {
             "rows": np.bincount(bins).tolist(),
             "x": short([predicted[group].mean() for group in groups]),
-            **{name: short(quantiles[:, at]) for at, name in enumerate(["low", "middle", "high"])},
+            **{
+                name: short(quantiles[:, at])
+                for at, name in enumerate(["low", "middle", "high"])
+            },
         },
     }
 
 
 def short(values: Any) -> Any:
     """Return a number, or a list of them, with the five digits that a figure can show."""
-    return [short(v) for v in values] if np.ndim(values) else float(f"{float(values):.5g}")
+    return (
+        [short(v) for v in values] if np.ndim(values) else float(f"{float(values):.5g}")
+    )

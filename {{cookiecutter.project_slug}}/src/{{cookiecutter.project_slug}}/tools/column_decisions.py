@@ -4,16 +4,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from {{ cookiecutter.project_slug }}.config import TableConfig
-from {{ cookiecutter.project_slug }}.data_preprocessing import (
+from ..config import TableConfig
+from ..data_preprocessing import (
     mark_missing,
     parse_column,
     parse_dates,
     parse_numbers,
 )
-from {{ cookiecutter.project_slug }}.schema import Column, Kind
-from {{ cookiecutter.project_slug }}.utils import UserError
-
+from ..schema import Column, Kind
+from ..utils import UserError
 from . import column_rules as rules
 
 
@@ -33,9 +32,13 @@ def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
     nullable, different = not rules.is_required(text), text.nunique()
     key = f"if each row has its own, --key {name!r} drops rows that come twice"
     if name == config.key:
-        return Decision(Column(name, "category"), "the key: rows with the same one are duplicates")
+        return Decision(
+            Column(name, "category"), "the key: rows with the same one are duplicates"
+        )
     if different == 0 or (different == 1 and text.notna().all()):
-        return Decision(unused, f"only {text.dropna().unique().tolist()} in it", excluded=True)
+        return Decision(
+            unused, f"only {text.dropna().unique().tolist()} in it", excluded=True
+        )
     if rules.is_boolean(text, config):
         spelled = ", ".join(sorted(text.dropna().unique())[:6])
         return Decision(Column(name, "boolean", nullable), f"spelled {spelled}")
@@ -45,14 +48,22 @@ def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
     if number:
         numbers = parse_numbers(text, config.decimal)
         if rules.is_running_number(name, numbers):
-            return Decision(unused, "a running number or identifier", excluded=True, look=key)
+            return Decision(
+                unused, "a running number or identifier", excluded=True, look=key
+            )
         if not rules.is_code(name, numbers):
             kind: Kind = "integer" if rules.is_whole(numbers) else "number"
-            low, high = map(int if kind == "integer" else float, rules.find_limits(numbers))
-            why = f"{numbers.min():g} to {numbers.max():g}; allowed: {low:g} to {high:g}"
+            low, high = map(
+                int if kind == "integer" else float, rules.find_limits(numbers)
+            )
+            why = (
+                f"{numbers.min():g} to {numbers.max():g}; allowed: {low:g} to {high:g}"
+            )
             return Decision(Column(name, kind, nullable, low, high), why)
     if rules.is_free_text(text):
-        return Decision(unused, f"free text, {different:,} different ones: not used", excluded=True)
+        return Decision(
+            unused, f"free text, {different:,} different ones: not used", excluded=True
+        )
     if rules.is_identifier(name, text):
         why = f"an identifier: {different:,} different ones in {text.count():,} rows"
         return Decision(unused, why, excluded=True, look=key)
@@ -85,7 +96,9 @@ def decide_target(text: pd.Series, config: TableConfig) -> Decision:
     name, numbers = config.target, parse_numbers(text, config.decimal)
     why = f"the target of a {config.task}"
     if config.task == "regression":
-        return Decision(Column(name, "number"), f"{why}, {numbers.min():g} to {numbers.max():g}")
+        return Decision(
+            Column(name, "number"), f"{why}, {numbers.min():g} to {numbers.max():g}"
+        )
     classes = rules.find_classes(text)
     if not 2 <= len(classes) <= max(rules.FEW, text.count() / 5):
         raise UserError(
@@ -104,7 +117,9 @@ def decide_target(text: pd.Series, config: TableConfig) -> Decision:
     return Decision(column, shown, look=look if len(classes) > 2 else "")
 
 
-def warn_of_leak(decision: Decision, text: pd.DataFrame, config: TableConfig) -> Decision:
+def warn_of_leak(
+    decision: Decision, text: pd.DataFrame, config: TableConfig
+) -> Decision:
     """Add a line to look at where a column gives the target away."""
     column, target = decision.column, text[config.target].dropna()
     if decision.excluded or column.name in (config.key, config.target):
@@ -117,7 +132,9 @@ def warn_of_leak(decision: Decision, text: pd.DataFrame, config: TableConfig) ->
         values = values.astype("int64").where(values.notna())
     leak = rules.find_leak(values, target, config.task or "classification")
     look = f"{leak} gives the target away; if it is known only later, --exclude {column.name!r}"
-    return decision._replace(look=f"{decision.look} {look}".strip()) if leak else decision
+    return (
+        decision._replace(look=f"{decision.look} {look}".strip()) if leak else decision
+    )
 
 
 def infer(sample: pd.DataFrame, config: TableConfig) -> list[Decision]:

@@ -38,7 +38,13 @@ STYLE: dict[str, Any] = {
     "savefig.pad_inches": 0.15,
     "text.parse_math": False,  # a $ is a $
 }
-PERIODS = {"day": 1.0, "week": 7.0, "month": 30.4, "quarter": 91.3, "year": 365.2}  # in days
+PERIODS = {
+    "day": 1.0,
+    "week": 7.0,
+    "month": 30.4,
+    "quarter": 91.3,
+    "year": 365.2,
+}  # in days
 
 
 def set_style() -> None:
@@ -50,7 +56,11 @@ def set_style() -> None:
 def shorten(text: object, length: int = 40) -> str:
     """Put a text on one line, and leave out the middle of a long one."""
     line = " ".join(str(text).split())
-    return line if len(line) <= length else f"{line[: length // 2]}…{line[1 - length // 2 :]}"
+    return (
+        line
+        if len(line) <= length
+        else f"{line[: length // 2]}…{line[1 - length // 2 :]}"
+    )
 
 
 def fold(text: object, width: int = 32) -> str:
@@ -74,9 +84,15 @@ def panels(names: Sequence[str]) -> list[tuple[str, Axes]]:
     """Make one figure with a panel for each name, three in a row (of four: two)."""
     across = 2 if len(names) == 4 else min(3, len(names))
     height = -(-len(names) // max(1, across))
-    figure = plt.figure(figsize=(9 if across > 1 else 5, 2.5 * height)) if names else None
+    figure = (
+        plt.figure(figsize=(9 if across > 1 else 5, 2.5 * height)) if names else None
+    )
     places = enumerate(names, start=1)
-    return [(name, figure.add_subplot(height, across, place)) for place, name in places if figure]
+    return [
+        (name, figure.add_subplot(height, across, place))
+        for place, name in places
+        if figure
+    ]
 
 
 def draw_bars(values: pd.Series, **look: Any) -> Axes:
@@ -99,21 +115,33 @@ def draw_matrix(matrix: pd.DataFrame, label: str) -> Axes:
     figure, ax = plt.subplots(figsize=(size + 1, size))
     image = ax.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr_r")
     figure.colorbar(image, label=label, shrink=0.8)
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xticks(
+        range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor"
+    )
     ax.set_yticks(range(len(names)), names)
     for (y, x), value in np.ndenumerate(matrix.to_numpy()):
         color = "white" if abs(value) > 0.6 else "black"
-        ax.text(x, y, f"{round(value, 1) + 0:.1f}", ha="center", va="center", color=color)
+        ax.text(
+            x, y, f"{round(value, 1) + 0:.1f}", ha="center", va="center", color=color
+        )
     return ax
 
 
-def draw_over_time(ax: Axes, values: pd.Series, bars: bool = False, **look: Any) -> None:
+def draw_over_time(
+    ax: Axes, values: pd.Series, bars: bool = False, **look: Any
+) -> None:
     """Draw values by their period, as a line or as bars; a period without a value is a gap."""
     periods = pd.period_range(values.index.min(), values.index.max())
     starts, lengths = periods.start_time, periods.end_time - periods.start_time
     if bars:
         days = lengths / pd.Timedelta(days=1)
-        ax.bar(starts, values.reindex(periods, fill_value=0), days * 0.9, align="edge", **look)
+        ax.bar(
+            starts,
+            values.reindex(periods, fill_value=0),
+            days * 0.9,
+            align="edge",
+            **look,
+        )
     else:
         ax.plot(starts + lengths / 2, values.reindex(periods), marker=".", **look)
     ax.set_xlim(date2num(starts[0]), date2num(periods.end_time[-1]))
@@ -125,7 +153,9 @@ def draw_over_time(ax: Axes, values: pd.Series, bars: bool = False, **look: Any)
 def choose_period(dates: pd.Series, most: int = 60) -> str:
     """Return the finest of day, week, month, quarter and year of which at most so many pass."""
     days = (dates.max() - dates.min()) / pd.Timedelta(days=1)
-    return next((name for name, length in PERIODS.items() if days <= most * length), "year")
+    return next(
+        (name for name, length in PERIODS.items() if days <= most * length), "year"
+    )
 
 
 def to_periods(dates: pd.Series, period: str) -> pd.Series:
@@ -180,7 +210,9 @@ def find_twins(frame: pd.DataFrame, limit: float = 0.999) -> dict[str, str]:
     for name, values in frame.items():
         if not (is_string_dtype(values) or is_datetime64_any_dtype(values)):
             numbers[str(name)] = to_numbers(values)
-        elif 1 < values.nunique() <= len(values) / 2:  # what is always different parts nothing
+        elif (
+            1 < values.nunique() <= len(values) / 2
+        ):  # what is always different parts nothing
             twin = first.setdefault(pd.factorize(values)[0].tobytes(), str(name))
             twins |= {str(name): twin} if twin != name else {}
     likeness = pd.DataFrame(numbers).corr(min_periods=10).abs()

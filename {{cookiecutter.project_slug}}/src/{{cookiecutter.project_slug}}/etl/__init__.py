@@ -1,0 +1,1 @@
+"""Read, clean and write tables of any size."""

@@ -1,0 +1,1 @@
+"""What app.py needs: request validation and model reloading."""

@@ -1,0 +1,1 @@
+"""Commands around the project: infer-schema, report, setup-clone."""

@@ -1,0 +1,1 @@
+"""What `uv run train` does: compare, tune, evaluate, export and describe models."""
