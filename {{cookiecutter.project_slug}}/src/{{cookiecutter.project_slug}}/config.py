@@ -4,16 +4,23 @@ import os
 from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .utils import UserError
 
 FILE_NAME = "config.yaml"
 
 Task = Literal["classification", "regression"]
+
+
+def _as_list(value: Any) -> Any:
+    """Let a single name be written without brackets, and none as null."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -45,7 +52,7 @@ class TableConfig(Section):
     true_values: list[str] = ["true"]
     false_values: list[str] = ["false"]
     date_formats: list[str] | dict[str, list[str]] = []
-    key: str | None = None
+    key: Annotated[list[str], BeforeValidator(_as_list)] = []
     target: str
     task: Task | None = None
     exclude: list[str] = []
