@@ -1,192 +1,224 @@
-"""Turn columns into features: one path for training and for serving.
+"""Features: what a model sees, each a plain function of columns.
 
-A value here is either an array, with one element a row, or a single number or text: that of the
-one row that a request asks for. Every function takes both, because arithmetic is spelled the same
-for both; so a feature can't mean one thing in training and another in serving. And one row takes
-microseconds, where an array of one element costs as much as one of a thousand.
+A feature is named after its function, and the function's parameters are columns of the
+table. Training calls it with whole columns and the service with the values of one row,
+so write what works for both: `+ - * /`, comparisons, `abs`, NumPy functions. Numbers
+and booleans arrive as floats, dates as days since 2000-01-01, categories as text; a
+missing number is NaN, a missing category "".
 
-To add a feature, add it to `number_features`: a name, and what it is made of.
+To add a feature, write a function that returns a number, and put `@feature` above it.
+If the table lacks one of its columns, the feature is left out.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .schema import Column, Kind
-from .utils import clean_text
+from .cells import read_date
+from .schema import Column
+from .utils import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING_CATEGORY, UNKNOWN_CODE = "", -1
-LARGEST_NUMBER = 1e30
-EPOCH = datetime(2000, 1, 1)  # a Saturday
-MICROSECOND, MICROSECONDS_A_DAY = timedelta(microseconds=1), 86_400e6
-
-Values = Mapping[str, Any]
-Vocabulary = Mapping[str, Mapping[str, int]]
+EPOCH = datetime(2000, 1, 1)
+LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
 
 
-def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
-    """Take the columns out of a processed table, as arrays; dates as days since 2000."""
-    values: dict[str, NDArray[Any]] = {}
+@dataclass(frozen=True)
+class Feature:
+    """A function of columns, by its name."""
+
+    name: str
+    columns: tuple[str, ...]
+    function: Callable[..., Any]
+
+
+FEATURES: dict[str, Feature] = {}
+
+
+def feature(
+    function: Callable[..., Any] | None = None, *, columns: Iterable[str] = ()
+) -> Any:
+    """Register a feature. Name its `columns` if they are not Python identifiers."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        names = tuple(columns) or tuple(signature(function).parameters)
+        FEATURES[function.__name__] = Feature(function.__name__, names, function)
+        return function
+
+    return register(function) if function else register
+
+
+# --- The features of the sample table ------------------------------------------------
+
+
+@feature
+def charge_per_call(monthly_charge, support_calls):
+    """Monthly charge for each support call."""
+    return monthly_charge / (support_calls + 1)
+
+
+@feature
+def years_from_middle_age(age):
+    """Distance from 45 years: the youngest and the oldest customers leave most often."""
+    return abs(age - 45)
+
+
+# --- From a table, for training ------------------------------------------------------
+
+
+def features_of_table(table: "pd.DataFrame", columns: Sequence[Column]) -> "pd.DataFrame":
+    """Return the features of a clean table: numbers as float32, then categories as text.
+
+    The rows are those of the table. Raises UserError if a feature's function fails.
+    """
+    import pandas as pd
+
+    numbers: dict[str, Any] = {}
+    categories: dict[str, Any] = {}
+    values = {column.name: _column_values(table, column) for column in columns}
     for column in columns:
         if column.kind == "category":
-            codes, texts = frame[column.name].factorize(use_na_sentinel=False)
-            values[column.name] = np.asarray(texts, object)[
-                codes
-            ]  # each text is made only once
+            categories[column.name] = values[column.name]
         elif column.kind == "date":
-            dates = frame[column.name].to_numpy("datetime64[us]")
-            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(
-                1, "D"
-            )
+            dates = table[column.name].dt
+            parts = [values[column.name], dates.month, dates.weekday, dates.hour]
+            numbers.update(zip(_date_names(column), parts, strict=False))
         else:
-            values[column.name] = frame[column.name].to_numpy(float, na_value=np.nan)
-    return values
+            numbers[column.name] = values[column.name]
+
+    for each in usable_features(columns):
+        arguments = [values[name] for name in each.columns]
+        numbers[each.name] = _call_on_table(each, arguments)
+
+    X = pd.DataFrame(numbers, index=table.index, dtype="float64")
+    X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype("float32")
+    return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
 
 
-def values_of_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
-) -> Values:
-    """Take the columns out of the rows of a request: of one row its values, of more arrays."""
-    if len(rows) == 1:
-        return {c.name: read_value(rows[0].get(c.name), c.kind) for c in columns}
-    values: dict[str, NDArray[Any]] = {}
+def _column_values(table: "pd.DataFrame", column: Column) -> "pd.Series":
+    """Return a column as features see it."""
+    import pandas as pd
+
+    values = table[column.name]
+    if column.kind == "category":
+        codes, texts = pd.factorize(values.fillna(""))
+        return pd.Series(texts.astype(object)[codes], index=table.index)
+    if column.kind == "date":
+        return (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
+    return values.astype("float64")
+
+
+def _call_on_table(each: Feature, arguments: list["pd.Series"]) -> Any:
+    """Return a feature of whole columns."""
+    try:
+        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
+            return np.asarray(each.function(*arguments), dtype="float64")
+    except Exception as error:
+        raise UserError(
+            f"the feature {each.name!r} fails for whole columns ({error}); use "
+            "arithmetic and NumPy functions, such as np.where instead of `if`"
+        ) from error
+
+
+# --- From one row, for the service ---------------------------------------------------
+
+
+def features_of_row(
+    row: Mapping[str, Any], columns: Sequence[Column]
+) -> tuple[list[float], list[str]]:
+    """Return the features of one row, in the same order: its numbers, its categories."""
+    numbers: list[float] = []
+    categories: list[str] = []
+    values: dict[str, Any] = {}
     for column in columns:
-        cells = [row.get(column.name) for row in rows]
-        if column.kind == "date":
-            times = [count_microseconds(date) for date in cells]
-            values[column.name] = np.array(times, float) / MICROSECONDS_A_DAY
+        value = row.get(column.name)
+        if column.kind == "category":
+            values[column.name] = value or ""
+            categories.append(value or "")
+        elif column.kind != "date":
+            values[column.name] = np.nan if value is None else float(value)
+            numbers.append(values[column.name])
         else:
-            values[column.name] = np.array(
-                cells, object if column.kind == "category" else float
-            )
-    return values
+            date_parts = _date_parts(value, column.has_time)
+            values[column.name] = date_parts[0]
+            numbers.extend(date_parts)
+
+    for each in usable_features(columns):
+        arguments = [values[name] for name in each.columns]
+        numbers.append(_call_on_row(each, arguments))
+    return numbers, categories
 
 
-def read_value(value: Any, kind: Kind) -> Any:
-    """Return a category as it is, and else a number, that can be divided by zero as an array."""
-    if kind == "category":
-        return value
-    if kind == "date":
-        return np.float64(count_microseconds(value)) / MICROSECONDS_A_DAY
-    return np.float64(value)  # of None: NaN
+def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
+    """Return the days since 2000 of a date, its month, its weekday and maybe its hour."""
+    if date is None:
+        return [np.nan] * (4 if has_time else 3)
+    if isinstance(date, str):
+        date = read_date(date)
+    days = (date - EPOCH).total_seconds() / 86_400
+    parts = [days, date.month, date.weekday()]
+    return [*parts, date.hour] if has_time else parts
 
 
-def count_microseconds(date: datetime | None) -> int | None:
-    """Return the microseconds since 2000; divided, they are rounded as NumPy rounds them."""
-    return None if date is None else (date - EPOCH) // MICROSECOND
+def _call_on_row(each: Feature, arguments: list[Any]) -> float:
+    """Return a feature of the values of one row."""
+    try:
+        return float(each.function(*arguments))
+    except (ArithmeticError, TypeError, ValueError):
+        pass  # Python raises errors where NumPy gives infinite or missing numbers
+    try:
+        with np.errstate(all="ignore"):
+            return float(each.function(*(_as_numpy(value) for value in arguments)))
+    except Exception as error:
+        raise UserError(
+            f"the feature {each.name!r} fails for a single row ({error}); use "
+            "arithmetic and NumPy functions"
+        ) from error
 
 
-def number_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return every feature that is a number, by its name."""
-    features: dict[str, Any] = {}
+def _as_numpy(value: Any) -> Any:
+    """Return a number as one of NumPy, and text as it is."""
+    return value if isinstance(value, str) else np.float64(value)
+
+
+# --- Both ------------------------------------------------------------------------------
+
+
+def usable_features(columns: Iterable[Column]) -> list[Feature]:
+    """Return the features whose columns the table has."""
+    names = {column.name for column in columns}
+    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    for each in usable:
+        if each.name in names:
+            raise UserError(f"the feature {each.name!r} has the name of a column")
+    return usable
+
+
+def unusable_features(columns: Iterable[Column]) -> list[Feature]:
+    """Return the features that are left out, because the table lacks their columns."""
+    usable = usable_features(columns)
+    return [each for each in FEATURES.values() if each not in usable]
+
+
+def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+    """Return the names of the features: of the numbers, and of the categories."""
+    numbers: list[str] = []
     for column in columns:
         if column.kind == "date":
-            features |= date_features(column.name, values[column.name])
+            numbers += _date_names(column)
         elif column.kind != "category":
-            features[column.name] = values[column.name]
-    return features
+            numbers.append(column.name)
+    numbers += [each.name for each in usable_features(columns)]
+    return numbers, [each.name for each in columns if each.kind == "category"]
 
 
-def date_features(name: str, days: Any) -> dict[str, Any]:
-    """Return what a model can use of a date: the days since 2000, its month and day of the week.
-
-    Monday is 0; a missing date gives NaN in each. The month is found by arithmetic: in years that
-    begin in March, the lengths of the months repeat every five, 153 days (Neri and Schneider,
-    "Euclidean affine functions and their application to calendar algorithms", 2022).
-    """
-    day = days // 1
-    of_century = (
-        (4 * (day + 730_425) + 3) % 146_097 // 4
-    )  # since the first March of year 0
-    of_year = (4 * of_century + 3) % 1_461 // 4
-    month = (5 * of_year + 2) // 153  # 0 is March
-    return {
-        f"{name} (days)": days,
-        f"{name} (month)": (month + 2) % 12 + 1,
-        f"{name} (weekday)": (day + 5) % 7,
-    }
-
-
-def category_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return every feature that is a category, by its name, spelled as the schema spells it."""
-    return {
-        column.name: spell_categories(values[column.name], column.categories)
-        for column in columns
-        if column.kind == "category"
-    }
-
-
-def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
-    """Spell a category, or an array of them, as the schema does; blanks and case do not matter."""
-    known = spellings(tuple(categories))
-
-    def spell(value: Any) -> str:
-        if not isinstance(value, str):
-            return MISSING_CATEGORY
-        return known.get(value) or known.get(clean_text(value), value.strip())
-
-    if not isinstance(values, np.ndarray):
-        return spell(values)
-    spelled = {value: spell(value) for value in set(values)}  # each only once
-    return list(map(spelled.__getitem__, values))
-
-
-@cache
-def spellings(categories: tuple[str | int, ...]) -> dict[str, str]:
-    """Return the schema's spelling of each category: of itself, and of its cleaned text."""
-    names = [str(category) for category in categories]
-    return {clean_text(name): name for name in names} | dict(
-        zip(names, names, strict=True)
-    )
-
-
-def learn_vocabulary(
-    values: Values, columns: Sequence[Column]
-) -> dict[str, dict[str, int]]:
-    """Give each category of each feature a number: its place in the alphabet."""
-    features = category_features(values, columns)
-    return {
-        name: {category: code for code, category in enumerate(sorted(set(spelled)))}
-        for name, spelled in features.items()
-    }
-
-
-def build_features(
-    values: Values, columns: Sequence[Column], vocabulary: Vocabulary
-) -> NDArray[np.float32]:
-    """Build all features as one matrix of shape (rows, features).
-
-    First the numbers, bounded to what float32 holds, missing ones NaN; then of each category its
-    number in the vocabulary, -1 where training did not see it.
-    """
-    with np.errstate(
-        all="ignore"
-    ):  # a feature may divide by zero: that is infinite or missing
-        features = list(number_features(values, columns).values())
-        for name, spelled in category_features(values, columns).items():
-            get = vocabulary[name].get
-            one = isinstance(spelled, str)
-            codes = (
-                get(spelled, UNKNOWN_CODE)
-                if one
-                else [get(x, UNKNOWN_CODE) for x in spelled]
-            )
-            features.append(codes)
-        matrix = np.array(features, np.float32).reshape(len(features), -1)
-    np.minimum(
-        np.maximum(matrix, -LARGEST_NUMBER, out=matrix), LARGEST_NUMBER, out=matrix
-    )
-    return np.ascontiguousarray(matrix.T)
-
-
-def feature_names(columns: Sequence[Column]) -> list[str]:
-    """Return the names of all features: first the numbers, then the categories."""
-    nothing = values_of_rows([{}], columns)
-    return [*number_features(nothing, columns), *category_features(nothing, columns)]
+def _date_names(column: Column) -> list[str]:
+    """Return the names of what a model uses of a date; of the time only if it has one."""
+    parts = ["days", "month", "weekday", "hour"]
+    return [f"{column.name} ({part})" for part in parts[: 4 if column.has_time else 3]]

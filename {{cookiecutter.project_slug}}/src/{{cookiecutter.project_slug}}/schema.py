@@ -48,7 +48,7 @@ _COLUMN_PROPERTIES = {
     *("checks", "coerce", "description", "dtype", "metadata", "nullable"),
     *("required", "title"),
 }
-_METADATA = ("unit", "replace", "out_of_range")
+_METADATA = ("unit", "replace", "out_of_range", "has_time")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Column:
 
     Limits of dates are texts in ISO format. `checks` are the pandera checks of
     schema.yaml, by name. `replace` maps texts before they are read, `unit` is removed
-    from numbers, and `out_of_range` says what becomes of a value beyond the limits.
+    from numbers, and `out_of_range` says what becomes of a value beyond the limits. A
+    date that `has_time` gives its hour to the model.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Column:
     unit: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
+    has_time: bool = False
     spelling: Spelling = Spelling()
 
 
@@ -159,6 +161,17 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
     return table
+
+
+def rows_to_predict(table: Table, unknown_categories: str) -> Table:
+    """Return what rows to predict look like: no target, no key, and maybe new categories."""
+    columns = []
+    for column in table.features:
+        checks = dict(column.checks)
+        if unknown_categories == "accept" and column.kind == "category":
+            checks.pop("isin", None)
+        columns.append(replace(column, checks=checks))
+    return replace(table, columns=tuple(columns), key=(), excluded=())
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:

@@ -26,7 +26,7 @@ from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
 from ..config import ServingConfig
-from ..feature_engineering import spellings
+from ..cells import read_category, read_date as read_any_date, spellings
 from ..prediction import Model
 from ..schema import Column, Table
 from ..utils import clean_text, nearest
