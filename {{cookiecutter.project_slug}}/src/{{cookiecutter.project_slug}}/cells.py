@@ -24,7 +24,9 @@ CURRENCIES = (
     *"NZD PLN RON RUB SEK SGD THB TRY USD ZAR".split(),
 )
 _ANY_UNIT = "|".join(re.escape(unit) for unit in (*CURRENCIES, "%"))
-_PLAIN_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(
+    r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
+)
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
@@ -170,4 +172,3 @@ def spellings(categories: tuple[Any, ...]) -> dict[str, str]:
     names = [clean_cell(str(category)) for category in categories]
     by_cleaned_text = {clean_text(name): name for name in names}
     return by_cleaned_text | {name: name for name in names}
-

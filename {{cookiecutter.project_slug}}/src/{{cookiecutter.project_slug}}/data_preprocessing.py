@@ -148,7 +148,9 @@ def check_limits(parsed: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFram
     return list_problems(failures["index"], failures["column"], problems, checks)
 
 
-def list_problems(rows: Any, column: Any, problems: list[str], check: Any) -> pd.DataFrame:
+def list_problems(
+    rows: Any, column: Any, problems: list[str], check: Any
+) -> pd.DataFrame:
     """Return a table with a row for each cell at fault."""
     content = {"row": rows, "column": column, "problem": problems, "check": check}
     return pd.DataFrame(content, dtype="object")

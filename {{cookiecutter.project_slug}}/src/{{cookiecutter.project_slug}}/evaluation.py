@@ -58,7 +58,9 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
     "regression": {
         "rmse": Metric(
-            "neg_root_mean_squared_error", "RMSE", "typical error, dominated by large ones"
+            "neg_root_mean_squared_error",
+            "RMSE",
+            "typical error, dominated by large ones",
         ),
         "mae": Metric("neg_mean_absolute_error", "MAE", "mean absolute error"),
         "r2": Metric("r2", "R²", "share of the variance that is explained"),

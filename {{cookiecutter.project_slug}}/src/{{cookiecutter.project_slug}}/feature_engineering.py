@@ -72,7 +72,9 @@ def years_from_middle_age(age):
 # --- From a table, for training ------------------------------------------------------
 
 
-def features_of_table(table: "pd.DataFrame", columns: Sequence[Column]) -> "pd.DataFrame":
+def features_of_table(
+    table: "pd.DataFrame", columns: Sequence[Column]
+) -> "pd.DataFrame":
     """Return the features of a clean table: numbers as float32, then categories as text.
 
     The rows are those of the table. Raises UserError if a feature's function fails.

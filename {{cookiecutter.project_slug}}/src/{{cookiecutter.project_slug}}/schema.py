@@ -182,7 +182,9 @@ def find_task(target: Column, wanted: Task | None = None) -> Task:
         )
     is_classes = target.kind in ("category", "boolean")
     if is_classes and wanted == "regression":
-        raise UserError(f"config.yaml: task: the target {target.name!r} is not a number")
+        raise UserError(
+            f"config.yaml: task: the target {target.name!r} is not a number"
+        )
     if wanted:
         return wanted
     return "classification" if is_classes or target.categories else "regression"
@@ -320,7 +322,9 @@ def build_schema(columns: Iterable[Column]) -> "pa.DataFrameSchema":
     for column in columns:
         checks = [_build_check(column, *check) for check in column.checks.items()]
         dtype = DTYPES[column.kind]
-        pandera_columns[column.name] = pa.Column(dtype, checks, nullable=column.nullable)
+        pandera_columns[column.name] = pa.Column(
+            dtype, checks, nullable=column.nullable
+        )
     return pa.DataFrameSchema(pandera_columns)
 
 
@@ -336,7 +340,9 @@ def _build_check(column: Column, name: str, arguments: Any) -> "pa.Check":
         arguments = {key: pd.Timestamp(value) for key, value in arguments.items()}
     try:
         check = getattr(pa.Check, name)
-        return check(*arguments.values()) if "value" in arguments else check(**arguments)
+        return (
+            check(*arguments.values()) if "value" in arguments else check(**arguments)
+        )
     except Exception as error:  # pandera raises errors of many kinds
         reason = " ".join(str(error).split())
         raise UserError(

@@ -46,10 +46,14 @@ def transform(
     table = read_table(config)
     columns = [column.name for column in table.columns]
     for path in files:
-        check_header(path, read_header(path, config.table), columns, (), config.table.separator)
+        check_header(
+            path, read_header(path, config.table), columns, (), config.table.separator
+        )
     absolute = [path.absolute() for path in files]
     sources = absolute if len(files) > 1 else read_batches(files, columns, config.table)
-    clean = partial(clean_source, folder=folder.absolute(), table=table, config=config.table)
+    clean = partial(
+        clean_source, folder=folder.absolute(), table=table, config=config.table
+    )
     with dask.config.set(SETTINGS), connect(scheduler) as client:
         # Not scattered: a task that holds its batch can be done again when its worker dies.
         submit = partial(client.submit, clean, pure=False)
@@ -69,9 +73,7 @@ def clean_source(
     columns = [column.name for column in table.columns]
     if isinstance(source, RawData):
         return write_part(number, [source], folder, table)
-    return write_part(
-        number, read_batches([source], columns, config), folder, table
-    )
+    return write_part(number, read_batches([source], columns, config), folder, table)
 
 
 @contextmanager

@@ -60,10 +60,10 @@ def write_part(
     The files get their names when they are whole: a worker that is cut off may still be writing
     while another does the same part again.
     """
-    nothing = pd.DataFrame(columns=[column.name for column in table.columns], dtype="str")
-    types = pa.Schema.from_pandas(
-        transform(nothing, table).kept, preserve_index=False
+    nothing = pd.DataFrame(
+        columns=[column.name for column in table.columns], dtype="str"
     )
+    types = pa.Schema.from_pandas(transform(nothing, table).kept, preserve_index=False)
     counts, reasons = np.zeros(3, int), Counter[str]()
     with TemporaryDirectory(dir=folder) as own:
         file = name_part(Path(own), number)

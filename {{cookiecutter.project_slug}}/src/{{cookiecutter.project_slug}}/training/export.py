@@ -121,7 +121,9 @@ def _check_single_rows(outputs: Outputs, dataset: Dataset) -> None:
         rows, dataset.X.iloc[sample].to_numpy(), expected_outputs, strict=True
     ):
         numbers, categories = features_of_row(row, columns)
-        for name, one, other in zip(names, [*numbers, *categories], expected, strict=True):
+        for name, one, other in zip(
+            names, [*numbers, *categories], expected, strict=True
+        ):
             if not _is_same(one, other):
                 raise UserError(
                     f"the feature {name!r} is {one!r} for a single row, but {other!r} "

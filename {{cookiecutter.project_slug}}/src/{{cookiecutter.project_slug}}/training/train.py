@@ -72,7 +72,9 @@ def run(
             model, origin["comparison"] = choose(dataset, metrics, settings)
         if candidates:
             search = candidates, scheduler
-            settings, origin["tuning"] = tune(dataset, model, metrics, settings, *search)
+            settings, origin["tuning"] = tune(
+                dataset, model, metrics, settings, *search
+            )
         log.info("training %s", model)
         pipeline = fit_model(dataset, model, settings)
         exported = export_pipeline(pipeline, dataset, model)
