@@ -91,7 +91,7 @@ def features_of_table(
             values[column.name] = texts.astype(object)[codes]
         elif column.kind == "date":
             values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
-            dates[column.name] = [cells.dt.month, cells.dt.weekday, cells.dt.hour]
+            dates[column.name] = [cells.dt.month, cells.dt.day_of_week, cells.dt.hour]
         else:
             values[column.name] = cells.astype(float)
 

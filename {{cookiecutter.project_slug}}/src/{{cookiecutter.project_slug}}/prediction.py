@@ -86,7 +86,7 @@ def name_label(label: Any) -> str:
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file. Raises UserError if there is none, or if it can't be served."""
+    """Load a model file. Raises UserError if it is missing or can't be served."""
     try:
         content = path.read_bytes()
         outputs, contract = load_onnx(content)

@@ -193,7 +193,7 @@ def normalize_name(name: Any) -> str:
 def _read_column(
     name: str, properties: Mapping[str, Any], config: TableConfig
 ) -> Column:
-    """Return one column of schema.yaml. Raises ValueError and the like if it is wrong."""
+    """Return one column of schema.yaml. Raises ValueError if it is wrong."""
     kind = find_kind(properties.get("dtype"))
     checks = {key: properties[key] for key in properties if key not in _PROPERTIES}
     for check in checks:
