@@ -146,7 +146,7 @@ def features_of_row(
 
 
 def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
-    """Return the days since 2000 of a date, its month, weekday and, if any, its hour."""
+    """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
     if date is None:
         return [math.nan] * (4 if has_time else 3)
     if isinstance(date, str):
@@ -170,9 +170,9 @@ def _call(each: Feature, values: Mapping[str, Any]) -> Any:
         return each.function(*[values[name] for name in each.columns])
     except Exception as error:
         raise UserError(
-            f"the feature {each.name!r} fails ({error}); it must work for whole columns "
-            "and for the values of one row: use arithmetic and NumPy functions, such as "
-            "np.where instead of `if`"
+            f"the feature {each.name!r} fails ({error}); it must work for whole "
+            "columns and for the values of one row: use arithmetic and NumPy "
+            "functions, such as np.where instead of `if`"
         ) from error
 
 
