@@ -123,8 +123,9 @@ def remove(template):
 
 
 def words(project, word, version=None, template=None, cwd=None, **options):
-    """Run the block of a README with that word in it, as if pasted."""
-    script = block(project.path / "README.md", word).replace("VERSION", str(version))
+    """Run the block of a page with that word in it, as if pasted."""
+    page = project.path / "docs" / "updates.md"
+    script = block(page if page.exists() else project.path / "README.md", word).replace("VERSION", str(version))
     script = script.replace(ADDRESS, str(template and template.path))
     result = Project(cwd or project.path).run("bash", "-ec", script, **options)
     assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
@@ -302,7 +303,7 @@ def test_a_removed_file_that_the_team_changed_stops_a_merge_until_it_is_decided_
 def test_what_is_not_committed_stops_an_update(updated, clone):
     project = clone(updated)
     (project.path / "mine.txt").write_text("mine", encoding="utf-8")
-    result = project.run("bash", "-ec", block(project.path / "README.md", "cruft update"))
+    result = project.run("bash", "-ec", block(project.path / "docs" / "updates.md", "cruft update"))
     assert result.returncode == 1
     assert "unclean" in result.stdout
     assert status(project) == ["?? mine.txt"]
