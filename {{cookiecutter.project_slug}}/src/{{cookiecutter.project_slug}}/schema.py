@@ -65,7 +65,8 @@ class Column:
     Limits of dates are texts in ISO format. Categories are closed if no others are
     allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
     before they are read, `out_of_range` says what becomes of a value beyond the limits,
-    and of a date that `has_time` the model sees the hour.
+    and of a date that `has_time` the model sees the hour. `digits` is the length of
+    codes such as 01234, which a request may spell as the number 1234.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Column:
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
     has_time: bool = False
+    digits: int = 0
 
 
 @dataclass(frozen=True)
