@@ -58,15 +58,15 @@ def feature(
 
 
 @feature
-def charge_per_call(monthly_charge, support_calls):
-    """Monthly charge for each support call."""
-    return monthly_charge / (support_calls + 1)
+def young_or_old(age):
+    """Whether a customer is under 30 or over 65: these leave most often."""
+    return (age < 30) | (age > 65)
 
 
 @feature
-def years_from_middle_age(age):
-    """Distance from 45 years: the youngest and the oldest customers leave most often."""
-    return abs(age - 45)
+def charge_without_contract(monthly_charge, contract_type):
+    """Monthly charge of customers with a monthly contract, whom no contract holds."""
+    return monthly_charge * (contract_type == "Monthly")
 
 
 # --- From a table, for training ------------------------------------------------------
