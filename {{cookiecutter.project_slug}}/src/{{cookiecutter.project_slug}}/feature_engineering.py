@@ -89,7 +89,7 @@ def features_of_table(
             categories[column.name] = values[column.name]
         elif column.kind == "date":
             dates = table[column.name].dt
-            parts = [values[column.name], dates.month, dates.weekday, dates.hour]
+            parts = [values[column.name], dates.month, dates.day_of_week, dates.hour]
             numbers.update(zip(_date_names(column), parts, strict=False))
         else:
             numbers[column.name] = values[column.name]
@@ -151,9 +151,10 @@ def features_of_row(
             values[column.name] = date_parts[0]
             numbers.extend(date_parts)
 
-    for each in usable_features(columns):
-        arguments = [values[name] for name in each.columns]
-        numbers.append(_call_on_row(each, arguments))
+    with np.errstate(all="ignore"):  # a division by zero is infinite or missing
+        for each in usable_features(columns):
+            arguments = [values[name] for name in each.columns]
+            numbers.append(_call_on_row(each, arguments))
     return numbers, categories
 
 
@@ -175,8 +176,7 @@ def _call_on_row(each: Feature, arguments: list[Any]) -> float:
     except (ArithmeticError, TypeError, ValueError):
         pass  # Python raises errors where NumPy gives infinite or missing numbers
     try:
-        with np.errstate(all="ignore"):
-            return float(each.function(*(_as_numpy(value) for value in arguments)))
+        return float(each.function(*(_as_numpy(value) for value in arguments)))
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails for a single row ({error}); use "
