@@ -151,10 +151,9 @@ def features_of_row(
             values[column.name] = date_parts[0]
             numbers.extend(date_parts)
 
-    with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-        for each in usable_features(columns):
-            arguments = [values[name] for name in each.columns]
-            numbers.append(_call_on_row(each, arguments))
+    for each in usable_features(columns):
+        arguments = [values[name] for name in each.columns]
+        numbers.append(_call_on_row(each, arguments))
     return numbers, categories
 
 
@@ -173,10 +172,11 @@ def _call_on_row(each: Feature, arguments: list[Any]) -> float:
     """Return a feature of the values of one row."""
     try:
         return float(each.function(*arguments))
-    except (ArithmeticError, TypeError, ValueError):
-        pass  # Python raises errors where NumPy gives infinite or missing numbers
+    except Exception:  # Python raises errors where NumPy gives infinite or missing numbers
+        arguments = [_as_numpy(value) for value in arguments]
     try:
-        return float(each.function(*(_as_numpy(value) for value in arguments)))
+        with np.errstate(all="ignore"):
+            return float(each.function(*arguments))
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails for a single row ({error}); use "
