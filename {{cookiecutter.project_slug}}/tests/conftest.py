@@ -1,24 +1,19 @@
-"""Two tables for the tests: one they make themselves, and the project's own. And the notebooks run.
+"""Two tables for the tests: one they make themselves, and the project's own.
 
 The first has every kind of column, gaps, and names that are no Python identifiers. The second is
 whatever lies in data/raw: its tests know no column, they follow schema.yaml.
 """
 
-import asyncio
-import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from nbclient import NotebookClient
 from numpy.typing import NDArray
 
 import pipeline
@@ -29,7 +24,6 @@ from {{ cookiecutter.project_slug }}.evaluation import find_metric
 from {{ cookiecutter.project_slug }}.model_training import Trained, fit_model
 from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
-from {{ cookiecutter.project_slug }}.tools import notebooks as notebooks
 from {{ cookiecutter.project_slug }}.training.description import describe, describe_data
 from {{ cookiecutter.project_slug }}.training.model_saving import convert_to_onnx, save_model
 from {{ cookiecutter.project_slug }}.training.preparation import prepare
@@ -208,42 +202,6 @@ def make_hard_rows(frame: pd.DataFrame, table: Table, strangers: bool) -> pd.Dat
         if column.kind == "category" and strangers:
             strange[column.name] = "never seen"
     return pd.concat([rows, gaps, strange], ignore_index=True)
-
-
-async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
-    """Run a notebook from top to bottom in its own folder, as soon as a place is free.
-
-    Figures are made but not drawn, which takes a third of the time; `uv run report` draws them.
-    """
-    quick = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    async with free:
-        client = NotebookClient(
-            notebooks.read_notebook(path),
-            kernel_manager_class=notebooks.own_kernel(),
-            resources={"metadata": {"path": str(path.parent)}},
-            extra_arguments=notebooks.QUIET,
-        )
-        await client.async_execute(env=quick | os.environ)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
-    """Run the notebooks that are tested: beside the other tests, because they take longest."""
-    tests: list[Any] = [
-        item for item in request.session.items if hasattr(item, "callspec")
-    ]
-    named = [test.callspec.params.get("notebook") for test in tests]
-    loop, free = asyncio.new_event_loop(), asyncio.Semaphore(4)  # at once
-    Thread(target=loop.run_forever, daemon=True).start()
-    started = {
-        path: asyncio.run_coroutine_threadsafe(run_notebook(path, free), loop)
-        for path in named
-        if path
-    }
-    yield started
-    for each in started.values():
-        each.cancel()
-    loop.call_soon_threadsafe(loop.stop)
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ def find_outputs() -> list[str]:
     found = subprocess.run(
         search, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
+    if found.returncode > 1:
+        return [found.stderr.strip()]
     remedy = "run: uv run setup-clone, then: git add --renormalize ."
     return [f"{name}: outputs in git; {remedy}" for name in found.stdout.splitlines()]
 

@@ -1,7 +1,7 @@
 """Show notebooks to git: without outputs in a commit, as a script in a diff.
 
-Git runs this file: `clean` on what is added, `show FILE` in a diff (see setup_clone.py).
-It imports nothing of the project, so that it still runs after the folder has moved.
+Git runs this file, as setup_clone.py sets it: `clean` when a notebook is added, `show`
+in a diff. It imports nothing of the project, so it still runs in a folder that moved.
 """
 
 import json
@@ -34,7 +34,7 @@ def clean(text: str) -> str:
 
 
 def show(text: str) -> str:
-    """Return the cells of a notebook as a script, or the text if it is not a notebook."""
+    """Return the cells of a notebook as a script; another text as it is."""
     try:
         cells = json.loads(text)["cells"]
     except (KeyError, TypeError, ValueError):

@@ -37,14 +37,15 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from papermill import PapermillExecutionError, execute_notebook
 
 from ..config import read_config
-from ..utils import UserError, command, command_line, nearest
+from ..utils import UserError, command, command_line
 
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
 os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
 
 # A page loads nothing from elsewhere, so that it looks the same without the network.
 HEAD = """<meta http-equiv="Content-Security-Policy"
-content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:"><style>{css}</style></head>"""
+content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
+<style>{css}</style></head>"""
 CSS = Path(__file__).with_name("report.css")
 
 PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.+)", re.MULTILINE)
@@ -98,7 +99,7 @@ def _literal(text: str) -> Any:
 
 
 def run_notebook(path: Path, output: Path, values: dict[str, Any]) -> str:
-    """Run a notebook in its own folder and write it with its outputs; return the error."""
+    """Run a notebook in its own folder, write it with its outputs, return the error."""
     try:
         execute_notebook(
             path,
@@ -132,13 +133,13 @@ def prepare(run: NotebookNode, path: Path, code: bool) -> None:
         outputs = cell.get("outputs", [])
         cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
         for output in outputs:
-            if not _opens_offline(output.get("data", {})):
+            if not opens_offline(output.get("data", {})):
                 place = f"{path}, In [{cell.execution_count}]"
                 print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
                 output.data = {"text/markdown": f"*Not shown: {NOT_SHOWN}.*"}
 
 
-def _opens_offline(data: dict[str, str]) -> bool:
+def opens_offline(data: dict[str, str]) -> bool:
     """Say whether an output shows without the network and without a kernel."""
     html = data.get("text/html", "") + data.get("application/javascript", "")
     if html:
@@ -191,15 +192,14 @@ def write_report(
     error = run_notebook(path, output, values)
     run = nbformat.read(output, as_version=4)
     run.metadata.title = path.stem
-    started = {"start_time": "of papermill's own cells"}
+    # What follows an error is left out: it discusses results that do not exist.
+    ran = [cell.metadata.get("papermill", {"start_time": True}) for cell in run.cells]
     run.cells = [
-        cell
-        for cell in run.cells  # what follows an error discusses missing results
-        if cell.metadata.get("papermill", started)["start_time"]
+        cell for cell, about in zip(run.cells, ran, strict=True) if about["start_time"]
     ]
     prepare(run, path, options.code)
-    ran = f"Run on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
-    run.cells.append(new_markdown_cell(f"---\n{ran}"))
+    when = f"---\nRun on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
+    run.cells.append(new_markdown_cell(when))
 
     write_page(run, path.parent, page, options.code)
     if options.slides:

@@ -33,7 +33,8 @@ while read -r config; do
     project=$(dirname "$config")
     export PYTHONPATH="$project/src"
     git diff --cached --name-only -z -- "$project" |
-        xargs -0 {python} -m pre_commit run --config "$config" --files "$config" || exit 1
+        xargs -0 {python} -m pre_commit run --config "$config" --files "$config" ||
+        exit 1
 done
 """
 
