@@ -23,7 +23,6 @@ from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }} import service
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.evaluation import explain_metrics
 from {{ cookiecutter.project_slug }}.service.operations import AccessLog, ModelFile, check_columns
 from {{ cookiecutter.project_slug }}.service.request_validation import describe_api
 from {{ cookiecutter.project_slug }}.utils import UserError, command, command_line
@@ -97,7 +96,7 @@ def create_app(model_path: Path | None = None) -> Flask:
         model, _ = model_file.get()
         told = {
             "about": model.about,
-            "words": explain_metrics(),
+            "words": model.about["words"],
             "date": model_file.date,
         }
         return render_template("index.html", model=model, table=model.table, **told)

@@ -22,7 +22,7 @@ from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.etl.parts import Part, join_parts, join_rejected, write_part
 from {{ cookiecutter.project_slug }}.etl.raw_data import find_files, read_batches
 from {{ cookiecutter.project_slug }}.etl.runs import follow, heal, make_room, record_run, replace
-from {{ cookiecutter.project_slug }}.schema import read_schema
+from {{ cookiecutter.project_slug }}.schema import read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 Transform = Callable[[Sequence[Path], Path, Config], Iterable[Part]]
@@ -41,10 +41,10 @@ def extract(pattern: str) -> list[Path]:
 
 def transform(files: Sequence[Path], folder: Path, config: Config) -> Iterator[Part]:
     """Clean the rows of the files and check them against the schema, batch by batch."""
-    schema = read_schema(config.schema_file)
-    batches = read_batches(files, list(schema.columns), config.table)
-    for number, batch in enumerate(batches):
-        yield write_part(number, [batch], folder, schema, config.table)
+    table = read_table(config)
+    names = [column.name for column in table.columns]
+    for number, batch in enumerate(read_batches(files, names, config.table)):
+        yield write_part(number, [batch], folder, table)
 
 
 def load(new: Path, output: Path) -> None:

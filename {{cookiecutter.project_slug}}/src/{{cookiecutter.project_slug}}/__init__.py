@@ -1,10 +1,26 @@
-"""What the notebooks found out, as tested modules that every command shares."""
+"""What the notebooks found, as tested modules that every command shares."""
 
 import os
+from typing import TYPE_CHECKING
 
-# Before scikit-learn is imported: its threads shall soon sleep when they wait for each other, not
-# spin. Else training takes a minute instead of a second where other programs keep the cores busy.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Set before scikit-learn is imported: its threads then sleep while they wait for each
+# other. Otherwise training is many times slower where other programs are busy.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-os.environ["ORT_DISABLE_TELEMETRY"] = (
-    "1"  # onnxruntime would tell its maker how it is used
-)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of onnxruntime
+
+
+def load_raw() -> "pd.DataFrame":
+    """Return the project's raw table: every cell is text, as it is in the files."""
+    from .etl.loading import load_raw
+
+    return load_raw()
+
+
+def load_table() -> "pd.DataFrame":
+    """Return the project's clean table: typed, without rejected rows and duplicates."""
+    from .etl.loading import load_table
+
+    return load_table()

@@ -1,247 +1,284 @@
-"""Say how good a model's outputs are, by several metrics and beside a simple guess.
+"""How good a model is: metrics, their intervals, a baseline, segments, importance.
 
-The metrics are written out, because scikit-learn's own functions check what they are given for
-longer than they calculate, and intervals and importances ask for them hundreds of times. The
-service imports this module for the words, and starts without scikit-learn.
+Metrics are scorers of scikit-learn. Each is also an option for `training.metric` in
+config.yaml, as is every other scorer that scikit-learn knows by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import (
+    get_scorer,
+    get_scorer_names,
+    log_loss,
+    make_scorer,
+    roc_auc_score,
+)
 
 from .config import Task
-from .utils import UserError, calculate_rmse
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .utils import UserError, nearest
 
 RESAMPLES, RESAMPLED_ROWS = 200, 2_000
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
-SLICE_ROWS, SLICE_VALUES = (
-    30,
-    20,
-)  # the fewest rows of a slice, the most values of its column
+FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
+
+Scorer = Callable[[Any, Any, np.ndarray], float]  # estimator, X, y: higher is better
+Predict = Callable[[pd.DataFrame], np.ndarray]  # from features to outputs
 
 
 class Metric(NamedTuple):
-    """What a metric is called, what it means, and whether more of it is better."""
+    """A metric: its scorer in scikit-learn, its title, and what it means."""
 
+    scorer: str
     title: str
     meaning: str
-    more_is_better: bool = True
+
+    @property
+    def sign(self) -> int:
+        """-1 for an error, which scikit-learn's scorers negate, otherwise 1."""
+        return -1 if self.scorer.startswith("neg_") else 1
 
 
-METRICS: dict[
-    Task, dict[str, Metric]
-] = {  # the first is the headline, if config.yaml names none
+# The first is used if config.yaml names none.
+METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "roc_auc": Metric(
-            "ROC AUC", "how well the classes are told apart, 0.5 is chance"
-        ),
-        "accuracy": Metric("accuracy", "share of right answers"),
+        "roc_auc": Metric("roc_auc", "ROC AUC", "how well the classes are separated"),
+        "accuracy": Metric("accuracy", "accuracy", "share of correct predictions"),
         "balanced_accuracy": Metric(
-            "balanced accuracy", "the same, each class counts alike"
+            "balanced_accuracy", "balanced accuracy", "mean recall of the classes"
         ),
-        "log_loss": Metric("log loss", "how wrong the probabilities are", False),
+        "log_loss": Metric("neg_log_loss", "log loss", "error of the probabilities"),
     },
     "regression": {
-        "rmse": Metric("RMSE", "typical error, large ones count more", False),
-        "mae": Metric("MAE", "mean error", False),
-        "r2": Metric("R²", "share of the spread that is explained"),
+        "rmse": Metric(
+            "neg_root_mean_squared_error",
+            "RMSE",
+            "typical error, dominated by large ones",
+        ),
+        "mae": Metric("neg_mean_absolute_error", "MAE", "mean absolute error"),
+        "r2": Metric("r2", "R²", "share of the variance that is explained"),
     },
 }
 
 
-def explain_metrics() -> dict[str, tuple[str, str]]:
-    """Return of each metric what it is called and what it means, for the pages."""
-    return {
-        name: (title, f"{meaning}; {'more' if more_is_better else 'less'} is better")
-        for metrics in METRICS.values()
-        for name, (title, meaning, more_is_better) in metrics.items()
-    }
-
-
-def find_metric(name: str | None, task: Task) -> str:
-    """Return the metric that counts most."""
-    if name and name not in METRICS[task]:
-        known = ", ".join(METRICS[task])
+def list_metrics(name: str | None, task: Task) -> dict[str, Metric]:
+    """Return the metrics of a task by name, first the one that config.yaml names."""
+    metrics = METRICS[task]
+    if name is None:
+        return metrics
+    if name in metrics:
+        return {name: metrics[name], **metrics}
+    for others in METRICS.values():
+        if name in others:
+            raise UserError(
+                f"config.yaml: training.metric: {name!r} is not for a {task}; "
+                f"use one of {', '.join(metrics)} or another scorer of scikit-learn"
+            )
+    try:
+        get_scorer(name)
+    except ValueError as error:
+        known = [*metrics, *get_scorer_names()]
         raise UserError(
-            f"config.yaml: training.metric: no {name!r} for a {task}; one of {known}"
-        )
-    return name or next(iter(METRICS[task]))
+            f"config.yaml: training.metric: scikit-learn has no scorer {name!r}"
+            f"{nearest(name, known)}"
+        ) from error
+    title = name.removeprefix("neg_").replace("_", " ")
+    return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
-def merit(value: float, metric: str) -> float:
-    """Return how good a value of the metric is: the more, the better. Twice gives the value."""
-    (found,) = (metrics[metric] for metrics in METRICS.values() if metric in metrics)
-    return value if found.more_is_better else -value
+def find_scorer(metric: Metric, classes: int) -> Scorer:
+    """Return the scorer of a metric, for so many classes (none: a regression).
 
-
-def predict_outputs(
-    pipeline: Any, features: NDArray[Any], classes: int
-) -> NDArray[np.float64]:
-    """Return a fitted model's numbers, shape (rows,), or probabilities, shape (rows, classes).
-
-    A class that it has not seen is never likely.
+    It takes a fitted estimator that may not have seen every class, as happens on folds.
     """
-    if pipeline.get_params().get("model__n_jobs") not in (None, 1):
-        pipeline.set_params(
-            model__n_jobs=1
-        )  # threads add up the trees of a forest in any order
+    scorer: Any = get_scorer(metric.scorer)
+    if metric.scorer == "roc_auc" and classes > 2:
+        scorer = make_scorer(mean_roc_auc, response_method="predict_proba")
+    elif metric.scorer == "neg_log_loss":
+        labels = list(range(classes))
+        how = {"greater_is_better": False, "response_method": "predict_proba"}
+        scorer = make_scorer(log_loss, labels=labels, **how)
+
+    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
+        outputs = predict_outputs(estimator, X, classes)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of classes without a row
+                return float(scorer(as_estimator(outputs), np.arange(len(y)), y))
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"training.metric: {metric.title}: {reason}") from error
+
+    return score
+
+
+def mean_roc_auc(y_true: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean ROC AUC of each class in y_true against the rest."""
+    present = np.unique(y_true)
+    if len(present) < 2:
+        return float("nan")
+    areas = [roc_auc_score(y_true == code, probabilities[:, code]) for code in present]
+    return float(np.mean(areas))
+
+
+def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
+    """Return numbers, shape (rows,), or probabilities, shape (rows, classes).
+
+    A class that the estimator has not seen has the probability 0.
+    """
     if not classes:
-        return np.asarray(pipeline.predict(features), float)
-    outputs = np.zeros((len(features), classes))
-    outputs[:, pipeline.classes_] = pipeline.predict_proba(features)
+        return np.asarray(estimator.predict(X), dtype=float)
+    if not hasattr(estimator, "predict_proba"):
+        name = type(getattr(estimator, "steps", [("", estimator)])[-1][1]).__name__
+        raise UserError(
+            f"{name} predicts no probabilities; wrap it in CalibratedClassifierCV"
+        )
+    outputs = np.zeros((len(X), classes))
+    outputs[:, estimator.classes_] = estimator.predict_proba(X)
     return outputs
 
 
-def guess(train_target: NDArray[Any], rows: int, classes: int) -> NDArray[np.float64]:
-    """Return the baseline's outputs, which look at no feature: the classes' shares, or the mean."""
-    if not classes:
-        return np.full(rows, train_target.mean())
-    shares = np.bincount(train_target, minlength=classes) / len(train_target)
-    return np.tile(shares, (rows, 1))
+class GivenProbabilities(ClassifierMixin, BaseEstimator):
+    """An estimator with given outputs, for scorers. X is the positions of rows."""
+
+    def __init__(self, outputs: np.ndarray) -> None:
+        """Keep probabilities of shape (rows, classes)."""
+        self.outputs = outputs
+        self.classes_ = np.arange(outputs.shape[1])
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return the probabilities of some rows."""
+        return self.outputs[X]
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the most likely class of some rows."""
+        return self.outputs[X].argmax(axis=1)
 
 
-def evaluate(target: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
-    """Return the metrics of a model's outputs on rows it has not seen.
+class GivenNumbers(RegressorMixin, BaseEstimator):
+    """An estimator with given numbers, for scorers. X is the positions of rows."""
 
-    Of numbers, shape (rows,), rmse and mae are in the target's unit. Of probabilities, shape (rows,
-    classes), the target is the column of the right class.
-    """
-    if outputs.ndim == 1:
-        return {
-            "rmse": calculate_rmse(target, outputs),
-            "mae": float(np.mean(np.abs(target - outputs))),
-            "r2": calculate_r2(target, outputs),
-        }
-    right = outputs.argmax(axis=1) == target
-    of_class, rows = np.bincount(target, right), np.bincount(target)
+    def __init__(self, outputs: np.ndarray) -> None:
+        """Keep predictions of shape (rows,)."""
+        self.outputs = outputs
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the predictions for some rows."""
+        return self.outputs[X]
+
+
+def as_estimator(outputs: np.ndarray) -> Any:
+    """Return outputs as an estimator, which is what scorers take."""
+    return GivenProbabilities(outputs) if outputs.ndim == 2 else GivenNumbers(outputs)
+
+
+def evaluate(
+    outputs: np.ndarray, y: np.ndarray, metrics: dict[str, Metric]
+) -> dict[str, float]:
+    """Return the metrics of a model's outputs. Errors are in the target's unit."""
+    classes = outputs.shape[1] if outputs.ndim == 2 else 0
+    estimator, rows = as_estimator(outputs), np.arange(len(y))
     return {
-        "roc_auc": calculate_roc_auc(target, outputs),
-        "accuracy": float(right.mean()),
-        "balanced_accuracy": float(np.mean(of_class[rows > 0] / rows[rows > 0])),
-        "log_loss": calculate_log_loss(target, outputs),
+        name: metric.sign * find_scorer(metric, classes)(estimator, rows, y)
+        for name, metric in metrics.items()
     }
 
 
-def calculate_r2(target: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Return the share of the target's variance that is explained; NaN if there is no variance."""
-    variance = float(np.var(target))
-    return (
-        1 - float(np.mean((target - predicted) ** 2)) / variance
-        if variance
-        else float("nan")
-    )
+def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
+    """Return the outputs of the baseline: the shares of the classes, or the mean."""
+    baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
+    baseline.fit(np.zeros((len(y_train), 1)), y_train)
+    return predict_outputs(baseline, np.zeros((rows, 1)), classes)
 
 
-def calculate_log_loss(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Return the mean of -log(probability of the right class), 1e-15 at least."""
-    found = probabilities[np.arange(len(target)), target]
-    return float(-np.mean(np.log(np.clip(found, 1e-15, 1))))
+def estimate_interval(
+    outputs: np.ndarray, y: np.ndarray, metric: Metric, seed: int
+) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a metric, by the bootstrap.
 
-
-def calculate_roc_auc(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Return the area under the ROC curve, the mean over the classes that are in the target.
-
-    It is the share of all pairs of a row of the class and another row in which the first has the
-    higher probability (Hanley and McNeil, 1982); one as high counts half.
+    The metric is computed again on rows drawn with replacement (Efron, "Bootstrap
+    methods", 1979). Of many rows only some are drawn, and the interval is narrowed to
+    what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
+    observations", 1997).
     """
-    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    areas = []
-    for code in classes:
-        of_class, scores = target == code, probabilities[:, code]
-        inside, others = scores[of_class], np.sort(scores[~of_class])
-        if len(inside) and len(others):
-            below = np.searchsorted(others, inside, "left").mean()
-            not_above = np.searchsorted(others, inside, "right").mean()
-            areas.append((below + not_above) / 2 / len(others))
-    return float(np.mean(areas)) if areas else float("nan")
+    rows = len(y)
+    drawn_rows = min(rows, RESAMPLED_ROWS)
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(RESAMPLES):
+        drawn = random.integers(rows, size=drawn_rows)
+        values.append(evaluate(outputs[drawn], y[drawn], {"": metric})[""])
+
+    value = evaluate(outputs, y, {"": metric})[""]
+    ends = np.nanquantile(values, [0.025, 0.975])
+    low, high = value + (ends - value) * np.sqrt(drawn_rows / rows)
+    return float(low), float(high)
 
 
-def estimate_intervals(
-    target: NDArray[Any], outputs: NDArray[Any], seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return of each metric the interval that holds it with 95 % confidence, by the bootstrap.
-
-    The metric is calculated again on rows drawn with replacement (Efron, "Bootstrap methods",
-    1979). Of many rows fewer are drawn, and the spread is made as much smaller as it would be with
-    all of them (Bickel, Götze and van Zwet, "Resampling fewer than n observations", 1997).
-    """
-    rows, draw = len(target), np.random.default_rng(seed)
-    drawn = min(rows, RESAMPLED_ROWS)
-    samples = [draw.integers(rows, size=drawn) for _ in range(RESAMPLES)]
-    tries = [
-        list(evaluate(target[sample], outputs[sample]).values()) for sample in samples
-    ]
-    metrics, shrink = evaluate(target, outputs), np.sqrt(drawn / rows)
-    values = np.array(list(metrics.values()))
-    ends = values + (np.nanquantile(tries, [0.025, 0.975], axis=0) - values) * shrink
-    return {
-        name: (low, high)
-        for name, low, high in zip(metrics, *ends.tolist(), strict=True)
-    }
-
-
-def evaluate_slices(
-    frame: "pd.DataFrame", target: NDArray[Any], outputs: NDArray[Any], metric: str
+def evaluate_segments(
+    segments: pd.DataFrame, outputs: np.ndarray, y: np.ndarray, metric: Metric
 ) -> list[dict[str, Any]]:
-    """Evaluate the rows of each value of each column of the frame apart, the worst first.
+    """Evaluate the rows of each value of each column apart, the worst first.
 
-    Left out are columns with very many values, values with few rows, and those whose rows have one
-    class only where the metric needs several.
+    Columns with many values and values with few rows are left out.
     """
-    slices = []
-    for column in frame:
-        values = frame[column].astype("string").fillna("missing")
+    found = []
+    for column in segments:
+        values = segments[column].astype("string").fillna("missing")
         sizes = values.value_counts()
-        for value in (
-            sizes.index[sizes >= SLICE_ROWS] if len(sizes) <= SLICE_VALUES else []
-        ):
-            rows = (values == value).to_numpy(bool)
-            score = evaluate(target[rows], outputs[rows])[metric]
-            place = {"column": column, "value": value, "rows": int(sizes[value])}
-            slices.append(place | {"score": score})
-    known = [each for each in slices if not np.isnan(each["score"])]
-    return sorted(known, key=lambda each: merit(each["score"], metric))
+        if len(sizes) > MOST_SEGMENT_VALUES:
+            continue
+        for value, size in sizes[sizes >= FEWEST_SEGMENT_ROWS].items():
+            rows = (values == value).to_numpy(dtype=bool)
+            score = evaluate(outputs[rows], y[rows], {"": metric})[""]
+            segment = {"column": column, "value": value, "rows": int(size)}
+            if not np.isnan(score):
+                found.append({**segment, "score": score})
+    return sorted(found, key=lambda segment: metric.sign * segment["score"])
 
 
 def rank_features(
     pipeline: Any,
-    outputs: Callable[[NDArray[np.float32]], NDArray[Any]],
-    features: NDArray[np.float32],
-    target: NDArray[Any],
-    names: Sequence[str],
-    metric: str,
+    predict: Predict,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    scorer: Scorer,
     seed: int,
-) -> list[dict[str, Any]]:
-    """Return by how much the metric gets worse when a feature is shuffled, the most first.
+) -> list[dict[Any, Any]]:
+    """Return by how much the metric gets worse when a feature is shuffled.
 
-    Permutation importance (Breiman, "Random forests", 2001), on as many rows as give a good idea.
+    This is permutation importance (Breiman, "Random forests", 2001), largest first, of
+    the saved model's answers (`predict`) on at most some thousand rows.
     """
-    from sklearn.inspection import permutation_importance  # not for the service
+    rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
 
-    rows = np.random.default_rng(seed).permutation(len(target))[:SHUFFLED_ROWS]
+    def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
+        estimator = as_estimator(predict(shuffled))
+        return scorer(estimator, np.arange(len(y_true)), y_true)
 
-    def score(_: Any, shuffled: NDArray[np.float32], actual: NDArray[Any]) -> float:
-        return merit(evaluate(actual, outputs(shuffled))[metric], metric)
+    importance = permutation_importance(
+        pipeline,
+        X.iloc[rows],
+        y[rows],
+        scoring=score,
+        n_repeats=SHUFFLES,
+        random_state=seed,
+    )
+    ranked = pd.DataFrame(
+        {
+            "feature": list(X),
+            "importance": importance.importances_mean,
+            "standard_deviation": importance.importances_std,
+        }
+    )
+    return ranked.sort_values("importance", ascending=False).to_dict("records")
 
-    how: dict[str, Any] = {
-        "scoring": score,
-        "n_repeats": SHUFFLES,
-        "random_state": seed,
-    }
-    found = permutation_importance(pipeline, features[rows], target[rows], **how)
-    losses = found.importances_mean.tolist(), found.importances_std.tolist()
-    ranked = sorted(zip(names, *losses, strict=True), key=lambda each: -each[1])
-    return [
-        {"feature": name, "loss": loss, "spread": spread}
-        for name, loss, spread in ranked
-    ]
 
-
-def format_metrics(metrics: Mapping[str, float]) -> str:
-    """Return the metrics as one line of text."""
+def format_metrics(metrics: dict[str, float]) -> str:
+    """Return metrics as one line of text."""
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

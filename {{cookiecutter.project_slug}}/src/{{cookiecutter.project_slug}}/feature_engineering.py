@@ -1,192 +1,205 @@
-"""Turn columns into features: one path for training and for serving.
+"""Features: what a model sees, each a plain function of columns.
 
-A value here is either an array, with one element a row, or a single number or text: that of the
-one row that a request asks for. Every function takes both, because arithmetic is spelled the same
-for both; so a feature can't mean one thing in training and another in serving. And one row takes
-microseconds, where an array of one element costs as much as one of a thousand.
+A feature is named after its function, and the function's parameters are columns of the
+table. Training calls it with whole columns and the service with the values of one row,
+so write what works for both: `+ - * /`, comparisons, `abs`, NumPy functions. Numbers
+and booleans arrive as floats, dates as days since 2000-01-01, categories as text; a
+missing number is NaN, a missing category "".
 
-To add a feature, add it to `number_features`: a name, and what it is made of.
+To add a feature, write a function that returns a number, and put `@feature` above it.
+If the table lacks one of its columns, the feature is left out.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import cache
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .schema import Column, Kind
-from .utils import clean_text
+from .cells import read_date
+from .schema import Column
+from .utils import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING_CATEGORY, UNKNOWN_CODE = "", -1
-LARGEST_NUMBER = 1e30
-EPOCH = datetime(2000, 1, 1)  # a Saturday
-MICROSECOND, MICROSECONDS_A_DAY = timedelta(microseconds=1), 86_400e6
-
-Values = Mapping[str, Any]
-Vocabulary = Mapping[str, Mapping[str, int]]
+EPOCH = datetime(2000, 1, 1)
+LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
 
 
-def values_of_frame(frame: "pd.DataFrame", columns: Sequence[Column]) -> Values:
-    """Take the columns out of a processed table, as arrays; dates as days since 2000."""
-    values: dict[str, NDArray[Any]] = {}
+@dataclass(frozen=True)
+class Feature:
+    """A function of columns, by its name."""
+
+    name: str
+    columns: tuple[str, ...]
+    function: Callable[..., Any]
+
+
+FEATURES: dict[str, Feature] = {}
+
+
+def feature(
+    function: Callable[..., Any] | None = None, *, columns: Iterable[str] = ()
+) -> Any:
+    """Register a feature. Name its `columns` if they are not Python identifiers."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        names = tuple(columns) or tuple(signature(function).parameters)
+        FEATURES[function.__name__] = Feature(function.__name__, names, function)
+        return function
+
+    return register(function) if function else register
+
+
+# --- The features of the sample table ------------------------------------------------
+
+
+@feature
+def charge_per_call(monthly_charge, support_calls):
+    """Monthly charge for each support call."""
+    return monthly_charge / (support_calls + 1)
+
+
+@feature
+def years_from_middle_age(age):
+    """Distance from 45 years: the youngest and the oldest customers leave most."""
+    return abs(age - 45)
+
+
+# --- From columns to features, for a table and for a row -----------------------------
+
+
+def features_of_table(
+    table: "pd.DataFrame", columns: Sequence[Column]
+) -> "pd.DataFrame":
+    """Return the features of a clean table, for training.
+
+    The rows are those of the table; first the numbers, as float32, then the categories,
+    as text. Raises UserError if the function of a feature fails.
+    """
+    import pandas as pd
+
+    numbers: dict[str, Any] = {}
+    categories: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for column in columns:
+        cells = table[column.name]
         if column.kind == "category":
-            codes, texts = frame[column.name].factorize(use_na_sentinel=False)
-            values[column.name] = np.asarray(texts, object)[
-                codes
-            ]  # each text is made only once
+            codes, texts = pd.factorize(cells.fillna(""))
+            values[column.name] = texts.astype(object)[codes]
+            categories[column.name] = values[column.name]
         elif column.kind == "date":
-            dates = frame[column.name].to_numpy("datetime64[us]")
-            values[column.name] = (dates - np.datetime64(EPOCH)) / np.timedelta64(
-                1, "D"
-            )
+            values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
+            dates = cells.dt
+            parts = [values[column.name], dates.month, dates.day_of_week, dates.hour]
+            numbers.update(zip(_date_names(column), parts, strict=False))
         else:
-            values[column.name] = frame[column.name].to_numpy(float, na_value=np.nan)
-    return values
+            values[column.name] = numbers[column.name] = cells.astype(float)
+
+    for each in usable_features(columns):
+        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
+            numbers[each.name] = _call(each, values)
+    X = pd.DataFrame(numbers, index=table.index, dtype=float)
+    X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
+    return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
 
 
-def values_of_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
-) -> Values:
-    """Take the columns out of the rows of a request: of one row its values, of more arrays."""
-    if len(rows) == 1:
-        return {c.name: read_value(rows[0].get(c.name), c.kind) for c in columns}
-    values: dict[str, NDArray[Any]] = {}
+def features_of_row(
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    features: Sequence[Feature] | None = None,
+) -> tuple[list[float], list[str]]:
+    """Return the features of one row, for the service: its numbers, and its categories.
+
+    They are in the order of `features_of_table`. A value may be absent. For many rows,
+    find the usable features once and pass them.
+    """
+    features = usable_features(columns) if features is None else features
+    numbers: list[float] = []
+    categories: list[str] = []
+    values: dict[str, Any] = {}
     for column in columns:
-        cells = [row.get(column.name) for row in rows]
-        if column.kind == "date":
-            times = [count_microseconds(date) for date in cells]
-            values[column.name] = np.array(times, float) / MICROSECONDS_A_DAY
+        value = row.get(column.name)
+        if column.kind == "category":
+            values[column.name] = value or ""
+            categories.append(value or "")
+        elif column.kind == "date":
+            parts = _date_parts(value, column.has_time)
+            values[column.name] = parts[0]
+            numbers += parts
         else:
-            values[column.name] = np.array(
-                cells, object if column.kind == "category" else float
-            )
-    return values
+            number = math.nan if value is None else float(value)
+            values[column.name] = number
+            numbers.append(number)
+
+    for each in features:
+        try:
+            numbers.append(float(_call(each, values)))
+        except (UserError, TypeError):  # Python fails where NumPy divides by zero
+            with np.errstate(all="ignore"):
+                numbers.append(float(_call(each, _as_numpy(values))))
+    return numbers, categories
 
 
-def read_value(value: Any, kind: Kind) -> Any:
-    """Return a category as it is, and else a number, that can be divided by zero as an array."""
-    if kind == "category":
-        return value
-    if kind == "date":
-        return np.float64(count_microseconds(value)) / MICROSECONDS_A_DAY
-    return np.float64(value)  # of None: NaN
+def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
+    """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
+    if date is None:
+        return [math.nan] * (4 if has_time else 3)
+    if isinstance(date, str):
+        date = read_date(date)
+    days = (date - EPOCH).total_seconds() / 86_400
+    parts = [days, date.month, date.weekday()]
+    return [*parts, date.hour] if has_time else parts
 
 
-def count_microseconds(date: datetime | None) -> int | None:
-    """Return the microseconds since 2000; divided, they are rounded as NumPy rounds them."""
-    return None if date is None else (date - EPOCH) // MICROSECOND
+def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row, the numbers as those of NumPy."""
+    return {
+        name: value if isinstance(value, str) else np.float64(value)
+        for name, value in values.items()
+    }
 
 
-def number_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return every feature that is a number, by its name."""
-    features: dict[str, Any] = {}
+def _call(each: Feature, values: Mapping[str, Any]) -> Any:
+    """Return a feature of whole columns or of the values of one row."""
+    try:
+        return each.function(*[values[name] for name in each.columns])
+    except Exception as error:
+        raise UserError(
+            f"the feature {each.name!r} fails ({error}); it must work for whole "
+            "columns and for the values of one row: use arithmetic and NumPy "
+            "functions, such as np.where instead of `if`"
+        ) from error
+
+
+def _date_names(column: Column) -> list[str]:
+    """Return the names of the parts of a date that a model uses."""
+    parts = ["days", "month", "weekday", "hour"]
+    return [f"{column.name} ({part})" for part in parts[: 4 if column.has_time else 3]]
+
+
+def usable_features(columns: Iterable[Column]) -> list[Feature]:
+    """Return the features whose columns the table has."""
+    names = {column.name for column in columns}
+    return [each for each in FEATURES.values() if names.issuperset(each.columns)]
+
+
+def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+    """Return the names of the features: of the numbers, and of the categories."""
+    numbers: list[str] = []
     for column in columns:
         if column.kind == "date":
-            features |= date_features(column.name, values[column.name])
+            numbers += _date_names(column)
         elif column.kind != "category":
-            features[column.name] = values[column.name]
-    return features
+            numbers.append(column.name)
+    numbers += [each.name for each in usable_features(columns)]
+    return numbers, [column.name for column in columns if column.kind == "category"]
 
 
-def date_features(name: str, days: Any) -> dict[str, Any]:
-    """Return what a model can use of a date: the days since 2000, its month and day of the week.
-
-    Monday is 0; a missing date gives NaN in each. The month is found by arithmetic: in years that
-    begin in March, the lengths of the months repeat every five, 153 days (Neri and Schneider,
-    "Euclidean affine functions and their application to calendar algorithms", 2022).
-    """
-    day = days // 1
-    of_century = (
-        (4 * (day + 730_425) + 3) % 146_097 // 4
-    )  # since the first March of year 0
-    of_year = (4 * of_century + 3) % 1_461 // 4
-    month = (5 * of_year + 2) // 153  # 0 is March
-    return {
-        f"{name} (days)": days,
-        f"{name} (month)": (month + 2) % 12 + 1,
-        f"{name} (weekday)": (day + 5) % 7,
-    }
-
-
-def category_features(values: Values, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return every feature that is a category, by its name, spelled as the schema spells it."""
-    return {
-        column.name: spell_categories(values[column.name], column.categories)
-        for column in columns
-        if column.kind == "category"
-    }
-
-
-def spell_categories(values: Any, categories: Sequence[str | int]) -> Any:
-    """Spell a category, or an array of them, as the schema does; blanks and case do not matter."""
-    known = spellings(tuple(categories))
-
-    def spell(value: Any) -> str:
-        if not isinstance(value, str):
-            return MISSING_CATEGORY
-        return known.get(value) or known.get(clean_text(value), value.strip())
-
-    if not isinstance(values, np.ndarray):
-        return spell(values)
-    spelled = {value: spell(value) for value in set(values)}  # each only once
-    return list(map(spelled.__getitem__, values))
-
-
-@cache
-def spellings(categories: tuple[str | int, ...]) -> dict[str, str]:
-    """Return the schema's spelling of each category: of itself, and of its cleaned text."""
-    names = [str(category) for category in categories]
-    return {clean_text(name): name for name in names} | dict(
-        zip(names, names, strict=True)
-    )
-
-
-def learn_vocabulary(
-    values: Values, columns: Sequence[Column]
-) -> dict[str, dict[str, int]]:
-    """Give each category of each feature a number: its place in the alphabet."""
-    features = category_features(values, columns)
-    return {
-        name: {category: code for code, category in enumerate(sorted(set(spelled)))}
-        for name, spelled in features.items()
-    }
-
-
-def build_features(
-    values: Values, columns: Sequence[Column], vocabulary: Vocabulary
-) -> NDArray[np.float32]:
-    """Build all features as one matrix of shape (rows, features).
-
-    First the numbers, bounded to what float32 holds, missing ones NaN; then of each category its
-    number in the vocabulary, -1 where training did not see it.
-    """
-    with np.errstate(
-        all="ignore"
-    ):  # a feature may divide by zero: that is infinite or missing
-        features = list(number_features(values, columns).values())
-        for name, spelled in category_features(values, columns).items():
-            get = vocabulary[name].get
-            one = isinstance(spelled, str)
-            codes = (
-                get(spelled, UNKNOWN_CODE)
-                if one
-                else [get(x, UNKNOWN_CODE) for x in spelled]
-            )
-            features.append(codes)
-        matrix = np.array(features, np.float32).reshape(len(features), -1)
-    np.minimum(
-        np.maximum(matrix, -LARGEST_NUMBER, out=matrix), LARGEST_NUMBER, out=matrix
-    )
-    return np.ascontiguousarray(matrix.T)
-
-
-def feature_names(columns: Sequence[Column]) -> list[str]:
-    """Return the names of all features: first the numbers, then the categories."""
-    nothing = values_of_rows([{}], columns)
-    return [*number_features(nothing, columns), *category_features(nothing, columns)]
+def is_category(X: "pd.DataFrame") -> np.ndarray:
+    """Say of each feature whether it is a category."""
+    return np.array([dtype.kind == "O" for dtype in X.dtypes], dtype=bool)

@@ -1,246 +1,267 @@
-"""The models, and how one is fitted to the training rows and evaluated on those of the test.
+"""The models, and how one of them is fitted and cross-validated.
 
-To add a model, add an entry to `MODELS`: one line says all.
+To add a model, add a line to `MODELS`: how its features are prepared, and the
+estimator. Everything that is learned from the table, such as the median that fills
+missing values, is a step of the model's pipeline. It is fitted on the training rows
+only, saved with the model, and applied by the service.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import loguniform, randint
-from sklearn import ensemble, linear_model
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from threadpoolctl import threadpool_limits
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from .config import Task, TrainingConfig
-from .evaluation import evaluate, guess, predict_outputs
+from .evaluation import Scorer
+from .feature_engineering import features_of_table, is_category
 from .schema import Table
+from .training.splits import Split, make_folds, split_rows
 from .utils import UserError, nearest
 
-FEW_ROWS = 20_000
-
-MEDIAN = SimpleImputer(strategy="median", keep_empty_features=True)
-ONE_HOT = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+# --- The models ----------------------------------------------------------------------
 
 
-class Recipe(NamedTuple):
-    """How to build a model: what is done to numbers and to categories, and the constructor.
-
-    Categories come as whole numbers, see `build_features`. `space` has the settings that
-    `uv run train --tune` tries, each a list or a distribution of SciPy.
-    """
-
-    numbers: Any
-    categories: Any
-    estimator: Callable[..., Any]
-    space: Mapping[str, Any] = {}
-
-
-# Boosting takes missing numbers as they are; trees get no scaler, which would move thresholds.
-BOOSTING = partial(Recipe, "passthrough", "passthrough")
-FOREST = partial(Recipe, MEDIAN, "passthrough")
-LINEAR = partial(Recipe, make_pipeline(MEDIAN, StandardScaler()), ONE_HOT)
-
-IN_BOOSTING = {
-    "learning_rate": loguniform(0.03, 0.3),
-    "max_iter": randint(50, 400),
-    "max_leaf_nodes": randint(4, 64),
-    "min_samples_leaf": randint(5, 100),
-    "l2_regularization": loguniform(0.001, 10),
-}
-IN_FOREST = {"max_features": loguniform(0.1, 1), "min_samples_leaf": randint(1, 50)}
-
-# From the simplest to the most complex: of two that are as good as each other the first wins.
-MODELS: dict[Task, dict[str, Recipe]] = {
-    "classification": {
-        "logistic": LINEAR(
-            linear_model.LogisticRegression, {"C": loguniform(0.001, 100)}
-        ),
-        "random_forest": FOREST(
-            partial(ensemble.RandomForestClassifier, n_jobs=-1), IN_FOREST
-        ),
-        "gradient_boosting": BOOSTING(
-            ensemble.HistGradientBoostingClassifier, IN_BOOSTING
-        ),
-    },
-    "regression": {
-        "linear": LINEAR(linear_model.Ridge, {"alpha": loguniform(0.001, 1000)}),
-        "random_forest": FOREST(
-            partial(ensemble.RandomForestRegressor, n_jobs=-1), IN_FOREST
-        ),
-        "gradient_boosting": BOOSTING(
-            ensemble.HistGradientBoostingRegressor, IN_BOOSTING
-        ),
-    },
-}
-
-
-def find_recipe(model: str, task: Task) -> Recipe:
-    """Return the recipe of a model."""
-    if model not in MODELS[task]:
-        known = ", ".join(MODELS[task])
-        raise UserError(
-            f"no model {model!r} for a {task}{nearest(model, MODELS[task])}; there are: {known}"
-        )
-    return MODELS[task][model]
-
-
-def build_pipeline(
-    model: str, task: Task, numbers: int, categories: int, config: TrainingConfig
-) -> Pipeline:
-    """Build the unfitted scikit-learn pipeline of a model for so many features of each sort."""
-    recipe = find_recipe(model, task)
-    settings = {"random_state": config.random_seed, **config.settings.get(model, {})}
-    try:
-        estimator = recipe.estimator(**settings)
-    except TypeError as error:
-        raise UserError(
-            f"training.settings.{model} in config.yaml, or --set: {error}"
-        ) from error
-    blocks = [("numbers", recipe.numbers, slice(0, numbers))] if numbers else []
-    rest = slice(numbers, numbers + categories)
-    blocks += [("categories", recipe.categories, rest)] if categories else []
-    # A step that does nothing would be done with each request all the same.
-    changes = any(step != "passthrough" for _, step, _ in blocks)
-    preprocess = [("preprocess", ColumnTransformer(blocks))] if changes else []
-    return Pipeline([*preprocess, ("model", estimator)])
-
-
-Rows = NDArray[np.intp]
-
-
-class Split(NamedTuple):
-    """The positions of the rows a model learns from, and of those it never sees, to evaluate it."""
-
-    train: Rows
-    test: Rows
-
-
-class Order(NamedTuple):
-    """What must not be torn apart: the day of each row, or its group; or neither.
-
-    Days are numbers, -inf where the date is missing; groups are whole numbers.
-    """
-
-    days: NDArray[np.float64] | None = None
-    groups: Rows | None = None
-
-    def take(self, rows: Rows) -> "Order":
-        """Return the order of some of the rows."""
-        days = None if self.days is None else self.days[rows]
-        return Order(days, None if self.groups is None else self.groups[rows])
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What models learn from: the rows that have a target, as numbers, and how they are split.
-
-    `features` is the matrix of all rows, shape (rows, features); `target` their numbers, of classes
-    the position in `labels`; `vocabulary` the number of each category.
-    """
-
-    table: Table
-    frame: pd.DataFrame
-    features: NDArray[np.float32]
-    target: NDArray[Any]
-    labels: list[Any]
-    vocabulary: dict[str, dict[str, int]]
-    order: Order
-    split: Split
-
-    @property
-    def known(self) -> NDArray[np.float32]:
-        """Return the features of the training rows, as a model learns from them."""
-        return round_for_thresholds(take_known(self.features, self.split.train))
-
-
-@dataclass(frozen=True)
-class Trained(Prepared):
-    """A fitted pipeline, its outputs on the test rows, and how good they are."""
-
-    model: str
-    pipeline: Pipeline
-    outputs: NDArray[np.float64]
-    metrics: dict[str, float]
-    baseline: dict[str, float]
-
-
-def fit_model(prepared: Prepared, model: str, config: TrainingConfig) -> Trained:
-    """Fit the named model on the training rows and evaluate it on those of the test."""
-    train, test = prepared.split
-    pipeline = build_for(prepared, model, config)
-    with limit_threads(len(prepared.frame)):
-        try:
-            pipeline.fit(prepared.known, prepared.target[train])
-        except ValueError as error:
-            raise UserError(
-                f"{model} can't be trained: {' '.join(str(error).split())}"
-            ) from error
-        classes, actual = len(prepared.labels), prepared.target[test]
-        outputs = predict_outputs(pipeline, prepared.features[test], classes)
-    metrics = evaluate(actual, outputs)
-    baseline = evaluate(actual, guess(prepared.target[train], len(test), classes))
-    return Trained(
-        **vars(prepared),
-        model=model,
-        pipeline=pipeline,
-        outputs=outputs,
-        metrics=metrics,
-        baseline=baseline,
+def for_linear_models(numbers: list[int], categories: list[int]) -> ColumnTransformer:
+    """Fill gaps with the median, scale, and give each category a column of its own."""
+    one_hot = OneHotEncoder(handle_unknown="ignore")
+    scale = make_pipeline(fill_with_median(), StandardScaler())
+    return ColumnTransformer(
+        [("numbers", scale, numbers), ("categories", one_hot, categories)]
     )
 
 
-def limit_threads(rows: int) -> Any:
-    """Return a context with one thread where rows are few, and threads only wait for each other.
+def for_forests(numbers: list[int], categories: list[int]) -> ColumnTransformer:
+    """Fill gaps with the median, and number the categories. Trees need no scaling."""
+    median, ordinal = fill_with_median(), number_categories()
+    return ColumnTransformer(
+        [("numbers", median, numbers), ("categories", ordinal, categories)]
+    )
 
-    Linear algebra has one thread always: with more, sums are added up in another order.
+
+def for_boosting(numbers: list[int], categories: list[int]) -> ColumnTransformer:
+    """Number the categories. Gradient boosting handles missing numbers itself."""
+    ordinal = number_categories()
+    return ColumnTransformer(
+        [("numbers", "passthrough", numbers), ("categories", ordinal, categories)]
+    )
+
+
+def fill_with_median() -> SimpleImputer:
+    """Return what replaces missing numbers by the median of the training rows."""
+    return SimpleImputer(strategy="median", keep_empty_features=True)
+
+
+def number_categories() -> OrdinalEncoder:
+    """Return what numbers categories, with -1 for those not seen in training."""
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+
+
+Prepare = Callable[[list[int], list[int]], ColumnTransformer]
+
+# From the simplest to the most complex: among models that tie, the first one wins.
+MODELS: dict[Task, dict[str, tuple[Prepare, BaseEstimator]]] = {
+    "classification": {
+        "logistic": (for_linear_models, LogisticRegression()),
+        "random_forest": (for_forests, RandomForestClassifier(n_jobs=-1)),
+        "gradient_boosting": (for_boosting, HistGradientBoostingClassifier()),
+    },
+    "regression": {
+        "linear": (for_linear_models, Ridge()),
+        "random_forest": (for_forests, RandomForestRegressor(n_jobs=-1)),
+        "gradient_boosting": (for_boosting, HistGradientBoostingRegressor()),
+    },
+}
+
+# The settings that `uv run train --tune` draws from: lists, or distributions of SciPy.
+SEARCH_SPACES: dict[str, dict[str, Any]] = {
+    "logistic": {"C": loguniform(0.001, 100)},
+    "linear": {"alpha": loguniform(0.001, 1000)},
+    "random_forest": {
+        "max_features": loguniform(0.1, 1),
+        "min_samples_leaf": randint(1, 50),
+    },
+    "gradient_boosting": {
+        "learning_rate": loguniform(0.03, 0.3),
+        "max_iter": randint(50, 400),
+        "max_leaf_nodes": randint(4, 64),
+        "min_samples_leaf": randint(5, 100),
+        "l2_regularization": loguniform(0.001, 10),
+    },
+}
+
+
+def build_pipeline(
+    model: str, task: Task, X: pd.DataFrame, config: TrainingConfig
+) -> Pipeline:
+    """Return the unfitted pipeline of a model for the features in X.
+
+    X has numbers, and categories as text, in any order. The settings of the model in
+    config.yaml go to its estimator.
     """
-    limits = {"blas": 1} | ({"openmp": 1} if rows < FEW_ROWS else {})
-    return threadpool_limits(limits)
+    prepare, estimator = find_model(model, task)
+    estimator = clone(estimator)
+    settings = dict(config.settings.get(model, {}))
+    if "random_state" in estimator.get_params():
+        settings.setdefault("random_state", config.random_seed)
+    try:
+        estimator.set_params(**settings)
+    except ValueError as error:
+        raise UserError(
+            f"training.settings.{model} in config.yaml, or --set: {error}"
+        ) from error
+
+    positions = np.arange(X.shape[1])
+    is_text = is_category(X)
+    numbers, categories = positions[~is_text].tolist(), positions[is_text].tolist()
+    return Pipeline([("prepare", prepare(numbers, categories)), ("model", estimator)])
 
 
-def build_for(prepared: Prepared, model: str, config: TrainingConfig) -> Pipeline:
-    """Build the unfitted pipeline of a model for the features there are."""
-    categories = len(prepared.vocabulary)
-    numbers = prepared.features.shape[1] - categories
-    return build_pipeline(model, prepared.table.task, numbers, categories, config)
+def find_model(model: str, task: Task) -> tuple[Prepare, BaseEstimator]:
+    """Return the definition of a model."""
+    models = MODELS[task]
+    if model not in models:
+        raise UserError(
+            f"no model {model!r} for a {task}{nearest(model, models)}; "
+            f"there are: {', '.join(models)}"
+        )
+    return models[model]
 
 
-def take_known(features: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
-    """Return the rows to learn from.
+LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
-    Gradient boosting fails on a feature without a single value; a constant is as good.
+# --- Training and test rows ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The rows that have a target: their features and targets, and how they are split.
+
+    `X` holds the features, one row each; `y` numbers or, in a classification, the
+    positions of the classes in `labels`. `rows` is the clean table they come from.
+
+    A model is fitted to `y - offset`. The offset is 0 unless the numbers are large
+    beside their spread: the model file computes in float32, which blurs them.
     """
-    known = features[rows]
-    known[:, np.isnan(known).all(axis=0)] = 0
-    return known
+
+    table: Table
+    rows: pd.DataFrame
+    X: pd.DataFrame
+    y: np.ndarray
+    labels: list[Any]
+    split: Split
+    offset: float = 0.0
+
+    @property
+    def X_train(self) -> pd.DataFrame:
+        """The features of the training rows."""
+        return self.X.iloc[self.split.train]
+
+    @property
+    def y_train(self) -> np.ndarray:
+        """The targets of the training rows."""
+        return self.y[self.split.train]
+
+    @property
+    def X_test(self) -> pd.DataFrame:
+        """The features of the test rows."""
+        return self.X.iloc[self.split.test]
+
+    @property
+    def y_test(self) -> np.ndarray:
+        """The targets of the test rows."""
+        return self.y[self.split.test]
 
 
-def round_for_thresholds(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round with two bits to spare, so that every model file decides alike.
+def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Dataset:
+    """Compute the features of a clean table, and hold out the test rows."""
+    rows = frame[frame[table.target.name].notna()]
+    X = features_of_table(rows, table.features)
+    if table.task == "classification":
+        y, labels = encode_classes(rows[table.target.name])
+        split = split_rows(rows, y, table.task, config)
+        return Dataset(table, rows, X, y, labels, split)
 
-    A tree splits half way between two values. With the last two bits of each value at zero, that
-    threshold is a float32 too; so scikit-learn, which compares with it in float64, and ONNX, which
-    does in float32, send every row the same way. What is lost is a three-millionth of the value.
-    """
-    return ((features.view(np.uint32) + 2) & 0xFFFFFFFC).view(np.float32)
+    y = rows[table.target.name].to_numpy(dtype=float)
+    split = split_rows(rows, y, table.task, config)
+    offset = find_offset(y[split.train])
+    return Dataset(table, rows, X, y, [], split, offset)
 
 
-def encode_target(target: pd.Series, table: Table) -> tuple[NDArray[Any], list[Any]]:
-    """Return the target as numbers, of classes their position in the list of labels beside it."""
-    if table.task == "regression":
-        return target.to_numpy(dtype=float), []
-    codes, labels = pd.factorize(target, sort=True)
+def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Return the classes as positions in a sorted list of labels, and that list."""
+    y, labels = pd.factorize(target, sort=True)
     if len(labels) < 2:
         raise UserError(
-            f"the target {table.target.name!r} has {len(labels)} class(es) in the processed table; "
-            "a model needs at least two: check `target` in config.yaml and data/rejected/"
+            f"the target {target.name!r} has {len(labels)} class(es) in the processed "
+            "table, and a model needs at least two; check `target` in config.yaml and "
+            "data/rejected/"
         )
-    return codes, labels.tolist()
+    return y, labels.tolist()
+
+
+def find_offset(y_train: np.ndarray) -> float:
+    """Return what to subtract from targets that float32 can't tell apart, or 0."""
+    spread = np.std(y_train)
+    if spread == 0:
+        raise UserError("the target has the same value in all rows to train on")
+    mean = float(np.mean(y_train))
+    return mean if abs(mean) > LARGEST_RATIO_TO_SPREAD * spread else 0.0
+
+
+# --- Fitting and cross-validation ----------------------------------------------------
+
+
+def fit_model(dataset: Dataset, model: str, config: TrainingConfig) -> Pipeline:
+    """Fit a model on the training rows. It predicts the target minus the offset."""
+    X_train, y_train = dataset.X_train, dataset.y_train
+    if dataset.offset:
+        y_train = y_train - dataset.offset
+    pipeline = build_pipeline(model, dataset.table.task, X_train, config)
+    try:
+        return pipeline.fit(X_train, y_train)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{model} can't be trained: {reason}") from error
+
+
+def cross_validate_model(
+    dataset: Dataset, model: str, scorer: Scorer, config: TrainingConfig
+) -> pd.DataFrame:
+    """Fit and score a model on folds of the training rows.
+
+    Returns a row for each fold: `test_score` (higher is better), and in seconds
+    `fit_time` and `score_time`.
+    """
+    X_train, y_train = dataset.X_train, dataset.y_train
+    pipeline = build_pipeline(model, dataset.table.task, X_train, config)
+    folds = folds_of(dataset, config)
+    try:
+        scores = cross_validate(
+            pipeline, X_train, y_train, cv=folds, scoring=scorer, error_score="raise"
+        )
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{model} can't be cross-validated: {reason}") from error
+    return pd.DataFrame(scores)
+
+
+def folds_of(dataset: Dataset, config: TrainingConfig) -> list[Split]:
+    """Return the folds of the training rows, as positions in X_train."""
+    rows = dataset.rows.iloc[dataset.split.train]
+    return make_folds(rows, dataset.y_train, dataset.table.task, config)

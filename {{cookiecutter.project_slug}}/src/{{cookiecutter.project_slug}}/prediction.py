@@ -1,12 +1,11 @@
-"""Load a model file and predict with it: rows of a request, or of a table.
+"""Load a model file, and predict rows of a request or of a table with it.
 
-The service imports this module and starts without pandas; what is for tables imports it itself.
+The service imports this module and must start without pandas and scikit-learn: only
+the functions for tables import pandas.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -15,37 +14,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from .feature_engineering import build_features, values_of_frame, values_of_rows
+from .feature_engineering import (
+    LARGEST_NUMBER,
+    Feature,
+    feature_names,
+    features_of_row,
+    features_of_table,
+    is_category,
+    usable_features,
+)
 from .schema import Table
 from .utils import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Probabilities of float32 and float64 agree to this many digits, so both find the same label
-# where two classes are equally likely.
-DIGITS = 6
-SLICE_ROWS = 25_000  # of a table that a thread predicts at once
+STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
-Outputs = Callable[[NDArray[np.float32]], NDArray[Any]]
+# From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
+# shape (rows, labels), or numbers, shape (rows,).
+Outputs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model and its contract.
+    """A model and what it was trained on.
 
-    `outputs` maps a matrix of features to probabilities, shape (rows, labels), or in a regression
-    to numbers, shape (rows,). `vocabulary` has the number of each category that training saw,
-    `example` a typical row, `about` how the model came about: on which data, how good it is;
-    `sha256` is the fingerprint of its file.
+    `labels` are the classes (none in a regression), `features` the names of the
+    features, `example` a typical row as JSON, and `about` describes the training:
+    data, metrics, versions. `sha256` is the hash of the file.
     """
 
     table: Table
     labels: list[Any]
-    vocabulary: dict[str, dict[str, int]]
+    features: list[str]
     example: dict[str, Any]
     about: dict[str, Any]
     outputs: Outputs
@@ -56,100 +60,121 @@ class Model:
         """The labels as names in JSON."""
         return [name_label(label) for label in self.labels]
 
+    @cached_property
+    def custom_features(self) -> list[Feature]:
+        """The features of feature_engineering.py that the table has the columns for."""
+        return usable_features(self.table.features)
+
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return one answer a row, in the form of the HTTP interface."""
-        columns = self.table.features
-        features = build_features(
-            values_of_rows(rows, columns), columns, self.vocabulary
-        )
-        outputs = self.outputs(features)
+        """Return the answer to each row, as the HTTP API gives it."""
+        if not rows:
+            return []
+        columns, custom = self.table.features, self.custom_features
+        features = [features_of_row(row, columns, custom) for row in rows]
+        numbers = np.array([numbers for numbers, _ in features], dtype=np.float32)
+        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+        categories = np.array([texts for _, texts in features], dtype=object)
+        outputs = self.outputs(numbers, categories)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
-        best, probabilities = self.decide(outputs)
+
+        labels = [self.labels[position] for position in outputs.argmax(axis=1)]
         return [
             {
-                "prediction": self.labels[place],
-                "probabilities": dict(zip(self.names, each, strict=True)),
+                "prediction": label,
+                "probabilities": dict(zip(self.names, probabilities, strict=True)),
             }
-            for place, each in zip(best.tolist(), probabilities.tolist(), strict=True)
+            for label, probabilities in zip(labels, outputs.tolist(), strict=True)
         ]
-
-    def decide(
-        self, outputs: NDArray[Any]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return of each row the place of the most likely label, and how likely each label is."""
-        probabilities = outputs.astype(float).round(DIGITS)
-        return probabilities.argmax(axis=1), probabilities
 
 
 def name_label(label: Any) -> str:
-    """Return a label as a JSON object's name: text as it is, 1 as "1", true as "true"."""
+    """Return a label as a name in JSON: text as it is, 1 as "1", true as "true"."""
     return label if isinstance(label, str) else json.dumps(label)
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file."""
+    """Load a model file. Raises UserError if it is missing or can't be served."""
     try:
         content = path.read_bytes()
         outputs, contract = load_onnx(content)
-        contract["table"] = TypeAdapter(Table).validate_python(contract["table"])
-        return Model(**contract, outputs=outputs, sha256=sha256(content).hexdigest())
+        model = Model(
+            table=TypeAdapter(Table).validate_python(contract["table"]),
+            labels=contract["labels"],
+            features=contract["features"],
+            example=contract["example"],
+            about=contract["about"],
+            outputs=outputs,
+            sha256=sha256(content).hexdigest(),
+        )
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
-    except Exception as error:  # ONNX Runtime raises whatever it stumbles over
+    except Exception as error:  # ONNX Runtime raises errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} can't be served ({reason}); run: uv run train"
         ) from error
 
+    numbers, categories = feature_names(model.table.features)
+    if model.features != numbers + categories:
+        raise UserError(
+            f"{path} was trained with other features than feature_engineering.py "
+            "has now; run: uv run train"
+        )
+    return model
+
 
 def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
-    """Load an ONNX model and its contract from the content of a file.
+    """Load an ONNX model from the content of a file, and the contract stored in it.
 
-    It runs on one thread: one process a core is faster than several threads in each.
+    It runs on one thread: one process for each core is faster than several threads.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         content, options, providers=["CPUExecutionProvider"]
     )
-    (name,) = (each.name for each in session.get_inputs())
-    output = session.get_outputs()[-1].name  # of a classifier the probabilities
+    contract = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
+    inputs = [each.name for each in session.get_inputs()]
+    output = session.get_outputs()[-1].name  # of a classifier, the probabilities
+    offset = contract["offset"]
 
-    def outputs(matrix: NDArray[np.float32]) -> NDArray[Any]:
-        result = session.run([output], {name: matrix})[0]
-        return result.ravel() if output == "variable" else result
+    def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
+        given = {"numbers": numbers, "categories": categories}
+        result = session.run([output], {name: given[name] for name in inputs})[0]
+        if output == "variable":
+            return result.ravel().astype(float) + offset
+        return np.rint(result.astype(float) * STEPS) / STEPS
 
-    return outputs, json.loads(session.get_modelmeta().custom_metadata_map["contract"])
+    return outputs, contract
+
+
+def predict_features(outputs: Outputs, X: "pd.DataFrame") -> np.ndarray:
+    """Return the outputs for a table of features."""
+    is_text = is_category(X)
+    numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
+    categories = X.loc[:, is_text].to_numpy(dtype=object)
+    return outputs(numbers, categories)
 
 
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row of answers for each row of a processed table: its prediction, and of classes
-    the probability of each.
+    """Return the answers to the rows of a clean table, one row each.
 
-    Slices of it are predicted beside each other, each on one thread: where ONNX Runtime shares a
-    row between threads, they add up in another order, and the last digits differ.
+    The columns are `prediction` and, for classes, the probability of each.
     """
     import pandas as pd
 
-    def predict_slice(start: int) -> NDArray[Any]:
-        columns, part = model.table.features, frame.iloc[start : start + SLICE_ROWS]
-        values = values_of_frame(part, columns)
-        return model.outputs(build_features(values, columns, model.vocabulary))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        slices = pool.map(predict_slice, range(0, max(len(frame), 1), SLICE_ROWS))
-        outputs = np.concatenate(list(slices))
+    X = features_of_table(frame, model.table.features)
+    outputs = predict_features(model.outputs, X)
     if model.table.task == "regression":
-        return pd.DataFrame({"prediction": outputs.astype(float)}, frame.index)
-    best, probabilities = model.decide(outputs)
-    answers = pd.DataFrame(probabilities, frame.index, name_answers(model)[1:])
-    answers.insert(
-        0, "prediction", pd.Series(model.labels).take(best).set_axis(frame.index)
-    )
+        return pd.DataFrame({"prediction": outputs}, index=frame.index)
+
+    answers = pd.DataFrame(outputs, index=frame.index, columns=answer_names(model)[1:])
+    predictions = pd.Series(model.labels).take(outputs.argmax(axis=1))
+    answers.insert(0, "prediction", predictions.set_axis(frame.index))
     return answers
 
 
-def name_answers(model: Model) -> list[str]:
-    """Return the names of the columns that `predict_frame` answers."""
+def answer_names(model: Model) -> list[str]:
+    """Return the names of the columns that `predict_frame` returns."""
     return ["prediction", *(f"probability {name}" for name in model.names)]

@@ -1,45 +1,73 @@
-"""Read schema.yaml, the contract: the only place that knows the columns of the table.
+"""Read schema.yaml, the contract: the only file that must know the table's columns.
 
-The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a column is:
-float64 a number, Int64 an integer, boolean, datetime64[ns] a date, str a category; `isin` lists
-the categories, `in_range` and its like are the limits, `nullable` allows missing values. What
-`metadata` says of a column is for features of your own, see docs/how-to.md.
+The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a
+column is: float64 a number, Int64 a whole number, boolean, datetime64[ns] a date, str a
+category. `isin` lists the categories, `in_range` and its like are limits, `nullable`
+allows missing values; docs/how-to.md describes `metadata`.
 
-What it says goes into the model file as plain data, a `Table`. The service reads it from there and
-starts without pandas and pandera; so only the functions that need them import them.
+It is read into plain data, a `Table`, which also goes into the model file. So the
+pipeline, `predict` and the service all follow the same contract.
 """
 
-import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
-from .config import Config, ServingConfig, TableConfig, Task
-from .utils import UserError
-
-if TYPE_CHECKING:
-    import pandera.pandas as pa
+from .config import Config, TableConfig, Task, read_config
+from .utils import UserError, nearest
 
 Kind = Literal["number", "integer", "boolean", "category", "date"]
-MINIMUM_CHECKS = {"in_range", "greater_than_or_equal_to", "greater_than"}
-MAXIMUM_CHECKS = {"in_range", "less_than_or_equal_to", "less_than"}
+
 DTYPES: dict[Kind, str] = {
     "number": "float64",
-    "integer": "float64",  # in a request a whole number may be of any size
+    "integer": "Int64",
     "boolean": "boolean",
-    "date": "datetime64[ns]",
+    "date": "datetime64[us]",
     "category": "str",
 }
+_KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
+    "float": "number",
+    "int": "integer",
+    "uint": "integer",
+    "bool": "boolean",
+    "datetime": "date",
+    "str": "category",
+    "object": "category",
+}
+_CHECKS = (
+    *("in_range", "isin", "greater_than", "greater_than_or_equal_to"),
+    *("less_than", "less_than_or_equal_to"),
+)
+_PROPERTIES = {"coerce", "description", "dtype", "metadata", "nullable", "required"}
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How the table's files write missing values, booleans, dates and decimals."""
+
+    missing: tuple[str, ...] = ("",)
+    true: tuple[str, ...] = ("true",)
+    false: tuple[str, ...] = ("false",)
+    date_formats: tuple[str, ...] = ()
+    decimal: str = "."
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its kind and the limits of its values (of dates: in ISO format)."""
+    """One column: its kind, the limits of its values, and how they are written.
+
+    Limits of dates are texts in ISO format. Categories are closed if no others are
+    allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
+    before they are read, `out_of_range` says what becomes of a value beyond the limits,
+    and of a date that `has_time` the model sees the hour. `digits` is the length of
+    codes such as 01234, which a request may spell as the number 1234.
+    """
 
     name: str
     kind: Kind
@@ -48,184 +76,198 @@ class Column:
     maximum: float | str | None = None
     categories: tuple[str | int, ...] = ()
     description: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_closed: bool = True
+    spelling: Spelling = Spelling()
+    unit: str | None = None
+    replace: Mapping[str, str] = field(default_factory=dict)
+    out_of_range: Literal["reject", "missing"] = "reject"
+    has_time: bool = False
+    digits: int = 0
 
 
 @dataclass(frozen=True)
 class Table:
-    """The features in their order, the target, and what is to be done with it.
+    """The table's columns in their order, and what they are for."""
 
-    `unused` names the other columns of a row: the key, and what config.yaml excludes.
-    """
-
+    columns: tuple[Column, ...]
     features: tuple[Column, ...]
     target: Column
     task: Task
-    unused: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+    @property
+    def unused(self) -> list[str]:
+        """The names of the columns that are neither features nor the target."""
+        used = {self.target.name, *(column.name for column in self.features)}
+        return [column.name for column in self.columns if column.name not in used]
+
+    @property
+    def numbers(self) -> list[str]:
+        """The names of the features that are numbers."""
+        return [x.name for x in self.features if x.kind in ("number", "integer")]
+
+    @property
+    def categories(self) -> list[str]:
+        """The names of the features that are categories or booleans."""
+        return [x.name for x in self.features if x.kind in ("category", "boolean")]
+
+    @property
+    def dates(self) -> list[str]:
+        """The names of the features that are dates."""
+        return [x.name for x in self.features if x.kind == "date"]
 
 
-def read_schema(path: Path) -> "pa.DataFrameSchema":
-    """Read a pandera schema from a YAML file."""
-    from pandera.io import pandas_io
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        schema = read_metadata(text, pandas_io.from_yaml(text))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: it must describe the table's columns"
-        ) from error
-    except (
-        Exception
-    ) as error:  # pandera passes on whatever YAML, pandas or it itself raises
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a pandera schema: {reason}") from error
-    if not schema.columns:
-        raise UserError(f"{path} names no columns")
-    return schema
+def read_table(config: Config | None = None) -> Table:
+    """Read schema.yaml, and the table's part of config.yaml."""
+    config = config or read_config()
+    return describe_table(read_columns(config.schema_file, config.table), config.table)
 
 
-def read_metadata(text: str, schema: "pa.DataFrameSchema") -> "pa.DataFrameSchema":
-    """Return the schema with the metadata of its columns, which pandera leaves in the file."""
-    columns = yaml.safe_load(text)["columns"] or {}
-    told = {
-        name: column["metadata"]
-        for name, column in columns.items()
-        if "metadata" in column
-    }
-    json.dumps(told)  # it goes into the model file
-    return schema.update_columns(
-        {name: {"metadata": about} for name, about in told.items()}
-    )
-
-
-def read_names(path: Path) -> set[str]:
-    """Read the names of the columns alone, which needs no pandera."""
-    try:
-        return set(yaml.safe_load(path.read_text(encoding="utf-8"))["columns"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a pandera schema: {reason}") from error
-
-
-def read_table(config: Config) -> Table:
-    """Read what the project's schema.yaml says of its features and its target."""
-    return describe_table(read_schema(config.schema_file), config.table)
-
-
-def describe_table(schema: "pa.DataFrameSchema", config: TableConfig) -> Table:
-    """Return the schema's features and target as plain data.
-
-    The task is the one config.yaml names. Else a target of text or booleans, or one whose values
-    are listed, makes a classification; any other number a regression.
-    """
-    for name in (config.target, *config.exclude, *([config.key] if config.key else [])):
-        if name not in schema.columns:
+def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
+    """Return the columns with their uses, as config.yaml names them."""
+    by_name = {column.name: column for column in columns}
+    for name in (config.target, *config.key, *config.exclude):
+        if name not in by_name:
             raise UserError(
                 f"config.yaml names the column {name!r}, but schema.yaml does not"
+                + nearest(name, by_name)
             )
-    columns = {name: describe_column(column) for name, column in schema.columns.items()}
-    target = columns.pop(config.target)
-    unused = tuple(name for name in columns if name in (config.key, *config.exclude))
-    features = tuple(column for name, column in columns.items() if name not in unused)
+
+    target = by_name[config.target]
+    unused = {config.target, *config.key, *config.exclude}
+    features = [column for name, column in by_name.items() if name not in unused]
     if not features:
         raise UserError(
-            "schema.yaml leaves no column to learn from; see `exclude` in config.yaml"
+            "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
-    return Table(features, target, find_task(target, config.task), unused)
+    task = find_task(target, config.task)
+    columns = tuple(by_name.values())
+    return Table(columns, tuple(features), target, task, tuple(config.key))
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
-    """Return what is to be learnt: what is wanted, or what the kind of the target asks for."""
+    """Return the task in config.yaml, or else the one that the target's kind asks for.
+
+    Text, booleans and listed values make a classification, other numbers a regression.
+    """
     if target.kind == "date":
         raise UserError(
             f"the target {target.name!r} is a date; it must be classes or a number"
         )
-    if target.kind in ("category", "boolean") and wanted == "regression":
-        raise UserError(f"config.yaml: task: the target {target.name!r} is no number")
-    listed = target.kind in ("category", "boolean") or target.categories
-    return wanted or ("classification" if listed else "regression")
+    if target.kind in ("category", "boolean"):
+        if wanted == "regression":
+            raise UserError(
+                f"config.yaml: task: the target {target.name!r} is not a number"
+            )
+        return "classification"
+    return wanted or ("classification" if target.categories else "regression")
 
 
-def describe_column(column: "pa.Column") -> Column:
-    """Return one column of the schema as plain data."""
-    kind = find_kind(column)
-    minimum = maximum = None
-    categories: tuple[str | int, ...] = ()
-    for check in column.checks:
-        limits = check.statistics
-        if check.name in MINIMUM_CHECKS:
-            included = limits.get("include_min", check.name != "greater_than")
-            minimum = plain_limit(limits["min_value"], included, math.inf)
-        if check.name in MAXIMUM_CHECKS:
-            included = limits.get("include_max", check.name != "less_than")
-            maximum = plain_limit(limits["max_value"], included, -math.inf)
-        if check.name == "isin":
-            categories = tuple(limits["allowed_values"])
-    if kind == "category" and not all(
-        isinstance(category, str) for category in categories
-    ):
+def read_columns(path: Path, config: TableConfig) -> list[Column]:
+    """Read the columns that schema.yaml describes. Raises UserError if it is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        described = dict(content["columns"] or {})
+    except FileNotFoundError as error:
         raise UserError(
-            f"schema.yaml: the categories of {column.name!r} must be text; "
-            'write "No", "Yes" or "1" in quotes, which YAML else reads as something else'
-        )
-    about = column.description, column.metadata or {}
+            f"{path} is missing; it describes the table's columns"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a pandera schema: {reason}") from error
+    if not described:
+        raise UserError(f"{path} names no columns")
+
+    columns = []
+    for name, properties in described.items():
+        try:
+            columns.append(_read_column(normalize_name(name), properties, config))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise UserError(f"{path}: column {name!r}: {error}") from error
+    return columns
+
+
+def normalize_name(name: Any) -> str:
+    """Return a column's name without surrounding spaces, accents in Unicode NFC."""
+    return unicodedata.normalize("NFC", str(name).strip())
+
+
+def _read_column(
+    name: str, properties: Mapping[str, Any], config: TableConfig
+) -> Column:
+    """Return one column of schema.yaml. Raises ValueError if it is wrong."""
+    kind = find_kind(properties.get("dtype"))
+    checks = {key: properties[key] for key in properties if key not in _PROPERTIES}
+    for check in checks:
+        if check not in _CHECKS:
+            raise ValueError(f"unknown check {check!r}; use {', '.join(_CHECKS)}")
+    minimum, maximum = _find_limits(kind, checks)
+    spelling = Spelling(
+        tuple(config.missing_values),
+        tuple(config.true_values),
+        tuple(config.false_values),
+        tuple(config.formats_of(name)),
+        config.decimal,
+    )
     return Column(
-        column.name, kind, column.nullable, minimum, maximum, categories, *about
+        name,
+        kind,
+        properties.get("nullable", False),
+        minimum,
+        maximum,
+        _find_categories(kind, checks),
+        properties.get("description"),
+        spelling=spelling,
+        **(properties.get("metadata") or {}),
     )
 
 
-def find_kind(column: "pa.Column") -> Kind:
-    """Return the kind of a column, from its dtype."""
-    from pandas.api import types
-
-    tests: dict[Kind, Callable[[Any], bool]] = {
-        "boolean": types.is_bool_dtype,
-        "date": types.is_datetime64_any_dtype,
-        "integer": types.is_integer_dtype,
-        "number": types.is_float_dtype,
-        "category": types.is_string_dtype,
-    }
-    if column.dtype is None:
-        raise UserError(f"schema.yaml gives the column {column.name!r} no dtype")
-    for kind, has_dtype in tests.items():
-        if has_dtype(column.dtype.type):
+def find_kind(dtype: Any) -> Kind:
+    """Return the kind of a column with a dtype of pandas."""
+    for beginning, kind in _KIND_OF_DTYPE.items():
+        if str(dtype).lower().startswith(beginning):
             return kind
-    raise UserError(
-        f"schema.yaml: {column.name!r} has a dtype nobody knows: {column.dtype}"
-    )
+    raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES.values())}")
 
 
-def plain_limit(limit: float | datetime, included: bool, inwards: float) -> float | str:
-    """Return a limit that is itself allowed: of one that is not, the next number inwards."""
-    if isinstance(limit, datetime):
-        return limit.isoformat()
-    return limit if included else math.nextafter(limit, inwards)
+def _find_limits(kind: Kind, checks: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the smallest and the largest allowed value; of dates as text."""
+    low = high = None
+    for name, limit in checks.items():
+        both = limit if isinstance(limit, Mapping) else {}
+        if name == "in_range" or name.startswith("greater_than"):
+            is_open = name == "greater_than" or both.get("include_min") is False
+            low = _allowed(both.get("min_value", limit), is_open, math.inf)
+        if name == "in_range" or name.startswith("less_than"):
+            is_open = name == "less_than" or both.get("include_max") is False
+            high = _allowed(both.get("max_value", limit), is_open, -math.inf)
+    if kind == "date":
+        low, high = (
+            end and datetime.fromisoformat(str(end)).isoformat() for end in (low, high)
+        )
+    return low, high
 
 
-def build_schema(table: Table, config: ServingConfig) -> "pa.DataFrameSchema":
-    """Return a schema of the features that lets those rows pass that the service answers."""
-    import pandera.pandas as pa
-
-    columns = {}
-    for column in table.features:
-        dtype, checks = DTYPES[column.kind], list_checks(column, config)
-        columns[column.name] = pa.Column(dtype, checks, nullable=column.nullable)
-    return pa.DataFrameSchema(columns)
+def _allowed(limit: Any, is_open: bool, inside: float) -> Any:
+    """Return a limit or, if it is not allowed itself, the next number inside."""
+    return math.nextafter(limit, inside) if is_open else limit
 
 
-def list_checks(column: Column, config: ServingConfig) -> list["pa.Check"]:
-    """Return what service/request_validation.py checks of a column."""
-    import pandas as pd
-    import pandera.pandas as pa
+def _find_categories(kind: Kind, checks: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values that the check `isin` lists."""
+    listed = checks.get("isin", [])
+    if isinstance(listed, Mapping):
+        listed = listed["allowed_values"]
+    if kind == "category" and not all(isinstance(each, str) for each in listed):
+        raise ValueError(
+            'the categories must be text; write "No", "Yes" or "1" in quotes, '
+            "because YAML reads them as something else"
+        )
+    return tuple(listed)
 
-    if column.kind == "category":
-        listed = column.categories and config.unknown_categories == "reject"
-        return [pa.Check.isin(column.categories)] if listed else []
-    if column.kind == "boolean":
-        return []
-    read = pd.Timestamp if column.kind == "date" else float
-    checks = [pa.Check.ge(read(column.minimum))] if column.minimum is not None else []
-    checks += [pa.Check.le(read(column.maximum))] if column.maximum is not None else []
-    whole = pa.Check(lambda numbers: numbers % 1 == 0, error="to be a whole number")
-    return [*checks, whole] if column.kind == "integer" else checks
+
+def rows_to_predict(table: Table, unknown_categories: str) -> Table:
+    """Return the table of rows to predict: no target, no key, maybe new categories."""
+    is_closed = unknown_categories == "reject"
+    columns = [replace(column, is_closed=is_closed) for column in table.features]
+    return replace(table, columns=tuple(columns), key=())

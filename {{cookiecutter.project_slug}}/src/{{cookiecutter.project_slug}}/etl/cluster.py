@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import pandera.pandas as pandera
 
 from ..config import Config, TableConfig
-from ..schema import read_schema
+from ..schema import Table, read_table
 from ..utils import UserError
 from .parts import Part, write_part
 from .raw_data import RawData, check_header, read_batches, read_header
@@ -44,13 +43,17 @@ def transform(
 
     Of several files each is read by a worker; a single one is read here, and sent in batches.
     """
-    schema, table = read_schema(config.schema_file), config.table
-    columns = list(schema.columns)
+    table = read_table(config)
+    columns = [column.name for column in table.columns]
     for path in files:
-        check_header(path, read_header(path, table), columns, (), table.separator)
+        check_header(
+            path, read_header(path, config.table), columns, (), config.table.separator
+        )
     absolute = [path.absolute() for path in files]
-    sources = absolute if len(files) > 1 else read_batches(files, columns, table)
-    clean = partial(clean_source, folder=folder.absolute(), schema=schema, config=table)
+    sources = absolute if len(files) > 1 else read_batches(files, columns, config.table)
+    clean = partial(
+        clean_source, folder=folder.absolute(), table=table, config=config.table
+    )
     with dask.config.set(SETTINGS), connect(scheduler) as client:
         # Not scattered: a task that holds its batch can be done again when its worker dies.
         submit = partial(client.submit, clean, pure=False)
@@ -63,16 +66,14 @@ def clean_source(
     number: int,
     source: Path | RawData,
     folder: Path,
-    schema: pandera.DataFrameSchema,
+    table: Table,
     config: TableConfig,
 ) -> Part:
     """Make a part of a file, or of a batch of rows: what a worker does."""
-    columns = list(schema.columns)
+    columns = [column.name for column in table.columns]
     if isinstance(source, RawData):
-        return write_part(number, [source], folder, schema, config)
-    return write_part(
-        number, read_batches([source], columns, config), folder, schema, config
-    )
+        return write_part(number, [source], folder, table)
+    return write_part(number, read_batches([source], columns, config), folder, table)
 
 
 @contextmanager

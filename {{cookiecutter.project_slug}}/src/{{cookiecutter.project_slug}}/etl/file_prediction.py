@@ -24,11 +24,11 @@ from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..prediction import (
     Model,
+    answer_names,
     load_model,
-    name_answers,
     predict_frame,
 )
-from ..schema import build_schema, read_table
+from ..schema import read_table, rows_to_predict
 from ..utils import UserError, command, command_line, set_up_logging
 from .parts import LINE_END
 from .raw_data import RawData, find_files, list_rejected, read_batches, read_header
@@ -61,7 +61,7 @@ def predict_file(data: str, output: Path, model_path: Path, config: Config) -> N
             f"{model_path} was trained with other columns; run: uv run train"
         )
     # Earlier answers may be there; new ones take their place.
-    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+    optional = (*model.table.unused, model.table.target.name, *answer_names(model))
     headers = [read_header(path, config.table) for path in files]
     columns = list(dict.fromkeys(name for header in headers for name in header))
     batches = read_batches(files, names, config.table, optional)
@@ -108,11 +108,10 @@ def predict_batches(
 
     A column that a file does not have is empty, so that all batches are alike.
     """
-    schema = build_schema(model.table, config.serving)
-    table = config.table.model_copy(update={"key": None})  # none is a duplicate
+    table = rows_to_predict(model.table, config.serving.unknown_categories)
     for raw in batches:
         raw = raw._replace(rows=raw.rows.reindex(columns=columns).astype("str"))
-        result = transform(raw.rows, schema, table)
+        result = transform(raw.rows, table)
         answers = predict_frame(model, result.kept)
         rows = raw.rows.loc[answers.index].drop(
             columns=answers.columns, errors="ignore"
@@ -167,7 +166,7 @@ def write_all(
 
 def describe_output(columns: list[str], model: Model) -> pa.Schema:
     """Return the columns of the output and their types: those of the input, as text, first."""
-    answers = dict.fromkeys(name_answers(model), pa.float64())
+    answers = dict.fromkeys(answer_names(model), pa.float64())
     if model.labels:
         answers["prediction"] = pa.array(model.labels).type
     texts = {name: pa.string() for name in columns if name not in answers}

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..config import TableConfig
 from ..data_preprocessing import transform
+from ..schema import Table
 from ..utils import write_atomically
 from .raw_data import RawData, list_rejected
 
@@ -54,33 +53,32 @@ def write_part(
     number: int,
     batches: Iterable[RawData],
     folder: Path,
-    schema: pandera.DataFrameSchema,
-    config: TableConfig,
+    table: Table,
 ) -> Part:
     """Clean batches of rows, and write what became of them into the folder.
 
     The files get their names when they are whole: a worker that is cut off may still be writing
     while another does the same part again.
     """
-    nothing = pd.DataFrame(columns=list(schema.columns), dtype="str")
-    types = pa.Schema.from_pandas(
-        transform(nothing, schema, config).kept, preserve_index=False
+    nothing = pd.DataFrame(
+        columns=[column.name for column in table.columns], dtype="str"
     )
+    types = pa.Schema.from_pandas(transform(nothing, table).kept, preserve_index=False)
     counts, reasons = np.zeros(3, int), Counter[str]()
     with TemporaryDirectory(dir=folder) as own:
         file = name_part(Path(own), number)
         rejects = file.with_suffix(".csv").open("w", encoding="utf-8", newline="")
         with pq.ParquetWriter(file, types) as kept, rejects:
             for raw in batches:
-                result = transform(raw.rows, schema, config)
+                result = transform(raw.rows, table)
                 kept.write_table(
                     pa.Table.from_pandas(result.kept, types, preserve_index=False)
                 )
-                table = list_rejected(raw, result.rejected)
-                table.to_csv(
+                rejected = list_rejected(raw, result.rejected)
+                rejected.to_csv(
                     rejects, index=False, header=False, lineterminator=LINE_END
                 )
-                counts += len(result.kept), len(table), len(result.duplicates)
+                counts += len(result.kept), len(rejected), len(result.duplicates)
                 reasons.update(
                     result.problems["column"] + ": " + result.problems["check"]
                 )
@@ -92,7 +90,7 @@ def write_part(
 
 
 def find_duplicates(
-    parts: Sequence[Part], folder: Path, key: str
+    parts: Sequence[Part], folder: Path, key: Sequence[str]
 ) -> duckdb.DuckDBPyConnection:
     """Find the rows whose key stood in a row before, over all parts.
 
@@ -108,16 +106,16 @@ def find_duplicates(
             "threads": 2,
         },
     )
-    column = '"' + key.replace('"', '""') + '"'
+    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in key)
     database.execute(
         f"""
         CREATE TABLE duplicates AS
         WITH rows AS (
-            SELECT {column} AS key, file_row_number AS row,
+            SELECT {columns}, file_row_number AS row,
                 parse_filename(filename)[6:11]::INTEGER AS part
             FROM read_parquet($files, filename = true, file_row_number = true)
         ), counted AS (
-            SELECT part, row, row_number() OVER (PARTITION BY key ORDER BY part, row) AS nth
+            SELECT part, row, row_number() OVER (PARTITION BY {columns} ORDER BY part, row) AS nth
             FROM rows
         )
         SELECT part, row FROM counted WHERE nth > 1
@@ -143,7 +141,7 @@ def read_unique(
 
 
 def join_parts(
-    parts: Sequence[Part], folder: Path, key: str | None, one_file: bool
+    parts: Sequence[Part], folder: Path, key: Sequence[str], one_file: bool
 ) -> tuple[Path, int]:
     """Put the kept rows of all parts together, without duplicates.
 

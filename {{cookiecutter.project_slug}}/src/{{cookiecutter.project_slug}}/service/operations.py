@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from ..config import Config, ServingConfig
 from ..prediction import Model, load_model
-from ..schema import Table, read_names
+from ..schema import Table, read_columns
 from ..utils import UserError
 from .request_validation import RequestReader
 
@@ -92,7 +92,9 @@ def check_columns(path: Path, config: Config) -> None:
             *table.unused,
             *(column.name for column in (*table.features, table.target)),
         }
-        if differing := names ^ read_names(config.schema_file):
+        if differing := names ^ {
+            column.name for column in read_columns(config.schema_file, config.table)
+        }:
             told = ", ".join(sorted(differing))
             raise UserError(
                 f"{path} has other columns than schema.yaml ({told}); run: uv run train"

@@ -10,16 +10,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import auc, confusion_matrix, confusion_matrix_at_thresholds
+from sklearn.pipeline import Pipeline
 
-from ..config import Task, TrainingConfig
+from ..config import Config, Task, TrainingConfig
 from ..evaluation import (
-    estimate_intervals,
-    evaluate_slices,
+    Metric,
+    estimate_interval,
+    evaluate,
+    evaluate_segments,
+    find_scorer,
+    predict_baseline,
     rank_features,
 )
-from ..feature_engineering import feature_names
-from ..model_training import Trained
-from ..prediction import Outputs, name_label
+from ..model_training import Dataset
+from ..prediction import Outputs, name_label, predict_features
+from ..utils import fingerprint
 
 RARE = 0.1  # a class with a smaller share of the rows is told of
 FEW = 200  # rows of the test, below which its metrics say little
@@ -30,57 +35,92 @@ NORMAL_95 = 1.96
 
 
 def describe(
-    trained: Trained,
-    answer: Outputs,
-    metric: str,
+    dataset: Dataset,
+    model: str,
+    pipeline: Pipeline,
+    outputs_of: Outputs,
+    metrics: Mapping[str, Metric],
     config: TrainingConfig,
-    fingerprint: str,
+    data: Path,
 ) -> dict[str, Any]:
     """Return the facts about a model that follow from its data and settings alone.
 
-    `answer` is the saved model's own function, from features to outputs; `fingerprint` that of the
-    processed table.
+    Metrics are those of the saved model's own answers, `outputs_of`.
     """
-    table, split, seed = trained.table, trained.split, config.random_seed
-    test, target = trained.frame.iloc[split.test], trained.target[split.test]
-    categories = [c.name for c in table.features if c.kind in ("category", "boolean")]
-    slices = test[categories if config.slices is None else config.slices]
-    names, features = feature_names(table.features), trained.features[split.test]
-    facts = {
-        "model": trained.model,
+    table, split, seed = dataset.table, dataset.split, config.random_seed
+    name, metric = next(iter(metrics.items()))
+    X_test, y_test = dataset.X_test, dataset.y_test
+    outputs = predict_features(outputs_of, X_test)
+    baseline = predict_baseline(dataset.y_train, len(y_test), len(dataset.labels))
+    segments = dataset.rows.iloc[split.test][
+        table.categories if config.slices is None else config.slices
+    ]
+    facts: dict[str, Any] = {
+        "model": model,
         "task": table.task,
         "target": table.target.name,
         "target_description": table.target.description,
-        "settings": config.settings.get(trained.model, {}),
+        "settings": config.settings.get(model, {}),
         "random_seed": seed,
-        "metric": metric,
-        "metrics": trained.metrics,
-        "intervals": estimate_intervals(target, trained.outputs, seed),
-        "baseline": trained.baseline,
-        "split": describe_split(trained, config),
+        "metric": name,
+        "metrics": evaluate(outputs, y_test, metrics),
+        "intervals": {name: estimate_interval(outputs, y_test, metric, seed)},
+        "baseline": evaluate(baseline, y_test, metrics),
+        "words": {key: (each.title, explain(each)) for key, each in metrics.items()},
+        "split": describe_split(dataset, config),
         "train_rows": len(split.train),
         "test_rows": len(split.test),
         "data": {
-            "sha256": fingerprint,
-            "rows": len(trained.frame),
+            "sha256": fingerprint(data),
+            "rows": len(dataset.rows),
             "columns": len(table.features),
-            "dates": find_periods(trained.frame),
+            "dates": find_periods(dataset.rows),
         },
-        "classes": count_classes(trained),
+        "classes": count_classes(dataset),
         "importance": rank_features(
-            trained.pipeline, answer, features, target, names, metric, seed
+            pipeline,
+            lambda X: predict_features(outputs_of, X),
+            X_test,
+            y_test,
+            find_scorer(metric, len(dataset.labels)),
+            seed,
         ),
-        "slices": evaluate_slices(slices, target, trained.outputs, metric)[:SHOWN],
+        "slices": evaluate_segments(segments, outputs, y_test, metric)[:SHOWN],
     }
-    return facts | {"notes": list_notes(facts)}
+    return facts | {"notes": list_notes(facts, metric)}
 
 
-def describe_split(trained: Trained, config: TrainingConfig) -> dict[str, Any]:
+def explain(metric: Metric) -> str:
+    """Say what a metric means, and whether more of it is better."""
+    better = "higher" if metric.sign > 0 else "lower"
+    return f"{metric.meaning}; {better} is better"
+
+
+def describe_origin(
+    about: Mapping[str, Any],
+    data: Path,
+    dataset: Dataset,
+    outputs_of: Outputs,
+    config: Config,
+) -> dict[str, Any]:
+    """Return where a model comes from, and what its figures show."""
+    outputs = predict_features(outputs_of, dataset.X_test)
+    date = datetime.fromtimestamp(data.stat().st_mtime, UTC).date()
+    return {
+        "curves": measure_curves(dataset.y_test, outputs, dataset.table.task),
+        "config": fingerprint(config.root / "config.yaml"),
+        "schema": fingerprint(config.schema_file),
+        "git": read_commit(config.root),
+        "data": {**about["data"], "path": data.as_posix(), "date": str(date)},
+    }
+
+
+def describe_split(dataset: Dataset, config: TrainingConfig) -> dict[str, Any]:
     """Say how the test rows were chosen; by time also since which day."""
-    if trained.order.days is not None:
-        first = trained.frame[config.date].iloc[trained.split.test].min()
+    if config.date:
+        first = dataset.rows[config.date].iloc[dataset.split.test].min()
         return {"kind": "time", "column": config.date, "since": str(first.date())}
-    kind = "random" if trained.order.groups is None else "group"
+    kind = "group" if config.group else "random"
     return {"kind": kind, "column": config.group, "since": None}
 
 
@@ -96,47 +136,38 @@ def find_periods(frame: pd.DataFrame) -> dict[str, list[str]]:
     return {name: [str(day.date()) for day in days] for name, days in ends.items()}
 
 
-def count_classes(trained: Trained) -> dict[str, float]:
+def count_classes(dataset: Dataset) -> dict[str, float]:
     """Return the share of each class in all rows."""
-    rows = len(trained.target)
-    return {
-        name_label(label): np.count_nonzero(trained.target == code) / rows
-        for code, label in enumerate(trained.labels)
-    }
+    shares = np.bincount(dataset.y) / len(dataset.y) if dataset.labels else []
+    names = [name_label(label) for label in dataset.labels]
+    return dict(zip(names, map(float, shares), strict=True))
 
 
-def list_notes(facts: Mapping[str, Any]) -> list[str]:
-    """Say what one should know before one trusts the metrics, each in a sentence."""
-    notes, metric, classes = [], facts["metric"], facts["classes"]
+def list_notes(facts: Mapping[str, Any], metric: Metric) -> list[str]:
+    """Say what to know before trusting the metrics, each in a sentence."""
+    notes, name, classes = [], facts["metric"], facts["classes"]
     rarest = min(classes, key=classes.get, default="")
     if classes and classes[rarest] < RARE:
         notes.append(
-            f"Only {classes[rarest]:.2%} of the rows are {rarest}: read balanced_accuracy and "
-            "roc_auc, not accuracy. `--set class_weight=balanced` finds more of them, but makes "
-            "their probabilities too high."
+            f"Only {classes[rarest]:.2%} of the rows are {rarest}: look at "
+            "balanced_accuracy and roc_auc, not accuracy. `--set class_weight=balanced` "
+            "finds more of them, but its probabilities are too high."
         )
     if facts["test_rows"] < FEW:
-        notes.append(
-            f"The test has only {facts['test_rows']} rows: trust the intervals."
-        )
-    low, high = facts["intervals"][metric]
-    if low <= facts["baseline"][metric] <= high:
-        notes.append(f"By {metric} the model can't be told from the baseline.")
-    loss, of_guess = (
-        facts[name].get("log_loss", 0) for name in ("metrics", "baseline")
-    )
-    if loss > of_guess:
-        notes.append(
-            f"Its probabilities are worse than those of the baseline: log_loss {loss:.3g}, "
-            f"{of_guess:.3g}. Compare the models: `uv run train --model all`."
-        )
+        rows = facts["test_rows"]
+        notes.append(f"The test has only {rows} rows: look at the interval.")
+    low, high = facts["intervals"][name]
+    worst_case = low if metric.sign > 0 else high
+    if not metric.sign * worst_case > metric.sign * facts["baseline"][name]:
+        notes.append(f"By {name} the model is not clearly better than the baseline.")
+    if "log_loss" in facts["metrics"]:
+        loss, of_baseline = facts["metrics"]["log_loss"], facts["baseline"]["log_loss"]
+        if loss > of_baseline:
+            notes.append(
+                f"Its probabilities are worse than the baseline's: log_loss {loss:.3g}, "
+                f"baseline {of_baseline:.3g}. Compare: `uv run train --model all`."
+            )
     return notes
-
-
-def describe_data(path: Path) -> dict[str, Any]:
-    """Return where the processed table is, and of which day."""
-    date = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
-    return {"path": path.as_posix(), "date": str(date)}
 
 
 def read_commit(folder: Path) -> dict[str, Any] | None:

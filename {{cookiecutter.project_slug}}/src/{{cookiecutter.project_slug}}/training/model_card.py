@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..evaluation import explain_metrics
 from ..prediction import name_label
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def draw_card(card: Mapping[str, Any]) -> str:
     environment.filters["brief"] = shorten
     figures = draw_figures(card["curves"])
     template = environment.get_template(TEMPLATE.name)
-    return template.render(card, figures=figures, words=explain_metrics())
+    return template.render(card, figures=figures)
 
 
 def show_number(value: float | None, like: float | None = None) -> str:

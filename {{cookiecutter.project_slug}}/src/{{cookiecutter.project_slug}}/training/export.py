@@ -1,0 +1,182 @@
+"""Export a fitted pipeline as ONNX (https://onnx.ai): a file that loads fast and holds
+no code.
+
+A pipeline is saved only if the exported model answers like scikit-learn. The same data,
+settings and versions give the same file, byte for byte: when and where it was made is
+in the JSON file beside it.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
+
+from ..evaluation import predict_outputs
+from ..feature_engineering import features_of_row, is_category, usable_features
+from ..model_training import Dataset
+from ..prediction import Outputs, load_onnx, predict_features
+from ..schema import Column
+from ..utils import UserError
+
+# float32 moves a row across a threshold of a tree now and then: of all rows compared,
+# this share may differ by more than the tolerance, which is one of probabilities, or of
+# numbers relative to their standard deviation.
+TOLERANCE, TOLERATED_SHARE = 1e-4, 0.001
+COMPARED_ROWS = 10_000
+SINGLE_ROWS = 20
+EXAMPLE_ROWS = 10_000
+
+
+class Exported(NamedTuple):
+    """An ONNX model, and the function from features to its outputs."""
+
+    onnx_model: onnx.ModelProto
+    outputs: Outputs
+
+
+def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> Exported:
+    """Convert a fitted pipeline, and make sure that it answers as before.
+
+    Raises UserError if it can't be converted, or if its answers differ.
+    """
+    onnx_model = _convert(pipeline, dataset, model)
+    contract = {"offset": dataset.offset}
+    set_contract(onnx_model, contract)
+    outputs, _ = load_onnx(onnx_model.SerializeToString())
+    _check_outputs(pipeline, outputs, dataset, model)
+    _check_single_rows(outputs, dataset)
+    return Exported(onnx_model, outputs)
+
+
+def _convert(pipeline: Pipeline, dataset: Dataset, model: str) -> onnx.ModelProto:
+    """Convert a pipeline to ONNX, with the inputs `numbers` and `categories`."""
+    is_text = is_category(dataset.X)
+    inputs = []
+    if not is_text.all():
+        inputs.append(("numbers", FloatTensorType([None, int((~is_text).sum())])))
+    if is_text.any():
+        inputs.append(("categories", StringTensorType([None, int(is_text.sum())])))
+    options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
+    try:
+        onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
+    except Exception as error:  # skl2onnx raises errors of many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{model} can't be exported to ONNX: {reason}") from error
+    onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
+    return onnx_model
+
+
+def set_contract(onnx_model: onnx.ModelProto, contract: Mapping[str, Any]) -> None:
+    """Store what the service must know in the model."""
+    onnx.helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
+
+
+def _check_outputs(
+    pipeline: Pipeline, outputs: Outputs, dataset: Dataset, model: str
+) -> None:
+    """Compare the outputs on test rows, also with gaps and with unknown categories."""
+    classes = len(dataset.labels)
+    expected, found = [], []
+    for X in _hard_cases(dataset.X_test):
+        expected.append(predict_outputs(pipeline, X, classes) + dataset.offset)
+        found.append(predict_features(outputs, X))
+    scale = 1.0 if classes else float(np.std(expected[0])) or 1.0
+
+    differences = np.abs(np.concatenate(expected) - np.concatenate(found)) / scale
+    differences = differences.reshape(len(differences), -1).max(axis=1)
+    if np.mean(differences > TOLERANCE) > TOLERATED_SHARE:
+        raise UserError(
+            f"{model} answers differently as ONNX, by up to {differences.max():.2g}, "
+            "and is not saved; try another --model"
+        )
+
+
+def _hard_cases(X: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return rows as they are, with missing numbers, and with unknown categories."""
+    X = X.head(COMPARED_ROWS)
+    is_text = is_category(X)
+    is_gap = np.random.default_rng(0).random(X.shape) < 0.3
+    with_gaps = X.mask(is_gap & ~is_text)
+    with_unknown = X.copy()
+    with_unknown.loc[:, is_text] = "a category that no row has"
+    return [X, with_gaps, with_unknown]
+
+
+def _check_single_rows(outputs: Outputs, dataset: Dataset) -> None:
+    """Compare some rows one by one, as the service computes them, with the table."""
+    columns = dataset.table.features
+    names, custom = list(dataset.X), usable_features(columns)
+    sample = dataset.split.test[:SINGLE_ROWS]
+    rows = plain_rows(dataset.rows.iloc[sample], columns)
+    expected_outputs = predict_features(outputs, dataset.X.iloc[sample])
+    for row, expected, output in zip(
+        rows, dataset.X.iloc[sample].to_numpy(), expected_outputs, strict=True
+    ):
+        numbers, categories = features_of_row(row, columns, custom)
+        for name, one, other in zip(
+            names, [*numbers, *categories], expected, strict=True
+        ):
+            if not _is_same(one, other):
+                raise UserError(
+                    f"the feature {name!r} is {one!r} for a single row, but {other!r} "
+                    "for the same row of the table"
+                )
+        given = np.array([numbers], np.float32), np.array([categories], object)
+        np.testing.assert_allclose(outputs(*given)[0], output, atol=TOLERANCE)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Compare a feature of a single row with that of the table, in float32."""
+    if isinstance(one, str):
+        return bool(one == other)
+    return bool(np.isclose(one, other, rtol=1e-6, equal_nan=True))
+
+
+def plain_rows(frame: pd.DataFrame, columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Return the features' columns of a clean table as rows of plain values."""
+    features = frame[[column.name for column in columns]]
+    rows = features.astype(object).where(features.notna(), None)
+    return [
+        {str(name): _plain(value) for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of pandas or NumPy as one of Python."""
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def example_row(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Any]:
+    """Return a typical row as JSON: the median, or the most frequent value."""
+    row: dict[str, Any] = {}
+    frame = frame.sample(min(len(frame), EXAMPLE_ROWS), random_state=0)
+    for column in columns:
+        known = frame[column.name].dropna().sort_values()
+        if column.kind in ("boolean", "category"):
+            known = known.mode()
+        row[column.name] = known.iloc[len(known) // 2] if len(known) else None
+    text = pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15)
+    return json.loads(text)
+
+
+def as_json(value: Any) -> Any:
+    """Return plain values for JSON; numbers have eight digits, so that the order in
+    which processors add does not show.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): as_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(each) for each in value]
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)

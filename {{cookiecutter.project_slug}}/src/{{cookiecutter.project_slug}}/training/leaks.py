@@ -1,0 +1,78 @@
+"""Find columns that give the target away, before a model relies on them."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..schema import Column, Table
+from ..utils import UserError
+
+# With so many rows, and so many for each value, what always holds is no coincidence.
+FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
+
+
+def check_leaks(rows: pd.DataFrame, y: NDArray[np.generic], table: Table) -> None:
+    """Refuse features that number the rows or determine the target by themselves.
+
+    Such a feature is not known yet when a prediction is needed, or no model is needed.
+    """
+    if len(rows) < FEWEST_ROWS:
+        return
+    leaks = {}
+    for column in table.features:
+        leak = find_leak(rows[column.name], y, column, table)
+        if leak:
+            leaks[column.name] = leak
+    if leaks:
+        described = "; ".join(f"{name!r} {leak}" for name, leak in leaks.items())
+        raise UserError(
+            f"target leakage: {described}; add to `exclude` in config.yaml: "
+            + ", ".join(leaks)
+        )
+
+
+def find_leak(
+    values: pd.Series, y: NDArray[np.generic], column: Column, table: Table
+) -> str:
+    """Return what is wrong with a feature, or nothing."""
+    if _identifies_rows(values, column):
+        return "has another value in each row, as a key has"
+    if table.task == "classification" and _determines_class(values, y):
+        return "determines the target: the rows of each of its values have one class"
+    if table.task == "regression" and _determines_number(values, y, column):
+        return "determines the target: one grows with the other, without exception"
+    return ""
+
+
+def _identifies_rows(values: pd.Series, column: Column) -> bool:
+    """Whether each row has another text, or the next number without a gap."""
+    if column.kind not in ("category", "integer"):
+        return False
+    if values.hasnans or not values.is_unique:
+        return False
+    return column.kind == "category" or values.max() - values.min() == len(values) - 1
+
+
+def _determines_class(values: pd.Series, y: NDArray[np.generic]) -> bool:
+    """Whether the rows of each value, missing ones too, have one class."""
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    if len(distinct) * ROWS_PER_VALUE > len(values):
+        return False
+    counts = pd.crosstab(codes, y)
+    return bool(((counts > 0).sum(axis=1) == 1).all())
+
+
+def _determines_number(
+    values: pd.Series, y: NDArray[np.generic], column: Column
+) -> bool:
+    """Whether a number is the target in another unit: one is sorted as the other is."""
+    is_known = values.notna().to_numpy()
+    if column.kind not in ("number", "integer") or is_known.sum() < 2:
+        return False
+    numbers = values[is_known].to_numpy(dtype=float)
+    order = np.argsort(numbers)
+    steps = np.diff(numbers[order]) > 0
+    changes = np.diff(y[is_known][order].astype(float))
+    is_rising = np.array_equal(steps, changes > 0)
+    is_falling = np.array_equal(steps, changes < 0)
+    return bool(steps.sum() > ROWS_PER_VALUE) and (is_rising or is_falling)
