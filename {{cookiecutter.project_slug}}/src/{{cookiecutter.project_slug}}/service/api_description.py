@@ -4,8 +4,7 @@ It depends on the model that is served, so it is made when somebody asks for it.
 requests themselves are read by `request_validation`, which is faster.
 """
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from flask_openapi3 import Info, OpenAPI, Server
 from pydantic import (
@@ -16,9 +15,10 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
+from typing_extensions import TypedDict
 
 from ..prediction import Model
-from ..schema import Column
+from ..schema import Column, Kind
 from .request_validation import RequestReader
 
 DESCRIPTION = """\
@@ -36,6 +36,15 @@ EXPLAIN = """\
 Add the effect of each column: how much higher the probability of the predicted label
 (or the predicted number) is than with the column's typical value. One column is
 replaced at a time, so what columns do together is not seen."""
+
+
+TYPES: dict[Kind, list[str]] = {  # text is read as the text of a cell
+    "number": ["number", "string"],
+    "integer": ["integer", "string"],
+    "boolean": ["boolean", "integer", "string"],
+    "date": ["string"],
+    "category": ["string", "number"],
+}
 
 
 class Closed(BaseModel):
@@ -114,68 +123,62 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
 
 def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
     """Return the pydantic model of a request."""
-    row = dict.fromkeys(model.table.unused, Any)
-    row[model.table.target.name] = Any
-    required = []
+    unread = [*model.table.unused, model.table.target.name]
+    row: dict[str, Any] = dict.fromkeys(unread, NotRequired[Any])
     for column in reader.columns:
-        row[column.name] = Annotated[Any, WithJsonSchema(describe_column(column))]
-        if not column.nullable:
-            required.append(column.name)
+        kind = Annotated[Any, WithJsonSchema(describe_column(column))]
+        row[column.name] = NotRequired[kind] if column.nullable else kind
 
-    Row = close("Row", row, required)
+    Row = close("Row", row)
     rows = Annotated[list[Row], Field(min_length=1, max_length=reader.max_rows)]
     examples = [model.example, [model.example, model.example]]
     features = Annotated[Row | rows, Field(examples=examples)]
-    return close("Request", {"features": features}, ["features"])
+    return create_model("Request", __base__=Closed, features=(features, ...))
 
 
 def describe_column(column: Column) -> dict[str, Any]:
     """Return the JSON schema of the values of a column."""
-    spelling = column.spelling
-    limits = {"minimum": column.minimum, "maximum": column.maximum}
-    limits = {name: limit for name, limit in limits.items() if limit is not None}
-    number_text = {"type": "string", "format": "number"}
-    texts = [*spelling.true, *spelling.false]
-    bits = [int(text) for text in texts if text in ("0", "1")]
-    kinds: list[dict[str, Any]]
-    match column.kind:
-        case "number" | "integer":
-            kinds = [{"type": column.kind, **limits}, number_text]
-        case "boolean":
-            kinds = [{"enum": [True, False, *bits, *texts]}]
-        case "date":
-            forms = " or ".join(["ISO 8601", *spelling.date_formats])
-            between = " to ".join(map(str, limits.values()))
-            about = f"{forms}; {between}" if limits else forms
-            kinds = [{"type": "string", "format": "date", "description": about}]
-        case "category":
-            kinds = [{"type": "string"}, {"type": "number"}]
-    if column.categories and column.is_closed:
-        kinds = [{"enum": list(column.categories)}]
-    if column.nullable:
-        kinds.append({"type": "null"})
-
-    description = column.description or column.name
-    examples = list(column.categories)
-    return {"anyOf": kinds, "description": description, "examples": examples}
+    about = [column.description or column.name]
+    missing = [None] * column.nullable
+    types = TYPES[column.kind] + ["null"] * column.nullable
+    schema: dict[str, Any] = {"anyOf": [{"type": each} for each in types]}
+    if column.kind == "boolean":
+        texts = [*column.spelling.true, *column.spelling.false]
+        bits = [int(text) for text in texts if text in ("0", "1")]
+        schema["enum"] = [True, False, *bits, *texts, *missing]
+    elif column.kind == "date":
+        schema["format"] = "date"
+        about += [f"between {column.minimum} and {column.maximum}"]
+        about += [f"or as {form}" for form in column.spelling.date_formats]
+    elif column.categories:
+        name = "enum" if column.is_closed else "examples"
+        schema[name] = [*column.categories, *missing]
+    elif column.kind != "category":
+        limits = {"minimum": column.minimum, "maximum": column.maximum}
+        schema |= {name: limit for name, limit in limits.items() if limit is not None}
+        schema["format"] = "number"  # of the text of a cell
+    return {**schema, "description": "; ".join(about)}
 
 
 def describe_answer(model: Model) -> type[BaseModel]:
     """Return the pydantic model of the answer to one row or to several."""
-    fields: dict[str, Any] = {"prediction": float}
+    answer: dict[str, Any] = {"prediction": float}
     if model.labels:
-        fields["prediction"] = Annotated[Any, WithJsonSchema({"enum": model.labels})]
-        shares = dict.fromkeys(model.names, Annotated[float, Field(ge=0, le=1)])
-        fields["probabilities"] = close("Probabilities", shares, model.names)
-    Answer = close("Answer", fields | {"explanation": list[Effect]}, fields)
-    Answers = close("Answers", {"predictions": list[Answer]}, ["predictions"])
+        share = Annotated[float, Field(ge=0, le=1)]
+        answer["prediction"] = Annotated[Any, WithJsonSchema({"enum": model.labels})]
+        answer["probabilities"] = close(
+            "Probabilities", dict.fromkeys(model.names, share)
+        )
+    Answer = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
+    Answers = close("Answers", {"predictions": list[Answer]})
     return create_model("Predicted", __base__=RootModel[Answer | Answers])
 
 
-def close(name: str, fields: dict[str, Any], required: Iterable[str]) -> Any:
-    """Return a pydantic model with these fields and no others, whatever their names."""
-    aliased: dict[str, Any] = {}
-    for number, (field, kind) in enumerate(fields.items()):
-        default = {} if field in required else {"default_factory": list}  # not shown
-        aliased[f"field_{number}"] = kind, Field(alias=field, **default)
-    return create_model(name, __base__=Closed, **aliased)
+def close(name: str, fields: dict[str, Any]) -> Any:
+    """Return the type of an object with these names and no others.
+
+    It is a TypedDict, because the names may be any text: "Total Charges", "class".
+    """
+    kind = TypedDict(name, fields)  # type: ignore[operator]
+    kind.__pydantic_config__ = Closed.model_config
+    return kind

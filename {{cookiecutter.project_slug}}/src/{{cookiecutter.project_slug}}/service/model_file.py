@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 
 from werkzeug.exceptions import ServiceUnavailable
 
@@ -31,16 +30,12 @@ class ModelFile:
         self.problem: str | None = None
         self.date = ""  # of the file that is served
         self._state: object = ()
-        self._lock = Lock()
         self.look()
 
     def get(self) -> tuple[Model, RequestReader]:
         """Return the model and the reader of its requests, after a look at the file."""
-        if time.monotonic() >= self._next_look and self._lock.acquire(blocking=False):
-            try:  # other threads do not wait: they have the previous model
-                self.look()
-            finally:
-                self._lock.release()
+        if time.monotonic() >= self._next_look:
+            self.look()  # other threads go on with the previous model
         if self.served is None:
             raise ServiceUnavailable(self.problem)
         return self.served

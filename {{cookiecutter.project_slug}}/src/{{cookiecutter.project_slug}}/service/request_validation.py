@@ -5,24 +5,20 @@ limits of the contract. This is plain Python, because it is faster than a model 
 pydantic and allows the table's own spellings.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from jiter import from_json
 from werkzeug.exceptions import HTTPException
 
-from ..cells import LARGEST_EXACT_INTEGER, read_value
+from ..cells import make_reader
 from ..config import ServingConfig
-from ..schema import Column, Kind, Table, normalize_name, rows_to_predict
+from ..schema import Table, normalize_name, rows_to_predict
 from ..utils import nearest
 
 MOST_PROBLEMS = 1_000  # that one answer lists
-MOST_HINTS = 10  # at columns that may be meant: finding one takes long
 LONGEST_NAME = 100  # of an unknown column, in an answer
-MOST_LISTED = 20  # categories
-MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 
 
 class Problem(NamedTuple):
@@ -71,16 +67,15 @@ class RequestReader:
         try:
             return [self._read_row(row) for row in rows]
         except (ValueError, TypeError, AttributeError):
-            rows = [normalize_names(row) for row in rows]
             problems = list(islice(self._find_problems(rows), MOST_PROBLEMS))
-        if problems:
-            raise InvalidRequest(422, problems)
-        return [self._read_row(row) for row in rows]
+            raise InvalidRequest(422, problems) from None
 
     def _read_row(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the values of a row. Raises ValueError at the first problem."""
         if not row.keys() <= self.names:
-            raise ValueError("there is an unknown column")
+            row = {normalize_name(name): value for name, value in row.items()}
+            if not row.keys() <= self.names:
+                raise ValueError("there is an unknown column")
         return {name: read(row.get(name)) for name, read in self.readers.items()}
 
     def _find_problems(self, rows: list[Any]) -> Iterator[Problem]:
@@ -91,11 +86,11 @@ class RequestReader:
                 yield Problem(number, None, problem)
                 continue
 
-            unknown = [name[:LONGEST_NAME] for name in row if name not in self.names]
-            for place, name in enumerate(unknown):
-                has_hint = number + place < MOST_HINTS
-                hint = nearest(name, self.readers) if has_hint else ""
-                yield Problem(number, name, f"is not a column of the schema{hint}")
+            row = {normalize_name(name): value for name, value in row.items()}
+            for name in [name for name in row if name not in self.names]:
+                short = name[:LONGEST_NAME]
+                hint = nearest(short, self.readers)
+                yield Problem(number, short, f"is not a column of the schema{hint}")
             for name, read in self.readers.items():
                 try:
                     read(row.get(name))
@@ -124,55 +119,3 @@ def read_features(content: bytes, max_rows: int) -> Any:
         status = 413 if count > max_rows else 422
         raise refuse(status, f"features should be a row or 1 to {max_rows:,} rows")
     return features
-
-
-def normalize_names(row: Any) -> Any:
-    """Write the accents in a row's names as schema.yaml does."""
-    if not isinstance(row, dict):
-        return row
-    return {normalize_name(name): value for name, value in row.items()}
-
-
-def make_reader(column: Column) -> Callable[[Any], Any]:
-    """Return the function that reads a value of a column, or raises ValueError."""
-    low, high = column.minimum, column.maximum
-    if column.kind == "date":
-        low, high = (end and datetime.fromisoformat(end) for end in (low, high))
-    spelled = "".join([*column.spelling.missing, *column.replace])
-    is_plain = not any(character.isdigit() for character in spelled)
-    known: dict[Any, Any] = {}  # by texts that came before
-
-    def read(value: Any) -> Any:
-        is_text = type(value) is str
-        if is_text and value in known:
-            return known[value]
-
-        is_value = is_plain and is_number(value, column.kind)
-        result = value if is_value else read_value(value, column)
-        problem = None
-        if result is not None and low is not None and result < low:
-            problem = f"is below {column.minimum}"
-        elif result is not None and high is not None and result > high:
-            problem = f"is above {column.maximum}"
-        if problem and column.out_of_range == "missing":
-            result = problem = None
-
-        if result is None and not column.nullable:
-            problem = "is missing"
-        listed = column.categories if column.is_closed else ()
-        if result is not None and listed and result not in listed:
-            problem = "should be one of " + ", ".join(map(str, listed[:MOST_LISTED]))
-        if problem:
-            raise ValueError(problem)
-        if is_text and len(value) <= LONGEST_KNOWN and len(known) < MOST_KNOWN:
-            known[value] = result
-        return result
-
-    return read
-
-
-def is_number(value: Any, kind: Kind) -> bool:
-    """Whether JSON holds a number where the column does, which needs no closer look."""
-    if type(value) not in (int, float) or not abs(value) <= LARGEST_EXACT_INTEGER:
-        return False
-    return kind == "number" or (kind == "integer" and value % 1 == 0)
