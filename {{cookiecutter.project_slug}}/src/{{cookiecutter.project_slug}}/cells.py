@@ -62,6 +62,8 @@ _EXPECTED: dict[Kind, str] = {
     "date": "a date like 2026-01-31",
     "category": "text",
 }
+MOST_LISTED = 20  # categories, in a message
+MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
@@ -118,6 +120,54 @@ def _as_in_file(number: float, column: Column) -> str:
         return whole
     is_known = whole in column.categories and text not in column.categories
     return whole if is_known else text.zfill(column.digits)
+
+
+def make_reader(column: Column) -> Callable[[Any], Any]:
+    """Return a function that reads values of a column as `read_value` does, but faster.
+
+    It raises ValueError also for a value that the schema does not allow.
+    """
+    low, high = column.minimum, column.maximum
+    if column.kind == "date":
+        low, high = (end and datetime.fromisoformat(end) for end in (low, high))
+    spelled = "".join([*column.spelling.missing, *column.replace])
+    is_plain = not any(character.isdigit() for character in spelled)
+    known: dict[Any, Any] = {}  # by texts that came before
+
+    def read(value: Any) -> Any:
+        is_text = type(value) is str
+        if is_text and value in known:
+            return known[value]
+
+        is_value = is_plain and _is_number(value, column.kind)
+        result = value if is_value else read_value(value, column)
+        problem = None
+        if result is not None and low is not None and result < low:
+            problem = f"is below {column.minimum}"
+        elif result is not None and high is not None and result > high:
+            problem = f"is above {column.maximum}"
+        if problem and column.out_of_range == "missing":
+            result = problem = None
+
+        if result is None and not column.nullable:
+            problem = "is missing"
+        listed = column.categories if column.is_closed else ()
+        if result is not None and listed and result not in listed:
+            problem = "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
+        if problem:
+            raise ValueError(problem)
+        if is_text and len(value) <= LONGEST_KNOWN and len(known) < MOST_KNOWN:
+            known[value] = result
+        return result
+
+    return read
+
+
+def _is_number(value: Any, kind: Kind) -> bool:
+    """Whether JSON holds a number where the column does, which needs no closer look."""
+    if type(value) not in (int, float) or not abs(value) <= LARGEST_EXACT_INTEGER:
+        return False
+    return kind == "number" or (kind == "integer" and value % 1 == 0)
 
 
 def clean_cell(text: str) -> str:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +102,7 @@ def features_of_table(
             values[column.name] = numbers[column.name] = cells.astype(float)
 
     for each in usable_features(columns):
-        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-            numbers[each.name] = _call(each, values, partial(np.asarray, dtype=float))
+        numbers[each.name] = _call_on_arrays(each, values)
     X = pd.DataFrame(numbers, index=table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
@@ -146,15 +145,49 @@ def features_of_row(
     return numbers, categories
 
 
-def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
+def features_of_rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    features: Sequence[Feature],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of many rows, as `features_of_row` does for each, but faster.
+
+    The numbers have shape (rows, n), the categories (rows, m).
+    """
+    numbers: list[Any] = []
+    categories: list[Any] = []
+    values: dict[str, Any] = {}
+    for column in columns:
+        cells = [row.get(column.name) for row in rows]
+        if column.kind == "category":
+            values[column.name] = np.array([cell or "" for cell in cells], dtype=object)
+            categories.append(values[column.name])
+        elif column.kind == "date":
+            parts = np.array([_date_parts(cell, column.has_time) for cell in cells])
+            values[column.name] = parts[:, 0]
+            numbers.extend(parts.T)
+        else:
+            values[column.name] = np.array(cells, dtype=float)  # None becomes NaN
+            numbers.append(values[column.name])
+
+    for each in features:
+        numbers.append(np.broadcast_to(_call_on_arrays(each, values), len(rows)))
+    return (
+        np.array(numbers, dtype=float).reshape(-1, len(rows)).T,
+        np.array(categories, dtype=object).reshape(-1, len(rows)).T,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...]:
     """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
     if date is None:
-        return [math.nan] * (4 if has_time else 3)
+        return (math.nan,) * (4 if has_time else 3)
     if isinstance(date, str):
         date = read_date(date)
     days = (date - EPOCH).total_seconds() / 86_400
-    parts = [days, date.month, date.weekday()]
-    return [*parts, date.hour] if has_time else parts
+    parts = (days, date.month, date.weekday())
+    return (*parts, date.hour) if has_time else parts
 
 
 def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +196,12 @@ def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
         name: value if isinstance(value, str) else np.float64(value)
         for name, value in values.items()
     }
+
+
+def _call_on_arrays(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
+    """Return a feature of whole columns; a division by zero is infinite or missing."""
+    with np.errstate(all="ignore"):
+        return _call(each, values, partial(np.asarray, dtype=float))
 
 
 def _call(
