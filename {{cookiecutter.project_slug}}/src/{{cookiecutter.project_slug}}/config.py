@@ -172,7 +172,7 @@ def read_config(start: Path | None = None) -> Config:
 
 
 def _describe_error(error: ValidationError) -> str:
-    """Return where the first mistake is, in the file or in the environment, and what."""
+    """Return where the first mistake is, in the file or in a variable, and what."""
     first = error.errors(include_url=False)[0]
     place = [str(part) for part in first["loc"]]
     variable = DELIMITER.join(place[:2]).upper()

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -60,15 +60,15 @@ def feature(
 
 
 @feature
-def charge_per_call(monthly_charge, support_calls):
-    """Monthly charge for each support call."""
-    return monthly_charge / (support_calls + 1)
+def young_or_old(age):
+    """Whether a customer is under 30 or over 65: these leave most often."""
+    return (age < 30) | (age > 65)
 
 
 @feature
-def years_from_middle_age(age):
-    """Distance from 45 years: the youngest and the oldest customers leave most."""
-    return abs(age - 45)
+def charge_without_contract(monthly_charge, contract_type):
+    """Monthly charge of customers with a monthly contract, whom no contract holds."""
+    return monthly_charge * (contract_type == "Monthly")
 
 
 # --- From columns to features, for a table and for a row -----------------------------
@@ -103,7 +103,7 @@ def features_of_table(
 
     for each in usable_features(columns):
         with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-            numbers[each.name] = _call(each, values)
+            numbers[each.name] = _call(each, values, partial(np.asarray, dtype=float))
     X = pd.DataFrame(numbers, index=table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
@@ -139,10 +139,10 @@ def features_of_row(
 
     for each in features:
         try:
-            numbers.append(float(_call(each, values)))
-        except (UserError, TypeError):  # Python fails where NumPy divides by zero
+            numbers.append(_call(each, values, float))
+        except UserError:  # Python fails where NumPy divides by zero
             with np.errstate(all="ignore"):
-                numbers.append(float(_call(each, _as_numpy(values))))
+                numbers.append(_call(each, _as_numpy(values), float))
     return numbers, categories
 
 
@@ -200,10 +200,12 @@ def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _call(each: Feature, values: Mapping[str, Any]) -> Any:
+def _call(
+    each: Feature, values: Mapping[str, Any], convert: Callable[[Any], Any]
+) -> Any:
     """Return a feature of whole columns or of the values of one row."""
     try:
-        return each.function(*[values[name] for name in each.columns])
+        return convert(each.function(*[values[name] for name in each.columns]))
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails ({error}); it must work for whole "
@@ -221,7 +223,11 @@ def _date_names(column: Column) -> list[str]:
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has."""
     names = {column.name for column in columns}
-    return [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    for each in usable:
+        if each.name in names:
+            raise UserError(f"the feature {each.name!r} has the name of a column")
+    return usable
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
