@@ -102,8 +102,7 @@ def features_of_table(
             values[column.name] = numbers[column.name] = cells.astype(float)
 
     for each in usable_features(columns):
-        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-            numbers[each.name] = _call(each, values, partial(np.asarray, dtype=float))
+        numbers[each.name] = _call_on_arrays(each, values)
     X = pd.DataFrame(numbers, index=table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
@@ -172,8 +171,7 @@ def features_of_rows(
             numbers.append(values[column.name])
 
     for each in features:
-        with np.errstate(all="ignore"):
-            numbers.append(np.broadcast_to(_call(each, values), len(rows)))
+        numbers.append(np.broadcast_to(_call_on_arrays(each, values), len(rows)))
     return (
         np.array(numbers, dtype=float).reshape(-1, len(rows)).T,
         np.array(categories, dtype=object).reshape(-1, len(rows)).T,
@@ -198,6 +196,12 @@ def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
         name: value if isinstance(value, str) else np.float64(value)
         for name, value in values.items()
     }
+
+
+def _call_on_arrays(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
+    """Return a feature of whole columns; a division by zero is infinite or missing."""
+    with np.errstate(all="ignore"):
+        return _call(each, values, partial(np.asarray, dtype=float))
 
 
 def _call(
