@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -45,7 +45,9 @@ class Model:
 
     `labels` are the classes (none in a regression), `features` the names of the
     features, `example` a typical row as JSON, and `about` describes the training:
-    data, metrics, versions. `sha256` is the hash of the file.
+    data, metrics, versions. `sha256` is the hash of the file. With a `threshold`, the
+    second of two labels is predicted if its probability reaches it. `reference` is what
+    `drift.py` compares new rows with.
     """
 
     table: Table
@@ -55,6 +57,8 @@ class Model:
     about: dict[str, Any]
     outputs: Outputs
     sha256: str
+    threshold: float | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
@@ -73,7 +77,8 @@ class Model:
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
-        labels = [self.labels[position] for position in outputs.argmax(axis=1)]
+        positions = choose_classes(outputs, self.threshold)
+        labels = [self.labels[position] for position in positions]
         return [
             {
                 "prediction": label,
@@ -81,6 +86,17 @@ class Model:
             }
             for label, probabilities in zip(labels, outputs.tolist(), strict=True)
         ]
+
+
+def choose_classes(
+    probabilities: NDArray[np.float64], threshold: float | None
+) -> NDArray[np.intp]:
+    """Return the position of each row's class: the most likely one, or, with a
+    threshold, the second of two if its probability reaches it.
+    """
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(np.intp)
 
 
 def name_label(label: Any) -> str:
@@ -101,6 +117,8 @@ def load_model(path: Path) -> Model:
             about=contract["about"],
             outputs=outputs,
             sha256=sha256(content).hexdigest(),
+            threshold=contract["threshold"],
+            reference=contract["reference"],
         )
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
@@ -176,7 +194,8 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
         return pd.DataFrame({"prediction": outputs}, index=frame.index)
 
     answers = pd.DataFrame(outputs, index=frame.index, columns=answer_names(model)[1:])
-    predictions = pd.Series(model.labels).take(outputs.argmax(axis=1))
+    positions = choose_classes(outputs, model.threshold)
+    predictions = pd.Series(model.labels).take(positions)
     answers.insert(0, "prediction", predictions.set_axis(frame.index))
     return answers
 
