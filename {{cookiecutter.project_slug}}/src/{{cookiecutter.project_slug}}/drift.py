@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 
 from .prediction import Model, load_model, name_label, predict_frame
 from .schema import Column
@@ -40,7 +39,7 @@ def describe_columns(
 
 
 def describe_predictions(
-    outputs: NDArray[np.float64], labels: Sequence[Any]
+    outputs: np.ndarray, labels: Sequence[Any]
 ) -> dict[str, dict[str, Any]]:
     """Return how a model's answers are distributed: numbers, labels, or of two labels
     the probability of the second.
@@ -70,7 +69,7 @@ def describe(values: pd.Series, kind: str) -> dict[str, Any]:
     return {**reference, "counts": count(values, reference).tolist()}
 
 
-def count(values: pd.Series, reference: Reference) -> NDArray[np.int64]:
+def count(values: pd.Series, reference: Reference) -> np.ndarray:
     """Count the values in each bin of a reference."""
     if "categories" in reference:
         categories = reference["categories"]
@@ -90,7 +89,7 @@ def _as_texts(values: pd.Series) -> pd.Series:
     return values.astype("string").astype(object)
 
 
-def _as_numbers(values: pd.Series) -> NDArray[np.float64]:
+def _as_numbers(values: pd.Series) -> np.ndarray:
     """Return numbers, or the days since 1970 of dates."""
     if pd.api.types.is_datetime64_any_dtype(values):
         values = (values - pd.Timestamp(0)) / pd.Timedelta(days=1)

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+<<<<<<< HEAD
 from scipy.stats import rankdata
+=======
+>>>>>>> main
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
@@ -32,8 +34,8 @@ FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
 FEWEST_INTERVAL_ROWS = 10
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
 
-Scorer = Callable[[Any, Any, NDArray[Any]], float]  # estimator, X, y: higher is better
-Predict = Callable[[pd.DataFrame], NDArray[Any]]  # from features to outputs
+Scorer = Callable[[Any, Any, np.ndarray], float]  # estimator, X, y: higher is better
+Predict = Callable[[pd.DataFrame], np.ndarray]  # from features to outputs
 
 
 class Metric(NamedTuple):
@@ -123,7 +125,8 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
         how = {"greater_is_better": False, "response_method": "predict_proba"}
         scorer = make_scorer(log_loss, labels=labels, **how)
 
-    def score(estimator: Any, X: Any, y: NDArray[Any]) -> float:
+<<<<<<< HEAD
+    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
         if not isinstance(estimator, GivenProbabilities | GivenNumbers):
             estimator = as_estimator(predict_outputs(estimator, X, classes))
             X = np.arange(len(y))
@@ -131,6 +134,10 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
             metric.scorer == "roc_auc"
         ):  # computed often; scikit-learn takes ten times longer
             return calculate_roc_auc(y, estimator.outputs[X])
+=======
+    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
+        outputs = predict_outputs(estimator, X, classes)
+>>>>>>> main
         try:
             with warnings.catch_warnings(action="ignore"):  # of classes without a row
                 return float(scorer(estimator, X, y))
@@ -141,11 +148,17 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
     return score
 
 
-def calculate_roc_auc(y: NDArray[Any], probabilities: NDArray[Any]) -> float:
+<<<<<<< HEAD
+def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the ROC AUC of the second of two classes, or the mean of each class of more
     against the rest. Classes that y lacks are left out; with one class it is NaN.
     """
     present = np.unique(y)
+=======
+def mean_roc_auc(y_true: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean ROC AUC of each class in y_true against the rest."""
+    present = np.unique(y_true)
+>>>>>>> main
     if len(present) < 2:
         return float("nan")
     positives = [1] if probabilities.shape[1] == 2 else present
@@ -154,7 +167,7 @@ def calculate_roc_auc(y: NDArray[Any], probabilities: NDArray[Any]) -> float:
     )
 
 
-def _area(is_positive: NDArray[np.bool_], scores: NDArray[Any]) -> float:
+def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
     """Return the share of pairs of a positive and a negative row that are in order.
 
     It is the area under the ROC curve (Hanley and McNeil, 1982).
@@ -165,7 +178,7 @@ def _area(is_positive: NDArray[np.bool_], scores: NDArray[Any]) -> float:
     return float(ranks / (positives * negatives))
 
 
-def predict_outputs(estimator: Any, X: Any, classes: int) -> NDArray[np.float64]:
+def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     """Return numbers, shape (rows,), or probabilities, shape (rows, classes).
 
     A class that the estimator has not seen has the probability 0.
@@ -183,52 +196,70 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> NDArray[np.float64]
 
 
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
-    """An estimator with given outputs, for scorers. Its X are the positions of rows."""
+    """An estimator with given outputs, for scorers. X is the positions of rows."""
 
-    def __init__(self, outputs: NDArray[Any], threshold: float | None = None) -> None:
+<<<<<<< HEAD
+    def __init__(self, outputs: np.ndarray, threshold: float | None = None) -> None:
+=======
+    def __init__(self, outputs: np.ndarray) -> None:
+>>>>>>> main
         """Keep probabilities of shape (rows, classes)."""
         self.outputs = outputs
         self.threshold = threshold
         self.classes_ = np.arange(outputs.shape[1])
 
-    def predict_proba(self, X: NDArray[np.intp]) -> NDArray[Any]:
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities of some rows."""
         return self.outputs[X]
 
-    def predict(self, X: NDArray[np.intp]) -> NDArray[Any]:
+<<<<<<< HEAD
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the classes of some rows."""
         return choose_classes(self.outputs[X], self.threshold)
+=======
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the most likely class of some rows."""
+        return self.outputs[X].argmax(axis=1)
+>>>>>>> main
 
 
 class GivenNumbers(RegressorMixin, BaseEstimator):
-    """An estimator with given predictions, for scorers. Its X are the positions of rows."""
+    """An estimator with given numbers, for scorers. X is the positions of rows."""
 
-    def __init__(self, outputs: NDArray[Any]) -> None:
+    def __init__(self, outputs: np.ndarray) -> None:
         """Keep predictions of shape (rows,)."""
         self.outputs = outputs
 
-    def predict(self, X: NDArray[np.intp]) -> NDArray[Any]:
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predictions for some rows."""
         return self.outputs[X]
 
 
-def as_estimator(outputs: NDArray[Any], threshold: float | None = None) -> Any:
+<<<<<<< HEAD
+def as_estimator(outputs: np.ndarray, threshold: float | None = None) -> Any:
+=======
+def as_estimator(outputs: np.ndarray) -> Any:
+>>>>>>> main
     """Return outputs as an estimator, which is what scorers take."""
     if outputs.ndim == 2:
         return GivenProbabilities(outputs, threshold)
     return GivenNumbers(outputs)
 
 
-def count_classes(outputs: NDArray[Any]) -> int:
+def count_classes(outputs: np.ndarray) -> int:
     """Return the number of classes that outputs are for, or 0 for numbers."""
     return outputs.shape[1] if outputs.ndim == 2 else 0
 
 
 def evaluate(
-    outputs: NDArray[Any],
-    y: NDArray[Any],
+<<<<<<< HEAD
+    outputs: np.ndarray,
+    y: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None = None,
+=======
+    outputs: np.ndarray, y: np.ndarray, metrics: dict[str, Metric]
+>>>>>>> main
 ) -> dict[str, float]:
     """Return the metrics of a model's outputs. Errors are in the target's unit."""
     estimator, rows = as_estimator(outputs, threshold), np.arange(len(y))
@@ -239,7 +270,7 @@ def evaluate(
     }
 
 
-def predict_baseline(y_train: NDArray[Any], rows: int, classes: int) -> NDArray[Any]:
+def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """Return the outputs of the baseline: the shares of the classes, or the mean."""
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     baseline.fit(np.zeros((len(y_train), 1)), y_train)
@@ -247,12 +278,16 @@ def predict_baseline(y_train: NDArray[Any], rows: int, classes: int) -> NDArray[
 
 
 def estimate_interval(
-    outputs: NDArray[Any],
-    y: NDArray[Any],
+<<<<<<< HEAD
+    outputs: np.ndarray,
+    y: np.ndarray,
     metric: Metric,
     seed: int,
     threshold: float | None = None,
     resamples: int = RESAMPLES,
+=======
+    outputs: np.ndarray, y: np.ndarray, metric: Metric, seed: int
+>>>>>>> main
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a metric, by the bootstrap.
 
@@ -264,9 +299,9 @@ def estimate_interval(
 
 
 def estimate_improvement(
-    outputs: NDArray[Any],
-    others: NDArray[Any],
-    y: NDArray[Any],
+    outputs: np.ndarray,
+    others: np.ndarray,
+    y: np.ndarray,
     metric: Metric,
     seed: int,
     thresholds: Sequence[float | None] = (None, None),
@@ -283,11 +318,11 @@ def estimate_improvement(
 
 def _resample(
     estimators: Sequence[Any],
-    y: NDArray[Any],
+    y: np.ndarray,
     metric: Metric,
     seed: int,
     resamples: int,
-) -> NDArray[np.float64]:
+) -> np.ndarray:
     """Score estimators on all rows, and then on rows drawn with replacement.
 
     Returns the scores, shape (1 + resamples, estimators). See Efron, "Bootstrap
@@ -302,7 +337,7 @@ def _resample(
     return np.array(scores)
 
 
-def _find_interval(scores: NDArray[np.float64], rows: int) -> tuple[float, float]:
+def _find_interval(scores: np.ndarray, rows: int) -> tuple[float, float]:
     """Return the 95 % interval of a score, from its value on all rows and on resamples.
 
     If only some rows were drawn each time, it is narrowed to what all of them would give
@@ -317,12 +352,16 @@ def _find_interval(scores: NDArray[np.float64], rows: int) -> tuple[float, float
 
 
 def evaluate_segments(
+<<<<<<< HEAD
     segments: pd.DataFrame,
-    outputs: NDArray[Any],
-    y: NDArray[Any],
+    outputs: np.ndarray,
+    y: np.ndarray,
     metric: Metric,
     seed: int = 0,
     threshold: float | None = None,
+=======
+    segments: pd.DataFrame, outputs: np.ndarray, y: np.ndarray, metric: Metric
+>>>>>>> main
 ) -> list[dict[str, Any]]:
     """Evaluate the rows of each value of each column apart, the worst first.
 
@@ -354,11 +393,15 @@ def rank_features(
     pipeline: Any,
     predict: Predict,
     X: pd.DataFrame,
-    y: NDArray[Any],
+    y: np.ndarray,
     scorer: Scorer,
     seed: int,
+<<<<<<< HEAD
     threshold: float | None = None,
 ) -> list[dict[str, Any]]:
+=======
+) -> list[dict[Any, Any]]:
+>>>>>>> main
     """Return by how much the metric gets worse when a feature is shuffled.
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first, of
@@ -366,8 +409,13 @@ def rank_features(
     """
     rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
 
-    def score(_: Any, shuffled: pd.DataFrame, y_true: NDArray[Any]) -> float:
+<<<<<<< HEAD
+    def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
         estimator = as_estimator(predict(shuffled), threshold)
+=======
+    def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
+        estimator = as_estimator(predict(shuffled))
+>>>>>>> main
         return scorer(estimator, np.arange(len(y_true)), y_true)
 
     importance = permutation_importance(

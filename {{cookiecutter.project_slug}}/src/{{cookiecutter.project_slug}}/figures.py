@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import (
     ConfusionMatrixDisplay,
@@ -43,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
 }
 
-Array = NDArray[Any]
+Array = np.ndarray
 
 
 def draw_roc_curve(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from ..config import Config, TrainingConfig
@@ -35,7 +34,7 @@ def describe_model(
     model: str,
     pipeline: Pipeline,
     predict: Outputs,
-    outputs: NDArray[np.float64],
+    outputs: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None,
     config: TrainingConfig,
@@ -118,7 +117,7 @@ def describe_split(dataset: Dataset, config: TrainingConfig) -> dict[str, Any]:
 
 def describe_segments(
     dataset: Dataset,
-    outputs: NDArray[np.float64],
+    outputs: np.ndarray,
     metric: Metric,
     threshold: float | None,
     config: TrainingConfig,

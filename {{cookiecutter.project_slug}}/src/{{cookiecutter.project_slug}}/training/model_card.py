@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from ..evaluation import format_number
 from ..prediction import name_label
@@ -23,8 +22,8 @@ Figures = dict[str, str]  # SVG by title
 
 def draw_card(
     record: Mapping[str, Any],
-    y: NDArray[Any],
-    outputs: NDArray[np.float64],
+    y: np.ndarray,
+    outputs: np.ndarray,
     root: Path,
 ) -> str:
     """Return the model card as a page of HTML that needs nothing but itself.
@@ -39,7 +38,7 @@ def draw_card(
 
 
 def draw_figures(
-    record: Mapping[str, Any], y: NDArray[Any], outputs: NDArray[np.float64]
+    record: Mapping[str, Any], y: np.ndarray, outputs: np.ndarray
 ) -> Figures:
     """Return the figures of a classification or of a regression."""
     from .. import figures

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import Config, TrainingConfig
 from ..evaluation import Metric, estimate_improvement
@@ -40,7 +39,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    outputs: NDArray[np.float64],
+    outputs: np.ndarray,
     about: Mapping[str, Any],
     dataset: Dataset,
     metric: Metric,
@@ -108,8 +107,8 @@ def is_fair(split: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
 
 
 def answer_rows(
-    model: Model, dataset: Dataset, drawn: NDArray[np.intp]
-) -> NDArray[np.float64] | None:
+    model: Model, dataset: Dataset, drawn: np.ndarray
+) -> np.ndarray | None:
     """Return the served model's outputs for some test rows, or None if it has none.
 
     The probabilities are in the order of the dataset's labels.

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..drift import describe_columns, describe_predictions
 from ..evaluation import format_number
@@ -37,7 +36,7 @@ log = logging.getLogger("train")
 def serialize_model(
     exported: Exported,
     dataset: Dataset,
-    outputs: NDArray[np.float64],
+    outputs: np.ndarray,
     about: Mapping[str, Any],
 ) -> bytes:
     """Return the content of the model file: the model, and what the service must know."""

@@ -14,7 +14,6 @@ from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -28,7 +27,7 @@ from ..utils import UserError
 FEWEST_ROWS, FOLDS = 10, 5
 FEWEST_HASHED = 50  # rows of the second largest class, rows, or groups
 
-Rows = NDArray[np.intp]
+Rows = np.ndarray
 
 
 class Split(NamedTuple):
@@ -44,7 +43,7 @@ class Split(NamedTuple):
 
 def split_rows(
     rows: pd.DataFrame,
-    y: NDArray[Any],
+    y: np.ndarray,
     task: Task,
     config: TrainingConfig,
     key: Sequence[str] = (),
@@ -69,7 +68,7 @@ def split_rows(
 
 
 def make_folds(
-    rows: pd.DataFrame, y: NDArray[Any], task: Task, config: TrainingConfig
+    rows: pd.DataFrame, y: np.ndarray, task: Task, config: TrainingConfig
 ) -> list[Split]:
     """Split the training rows into folds: by time, by group or at random."""
     shuffled: dict[str, Any] = {"shuffle": True, "random_state": config.random_seed}
@@ -120,7 +119,7 @@ def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
         )
 
 
-def _days(dates: pd.Series) -> NDArray[np.float64]:
+def _days(dates: pd.Series) -> np.ndarray:
     """Return the day of each row as a number; rows without a date come first."""
     days = (dates.dt.normalize() - pd.Timestamp(0)) / pd.Timedelta(days=1)
     return days.fillna(-np.inf).to_numpy(dtype=float)
@@ -136,7 +135,7 @@ def _groups(groups: pd.Series) -> Rows:
 
 def _split_by_hash(
     rows: pd.DataFrame,
-    y: NDArray[Any],
+    y: np.ndarray,
     task: Task,
     config: TrainingConfig,
     key: Sequence[str],
@@ -167,7 +166,7 @@ def _split_by_hash(
 
 def _hash_rows(
     rows: pd.DataFrame, key: Sequence[str], config: TrainingConfig
-) -> NDArray[np.float64]:
+) -> np.ndarray:
     """Return a number from 0 to 1 for each row: of its key, or of all its values.
 
     Rows of one group have one number. Rows that are equal are counted, so that each has
@@ -187,10 +186,10 @@ def _hash_rows(
     return (hashes.to_numpy() + shift) / 2.0**64
 
 
-def _split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[Split]:
+def _split_by_time(days: np.ndarray, shares: Sequence[float]) -> list[Split]:
     """Cut the rows, ordered by day, where the shares say; a day stays whole.
 
-    The rows of each part after a cut are a test, and all rows before it are to train on.
+    The rows after each cut are a test, and all rows before it are to train on.
     """
     ordered = np.sort(days)
     cuts = {float(ordered[int(len(days) * share)]) for share in shares} - {ordered[0]}
@@ -206,7 +205,7 @@ def _split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[S
 
 
 def _keep_testable(
-    split: Split, rows: pd.DataFrame, y: NDArray[Any], config: TrainingConfig
+    split: Split, rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
 ) -> Split:
     """Move test rows to the training rows if their class would be unknown there.
 
@@ -226,7 +225,7 @@ def _keep_testable(
     return Split(_repeat_lone_rows(train, y), test, split.is_lasting)
 
 
-def _repeat_lone_rows(train: Rows, y: NDArray[Any]) -> Rows:
+def _repeat_lone_rows(train: Rows, y: np.ndarray) -> Rows:
     """Repeat the only row of a class: some models hold out a part of each class."""
     is_alone = np.bincount(y[train])[y[train]] == 1
     return np.concatenate([train, train[is_alone]])

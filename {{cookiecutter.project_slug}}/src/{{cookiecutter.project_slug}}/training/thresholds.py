@@ -1,7 +1,6 @@
 """Choose the threshold above which the positive class is predicted."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix_at_thresholds
 
 from ..config import Threshold, TrainingConfig
@@ -38,7 +37,7 @@ def choose_threshold(
 
 def predict_out_of_fold(
     dataset: Dataset, model: str, config: TrainingConfig
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the targets of the training rows, and a model's outputs for them."""
     X, y = dataset.X_train, dataset.y_train
     targets, outputs = [], []
@@ -51,7 +50,7 @@ def predict_out_of_fold(
 
 
 def find_threshold(
-    y: NDArray[np.intp], probabilities: NDArray[np.float64], rule: Threshold
+    y: np.ndarray, probabilities: np.ndarray, rule: Threshold
 ) -> float:
     """Return the threshold that fits a rule best.
 

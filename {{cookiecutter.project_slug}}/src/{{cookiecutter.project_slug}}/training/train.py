@@ -22,12 +22,11 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import yaml
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
 from ..evaluation import Metric, format_metrics, format_number, list_metrics
-from ..feature_engineering import unusable_features
+from ..feature_engineering import FEATURES, usable_features
 from ..model_training import MODELS, Dataset, find_model, fit_model, make_dataset
 from ..prediction import predict_features
 from ..schema import Table, read_table
@@ -35,7 +34,6 @@ from ..utils import (
     UserError,
     command,
     command_line,
-    fingerprint,
     nearest,
     set_up_logging,
 )
@@ -67,7 +65,7 @@ class Trained(NamedTuple):
 
     content: bytes
     about: dict[str, Any]
-    outputs: NDArray[np.float64]
+    outputs: np.ndarray
 
 
 def run(
@@ -178,8 +176,10 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
     """Read the processed table, compute its features, and refuse target leakage."""
     frame = read_processed(data, table, config)
     log.info("predicting %s from %d rows", table.target.name, len(frame))
-    for each in unusable_features(table.features):
-        log.info("feature left out, the table lacks its columns: %s", each.name)
+    usable = [each.name for each in usable_features(table.features)]
+    for name in FEATURES:
+        if name not in usable:
+            log.info("feature left out, the table lacks its columns: %s", name)
     dataset = make_dataset(frame, table, config)
     check_threshold(dataset, config)
     check_leaks(dataset.rows, dataset.y, table)
