@@ -127,7 +127,7 @@ class DriftMonitor:
         }
 
     def add(self, frame: pd.DataFrame, answers: pd.DataFrame | None = None) -> None:
-        """Count the rows of a clean table. Their `answers` are those of predict_frame."""
+        """Count the rows of a clean table; `answers` are those of predict_frame."""
         if answers is None:
             answers = predict_frame(self.model, frame)
         predictions = answers[PREDICTION]
@@ -149,24 +149,26 @@ class DriftMonitor:
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
     def find_alarms(self, limit: float) -> dict[str, float]:
-        """Return the columns beyond the limit. Dates move by nature and raise no alarm."""
+        """Return the columns beyond the limit, except dates, which move by nature."""
         return {
             name: psi
             for name, psi in self.measure().items()
             if psi > limit and self.model.reference[name]["kind"] != "date"
         }
 
+    def shares(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the share of rows in each bin of a column, in training and now."""
+        counts = np.array([self.model.reference[name]["counts"], self.counts[name]])
+        then, now = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+        return then, now
+
     def explain(self, name: str) -> str:
         """Say how the missing values and the new categories of a column changed."""
-        reference = self.model.reference[name]
-        then, now = (
-            np.asarray(counts) / max(1, np.sum(counts))
-            for counts in (reference["counts"], self.counts[name])
-        )
+        then, now = self.shares(name)
         changes = []
         if abs(now[-1] - then[-1]) > 0.01:
             changes.append(f"missing {then[-1]:.1%} then, {now[-1]:.1%} now")
-        if "categories" in reference and now[-2] > then[-2] + 0.001:
+        if "categories" in self.model.reference[name] and now[-2] > then[-2] + 0.001:
             changes.append(f"other categories {then[-2]:.1%} then, {now[-2]:.1%} now")
         return "; ".join(changes)
 

@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-<<<<<<< HEAD
 from scipy.stats import rankdata
-=======
->>>>>>> main
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
@@ -125,19 +122,12 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
         how = {"greater_is_better": False, "response_method": "predict_proba"}
         scorer = make_scorer(log_loss, labels=labels, **how)
 
-<<<<<<< HEAD
     def score(estimator: Any, X: Any, y: np.ndarray) -> float:
         if not isinstance(estimator, GivenProbabilities | GivenNumbers):
             estimator = as_estimator(predict_outputs(estimator, X, classes))
             X = np.arange(len(y))
-        if (
-            metric.scorer == "roc_auc"
-        ):  # computed often; scikit-learn takes ten times longer
+        if metric.scorer == "roc_auc":  # ten times as fast as scikit-learn's
             return calculate_roc_auc(y, estimator.outputs[X])
-=======
-    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
-        outputs = predict_outputs(estimator, X, classes)
->>>>>>> main
         try:
             with warnings.catch_warnings(action="ignore"):  # of classes without a row
                 return float(scorer(estimator, X, y))
@@ -148,17 +138,13 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
     return score
 
 
-<<<<<<< HEAD
 def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the ROC AUC of the second of two classes, or the mean of each class of more
-    against the rest. Classes that y lacks are left out; with one class it is NaN.
+    """Return the ROC AUC of the second of two classes.
+
+    Of more classes it is the mean of each against the rest. Classes that y lacks are
+    left out; with one class it is NaN.
     """
     present = np.unique(y)
-=======
-def mean_roc_auc(y_true: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean ROC AUC of each class in y_true against the rest."""
-    present = np.unique(y_true)
->>>>>>> main
     if len(present) < 2:
         return float("nan")
     positives = [1] if probabilities.shape[1] == 2 else present
@@ -198,11 +184,7 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
     """An estimator with given outputs, for scorers. X is the positions of rows."""
 
-<<<<<<< HEAD
     def __init__(self, outputs: np.ndarray, threshold: float | None = None) -> None:
-=======
-    def __init__(self, outputs: np.ndarray) -> None:
->>>>>>> main
         """Keep probabilities of shape (rows, classes)."""
         self.outputs = outputs
         self.threshold = threshold
@@ -212,15 +194,9 @@ class GivenProbabilities(ClassifierMixin, BaseEstimator):
         """Return the probabilities of some rows."""
         return self.outputs[X]
 
-<<<<<<< HEAD
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the classes of some rows."""
         return choose_classes(self.outputs[X], self.threshold)
-=======
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the most likely class of some rows."""
-        return self.outputs[X].argmax(axis=1)
->>>>>>> main
 
 
 class GivenNumbers(RegressorMixin, BaseEstimator):
@@ -235,11 +211,7 @@ class GivenNumbers(RegressorMixin, BaseEstimator):
         return self.outputs[X]
 
 
-<<<<<<< HEAD
 def as_estimator(outputs: np.ndarray, threshold: float | None = None) -> Any:
-=======
-def as_estimator(outputs: np.ndarray) -> Any:
->>>>>>> main
     """Return outputs as an estimator, which is what scorers take."""
     if outputs.ndim == 2:
         return GivenProbabilities(outputs, threshold)
@@ -252,14 +224,10 @@ def count_classes(outputs: np.ndarray) -> int:
 
 
 def evaluate(
-<<<<<<< HEAD
     outputs: np.ndarray,
     y: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None = None,
-=======
-    outputs: np.ndarray, y: np.ndarray, metrics: dict[str, Metric]
->>>>>>> main
 ) -> dict[str, float]:
     """Return the metrics of a model's outputs. Errors are in the target's unit."""
     estimator, rows = as_estimator(outputs, threshold), np.arange(len(y))
@@ -278,16 +246,12 @@ def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray
 
 
 def estimate_interval(
-<<<<<<< HEAD
     outputs: np.ndarray,
     y: np.ndarray,
     metric: Metric,
     seed: int,
     threshold: float | None = None,
     resamples: int = RESAMPLES,
-=======
-    outputs: np.ndarray, y: np.ndarray, metric: Metric, seed: int
->>>>>>> main
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a metric, by the bootstrap.
 
@@ -340,8 +304,8 @@ def _resample(
 def _find_interval(scores: np.ndarray, rows: int) -> tuple[float, float]:
     """Return the 95 % interval of a score, from its value on all rows and on resamples.
 
-    If only some rows were drawn each time, it is narrowed to what all of them would give
-    (Bickel, Götze and van Zwet, "Resampling fewer than n observations", 1997).
+    If only some rows were drawn, it is narrowed to what all of them would give (Bickel,
+    Götze and van Zwet, "Resampling fewer than n observations", 1997).
     """
     value, resampled = scores[0], scores[1:]
     if rows < FEWEST_INTERVAL_ROWS or np.isnan(resampled).all():
@@ -352,16 +316,12 @@ def _find_interval(scores: np.ndarray, rows: int) -> tuple[float, float]:
 
 
 def evaluate_segments(
-<<<<<<< HEAD
     segments: pd.DataFrame,
     outputs: np.ndarray,
     y: np.ndarray,
     metric: Metric,
     seed: int = 0,
     threshold: float | None = None,
-=======
-    segments: pd.DataFrame, outputs: np.ndarray, y: np.ndarray, metric: Metric
->>>>>>> main
 ) -> list[dict[str, Any]]:
     """Evaluate the rows of each value of each column apart, the worst first.
 
@@ -396,12 +356,8 @@ def rank_features(
     y: np.ndarray,
     scorer: Scorer,
     seed: int,
-<<<<<<< HEAD
     threshold: float | None = None,
 ) -> list[dict[str, Any]]:
-=======
-) -> list[dict[Any, Any]]:
->>>>>>> main
     """Return by how much the metric gets worse when a feature is shuffled.
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first, of
@@ -409,13 +365,8 @@ def rank_features(
     """
     rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
 
-<<<<<<< HEAD
     def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
         estimator = as_estimator(predict(shuffled), threshold)
-=======
-    def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
-        estimator = as_estimator(predict(shuffled))
->>>>>>> main
         return scorer(estimator, np.arange(len(y_true)), y_true)
 
     importance = permutation_importance(

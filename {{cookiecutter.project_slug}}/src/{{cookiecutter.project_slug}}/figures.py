@@ -26,7 +26,7 @@ from sklearn.metrics import (
 from .prediction import choose_classes, name_label
 
 MOST_CURVES, MOST_CLASSES, MOST_POINTS = 5, 12, 1_000
-INK, COLOR = "#010101", "#4c8bd6"  # the page replaces the ink by its own
+INK, COLOR = "#010101", "#4c8bd6"  # black, which matplotlib would leave out
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -192,7 +192,7 @@ def as_svg(name: str, draw: Callable[..., Any], *arguments: Any, **more: Any) ->
     svg = re.sub(r"^.*?(?=<svg )", "", file.getvalue(), flags=re.DOTALL)
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'( id="|"#|url\(#)', rf"\1{name}-", svg)
-    return svg.replace(INK, "currentColor")
+    return svg.replace(INK, "currentColor").replace("#000000", "currentColor")
 
 
 def _classes_to_draw(y: Array, labels: Sequence[Any]) -> list[int]:

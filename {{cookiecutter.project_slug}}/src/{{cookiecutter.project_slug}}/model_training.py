@@ -204,19 +204,14 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
     return Dataset(table, rows, X, y, [], split, offset)
 
 
-<<<<<<< HEAD
 def encode_classes(
     target: pd.Series, positive: Any = None
 ) -> tuple[np.ndarray, list[Any]]:
     """Return the classes as positions in a list of labels, and that list.
 
-    The labels are sorted. Of two, the positive one is the second: the one that is named,
-    or else the rarer.
+    The labels are sorted. Of two, the positive one is the second: the one that is
+    named, or else the rarer.
     """
-=======
-def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Return the classes as positions in a sorted list of labels, and that list."""
->>>>>>> main
     y, labels = pd.factorize(target, sort=True)
     labels = labels.tolist()
     if len(labels) < 2:
@@ -227,8 +222,8 @@ def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
         )
     if positive is not None and positive not in labels:
         raise UserError(
-            f"config.yaml: training.positive: {positive!r} is not a class of the target; "
-            f"there are: {', '.join(map(repr, labels[:20]))}"
+            f"config.yaml: training.positive: {positive!r} is not a class of the "
+            f"target; there are: {', '.join(map(repr, labels[:20]))}"
         )
     if len(labels) == 2:
         if positive is None:

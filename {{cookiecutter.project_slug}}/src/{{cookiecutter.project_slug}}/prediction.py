@@ -6,12 +6,7 @@ the functions for tables import pandas.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-<<<<<<< HEAD
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-=======
-from dataclasses import dataclass
->>>>>>> main
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -98,9 +93,7 @@ class Model:
         ]
 
 
-def choose_classes(
-    probabilities: np.ndarray, threshold: float | None
-) -> np.ndarray:
+def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
     """Return the position of each row's class: the most likely one, or, with a
     threshold, the second of two if its probability reaches it.
     """

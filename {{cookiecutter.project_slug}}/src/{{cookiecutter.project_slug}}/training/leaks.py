@@ -30,9 +30,7 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
         )
 
 
-def find_leak(
-    values: pd.Series, y: np.ndarray, column: Column, table: Table
-) -> str:
+def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
     if _identifies_rows(values, column):
         return "has another value in each row, as a key has"
@@ -61,9 +59,7 @@ def _determines_class(values: pd.Series, y: np.ndarray) -> bool:
     return bool(((counts > 0).sum(axis=1) == 1).all())
 
 
-def _determines_number(
-    values: pd.Series, y: np.ndarray, column: Column
-) -> bool:
+def _determines_number(values: pd.Series, y: np.ndarray, column: Column) -> bool:
     """Whether a number is the target in another unit: one is sorted as the other is."""
     is_known = values.notna().to_numpy()
     if column.kind not in ("number", "integer") or is_known.sum() < 2:

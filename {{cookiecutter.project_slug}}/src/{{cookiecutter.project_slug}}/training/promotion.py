@@ -39,6 +39,7 @@ class Decision(NamedTuple):
 
 
 def decide(
+    sha256: str,
     outputs: np.ndarray,
     about: Mapping[str, Any],
     dataset: Dataset,
@@ -46,7 +47,12 @@ def decide(
     served: Path,
     config: TrainingConfig,
 ) -> Decision:
-    """Decide whether a new model, with its outputs for the test rows, is served."""
+    """Decide whether a new model is served.
+
+    `sha256` is the hash of its file, `outputs` are its outputs for the test rows.
+    """
+    if served.exists() and fingerprint(served) == sha256:
+        return Decision(False, "it is the served model")
     if config.promote != "if_better":
         reason = f"training.promote is {config.promote}"
         return Decision(config.promote == "always", reason)
@@ -106,15 +112,13 @@ def is_fair(split: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
     )
 
 
-def answer_rows(
-    model: Model, dataset: Dataset, drawn: np.ndarray
-) -> np.ndarray | None:
+def answer_rows(model: Model, dataset: Dataset, drawn: np.ndarray) -> np.ndarray | None:
     """Return the served model's outputs for some test rows, or None if it has none.
 
     The probabilities are in the order of the dataset's labels.
     """
     table, labels = dataset.table, dataset.labels
-    if (model.table.task, model.table.target_name) != (table.task, table.target_name):
+    if (model.table.task, model.table.target.name) != (table.task, table.target.name):
         return None
     if len(labels) == 2 and model.labels != labels:
         return None
@@ -200,6 +204,7 @@ def roll_back(config: Config) -> Path:
     for name in reversed(list_served(served)[:-1]):
         archived = served.parent / ARCHIVE / name
         if archived.exists():
+            load_model(archived)
             publish(archived, config)
             return archived
     raise UserError(

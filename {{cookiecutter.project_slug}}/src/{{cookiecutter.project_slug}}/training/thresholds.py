@@ -6,7 +6,7 @@ from sklearn.metrics import confusion_matrix_at_thresholds
 from ..config import Threshold, TrainingConfig
 from ..evaluation import predict_outputs
 from ..model_training import Dataset, build_pipeline, folds_of
-from ..prediction import DIGITS
+from ..prediction import STEPS
 from ..utils import UserError
 
 
@@ -49,13 +49,11 @@ def predict_out_of_fold(
     return np.concatenate(targets), np.concatenate(outputs)
 
 
-def find_threshold(
-    y: np.ndarray, probabilities: np.ndarray, rule: Threshold
-) -> float:
+def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
     """Return the threshold that fits a rule best.
 
-    For a recall it is the highest that reaches it, for a precision the lowest, for costs
-    the cheapest. Raises UserError if none reaches the precision.
+    For a recall it is the highest that reaches it, for a precision the lowest, for
+    costs the cheapest. Raises UserError if none reaches the precision.
     """
     _, false_positives, false_negatives, true_positives, thresholds = (
         confusion_matrix_at_thresholds(y, probabilities)
@@ -76,4 +74,4 @@ def find_threshold(
                 f"{rule.precision}; the best has {precisions.max():.3f}"
             )
         position = int(reached[-1])
-    return float(np.floor(thresholds[position] * 10**DIGITS) / 10**DIGITS)
+    return float(np.floor(thresholds[position] * STEPS) / STEPS)
