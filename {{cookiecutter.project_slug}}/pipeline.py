@@ -19,6 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl.parts import Part, join_parts, join_rejected, write_part
 from {{ cookiecutter.project_slug }}.etl.raw_data import find_files, read_batches
 from {{ cookiecutter.project_slug }}.etl.runs import follow, heal, make_room, record_run, replace
@@ -88,6 +89,8 @@ def run(
         judge(parts, counts, config)
         if not dry:
             load(new, output)
+            drift = log_drift(paths.model, output, config.training.max_drift)
+            record.update({"drift": drift} if drift else {})
     return record
 
 

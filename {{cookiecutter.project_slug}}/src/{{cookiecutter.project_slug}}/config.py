@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from .utils import UserError
@@ -70,11 +77,45 @@ class TableConfig(Section):
         return formats if isinstance(formats, list) else formats.get(column, [])
 
 
+class Cost(Section):
+    """The cost of each kind of error, in any unit."""
+
+    false_positive: float = Field(ge=0)
+    false_negative: float = Field(ge=0)
+
+
+class Threshold(Section):
+    """The threshold of the positive class, or how to choose it: one of these."""
+
+    value: float | None = Field(default=None, gt=0, lt=1)
+    recall: float | None = Field(default=None, gt=0, le=1)
+    precision: float | None = Field(default=None, gt=0, le=1)
+    cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Threshold":
+        """Refuse none and more than one."""
+        if len(self.model_fields_set) != 1:
+            raise ValueError("write a number, or one of recall, precision and cost")
+        return self
+
+
+def _as_threshold(value: Any) -> Any:
+    """Let a threshold be written as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"value": value} if is_number else value
+
+
 class TrainingConfig(Section):
-    """Which model is trained, and how it is judged."""
+    """Which model is trained, how it is evaluated, and when it is served."""
 
     model: str
     metric: str | None = None
+    threshold: Annotated[Threshold | None, BeforeValidator(_as_threshold)] = None
+    positive: bool | int | str | None = None
+    promote: Literal["if_better", "always", "never"] = "if_better"
+    keep_models: int = Field(default=10, ge=2)
+    max_drift: float = Field(default=0.1, gt=0)
     test_share: float = Field(default=0.2, gt=0, lt=1)
     date: str | None = None
     group: str | None = None
@@ -99,6 +140,7 @@ class ServingConfig(Section):
     max_bytes: int = Field(default=10_000_000, ge=1)
     access_log: bool = True
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    log_predictions: Path | None = None
 
 
 class Config(BaseSettings):

@@ -22,6 +22,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..config import Config, read_config
 from ..data_preprocessing import transform
+from ..drift import DriftMonitor
 from ..prediction import (
     Model,
     answer_names,
@@ -109,10 +110,12 @@ def predict_batches(
     A column that a file does not have is empty, so that all batches are alike.
     """
     table = rows_to_predict(model.table, config.serving.unknown_categories)
+    monitor = DriftMonitor(model)
     for raw in batches:
         raw = raw._replace(rows=raw.rows.reindex(columns=columns).astype("str"))
         result = transform(raw.rows, table)
         answers = predict_frame(model, result.kept)
+        monitor.add(result.kept, answers)
         rows = raw.rows.loc[answers.index].drop(
             columns=answers.columns, errors="ignore"
         )
@@ -120,6 +123,7 @@ def predict_batches(
         reasons.update(raw.broken["reason"])
         rejected = list_rejected(raw, result.rejected)
         yield Predicted(pd.concat([rows, answers], axis=1), rejected, reasons)
+    monitor.log(config.training.max_drift)
 
 
 def show_progress(batches: Iterable[Predicted]) -> Iterator[Predicted]:
