@@ -18,6 +18,8 @@ from .cells import LARGEST_EXACT_INTEGER, clean_cell, cleaned, read_cell, spelli
 from .schema import DTYPES, Column, Table, build_schema
 from .utils import UserError
 
+OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
+
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
 
@@ -26,33 +28,42 @@ class Transformed(NamedTuple):
 
     `problems` has a row for each cell at fault: its row (the label in the raw table),
     column, problem, and the check that it fails, which is the problem without the value.
+    `emptied` lists in the same way the cells that were set to missing instead, because
+    schema.yaml says `out_of_range: missing`.
     """
 
     kept: pd.DataFrame
     rejected: pd.Series  # the reasons, by the row's label
-    duplicates: pd.Index  # the labels of rows whose key came before
+    duplicates: pd.Index  # the labels of rows whose key another row has
     problems: pd.DataFrame
+    emptied: pd.DataFrame
 
 
 def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """Turn text into typed columns, reject what the schema forbids, drop duplicates.
 
     `raw` holds text in every column of the table, and each row has its own label. Of
-    rows with the same key the first good one is kept.
+    the good rows with the same key the last one is kept, or the first. A row that is out
+    of scope need not be within the limits, but every cell must be readable.
     """
     parsed, unreadable = parse_table(raw, table.columns)
-    failures = check_limits(parsed, table.columns)
+    out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
+    in_scope = parsed.drop(index=out_of_scope["row"])
+    failures = check_limits(in_scope, table.columns)
+    is_emptied = find_emptied(failures, table.columns)
+    emptied = failures[is_emptied]
+
     # An unreadable cell is missing too: the first problem of each cell is enough.
-    problems = pd.concat([unreadable, failures], ignore_index=True)
-    problems = problems.drop_duplicates(["row", "column"])
+    problems = pd.concat([unreadable, out_of_scope, failures[~is_emptied]])
+    problems = problems.drop_duplicates(["row", "column"], ignore_index=True)
     rejected = join_reasons(problems)
 
-    good = parsed.drop(index=rejected.index)
+    good = empty_cells(parsed, emptied).drop(index=rejected.index)
     is_duplicate = pd.Series(False, index=good.index)
     if table.key:
-        is_duplicate = good.duplicated(list(table.key))
+        is_duplicate = good.duplicated(list(table.key), keep=table.keep)
     duplicates = good.index[is_duplicate]
-    return Transformed(good[~is_duplicate], rejected, duplicates, problems)
+    return Transformed(good[~is_duplicate], rejected, duplicates, problems, emptied)
 
 
 def parse_table(
@@ -146,6 +157,42 @@ def check_limits(parsed: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFram
             problems.append(f"{str(value)[:50]} fails {check[:80]}")
             checks.append(f"fails {check[:80]}")
     return list_problems(failures["index"], failures["column"], problems, checks)
+
+
+def list_out_of_scope(
+    parsed: pd.DataFrame, unreadable: pd.Series, query: str | None
+) -> pd.DataFrame:
+    """Return the readable rows for which the filter is not true, as `list_problems` does."""
+    if query is None:
+        return list_problems([], "", [], "")
+    readable = parsed.drop(index=unreadable.unique())
+    try:
+        is_true = readable.eval(query, engine="python")
+        is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
+        rows = readable.index[~is_in_scope]
+    except Exception as error:  # pandas raises errors of many kinds
+        reason = " ".join(str(error).split())
+        raise UserError(f"config.yaml: table.filter: {query}: {reason}") from error
+    problem = describe_out_of_scope(query)
+    return list_problems(rows, OUT_OF_SCOPE, [problem] * len(rows), problem)
+
+
+def describe_out_of_scope(query: str | None) -> str:
+    """Return the reason for rejecting a row that the filter sets aside."""
+    return f"{query} is not true"
+
+
+def find_emptied(failures: pd.DataFrame, columns: Iterable[Column]) -> pd.Series:
+    """Whether each cell that fails a check becomes missing instead."""
+    names = [c.name for c in columns if c.nullable and c.out_of_range == "missing"]
+    return failures["column"].isin(names)
+
+
+def empty_cells(parsed: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with some cells set to missing."""
+    rows_of = cells.groupby("column")["row"]
+    empty = {name: parsed[name].mask(parsed.index.isin(rows)) for name, rows in rows_of}
+    return parsed.assign(**empty)
 
 
 def list_problems(

@@ -96,6 +96,8 @@ class Table:
     task: Task
     key: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
 
     @cached_property
     def target(self) -> Column:
@@ -154,7 +156,13 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
     target = columns[names.index(config.target)]
     task = find_task(target, config.task)
     table = Table(
-        columns, config.target, task, tuple(config.key), tuple(config.exclude)
+        columns,
+        config.target,
+        task,
+        tuple(config.key),
+        tuple(config.exclude),
+        config.keep,
+        config.filter,
     )
     if not table.features:
         raise UserError(
@@ -164,14 +172,14 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
 
 
 def rows_to_predict(table: Table, unknown_categories: str) -> Table:
-    """Return what rows to predict look like: no target, no key, and maybe new categories."""
+    """Return what rows to predict look like: no target, key or filter, maybe new categories."""
     columns = []
     for column in table.features:
         checks = dict(column.checks)
         if unknown_categories == "accept" and column.kind == "category":
             checks.pop("isin", None)
         columns.append(replace(column, checks=checks))
-    return replace(table, columns=tuple(columns), key=(), excluded=())
+    return replace(table, columns=tuple(columns), key=(), excluded=(), filter=None)
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -237,7 +245,8 @@ def _read_column(name: str, properties: Mapping[str, Any]) -> Column:
     checks |= {
         key: value for key, value in properties.items() if key not in _COLUMN_PROPERTIES
     }
-    metadata = properties.get("metadata") or {}
+    metadata = dict(properties.get("metadata") or {})
+    _check_replacements(metadata.get("replace", {}))
     minimum, maximum = _find_limits(checks)
     if kind == "date":
         minimum, maximum = _as_iso(minimum), _as_iso(maximum)
@@ -252,6 +261,12 @@ def _read_column(name: str, properties: Mapping[str, Any]) -> Column:
         checks=checks,
         **{key: metadata[key] for key in _METADATA if key in metadata},
     )
+
+
+def _check_replacements(texts: Mapping[Any, Any]) -> None:
+    """Refuse replacements that YAML does not read as text."""
+    if not all(isinstance(text, str) for text in (*texts, *texts.values())):
+        raise ValueError('`replace` maps text to text; write "0", "No" in quotes')
 
 
 def find_kind(dtype: Any) -> Kind:
