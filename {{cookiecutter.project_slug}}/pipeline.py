@@ -102,7 +102,7 @@ def run(
     return record
 
 
-def count_rows(parts: Sequence[Part], replaced: Counter[Replaced]) -> dict[str, int]:
+def count_rows(parts: Sequence[Part], replaced: Replaced) -> dict[str, int]:
     """Return what became of all rows, and log it."""
     read = sum(part.rows for part in parts)
     rejected, duplicate = sum(part.rejected for part in parts), replaced.total()
@@ -121,9 +121,6 @@ def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None
 
     Rows out of scope do not count.
     """
-    emptied = sum((part.emptied for part in parts), Counter[str]())
-    for reason, cells in emptied.most_common(SHOWN):
-        log.warning("set to missing: %s, %d times", reason, cells)
     reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)

@@ -19,6 +19,8 @@ from .schema import DTYPES, Column, Table, build_schema
 from .utils import UserError
 
 OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
+SET_TO_MISSING = "; set to missing"
+UNREADABLE = "can't be read"
 
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
@@ -28,15 +30,14 @@ class Transformed(NamedTuple):
 
     `problems` has a row for each cell at fault: its row (the label in the raw table),
     column, problem, and the check that it fails, which is the problem without the value.
-    `emptied` lists in the same way the cells that were set to missing instead, because
-    schema.yaml says `out_of_range: missing`.
+    Cells that were set to missing, because schema.yaml says `out_of_range: missing`, are
+    among them; they reject no row.
     """
 
     kept: pd.DataFrame
     rejected: pd.Series  # the reasons, by the row's label
     duplicates: pd.Index  # the labels of rows whose key another row has
     problems: pd.DataFrame
-    emptied: pd.DataFrame
 
 
 def transform(raw: pd.DataFrame, table: Table) -> Transformed:
@@ -50,20 +51,20 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
     in_scope = parsed.drop(index=out_of_scope["row"])
     failures = check_limits(in_scope, table.columns)
-    is_emptied = find_emptied(failures, table.columns)
-    emptied = failures[is_emptied]
 
     # An unreadable cell is missing too: the first problem of each cell is enough.
-    problems = pd.concat([unreadable, out_of_scope, failures[~is_emptied]])
+    problems = pd.concat([unreadable, out_of_scope, failures])
     problems = problems.drop_duplicates(["row", "column"], ignore_index=True)
-    rejected = join_reasons(problems)
+    is_emptied = find_emptied(problems, table.columns)
+    problems.loc[is_emptied, "check"] += SET_TO_MISSING
+    rejected = join_reasons(problems[~is_emptied])
 
-    good = empty_cells(parsed, emptied).drop(index=rejected.index)
+    good = empty_cells(parsed, problems[is_emptied]).drop(index=rejected.index)
     is_duplicate = pd.Series(False, index=good.index)
     if table.key:
         is_duplicate = good.duplicated(list(table.key), keep=table.keep)
     duplicates = good.index[is_duplicate]
-    return Transformed(good[~is_duplicate], rejected, duplicates, problems, emptied)
+    return Transformed(good[~is_duplicate], rejected, duplicates, problems)
 
 
 def parse_table(
@@ -80,7 +81,7 @@ def parse_table(
 
         rows = raw.index[is_unreadable[codes]]
         cells = [f"{text[:50]!r} can't be read" for text in raw.loc[rows, column.name]]
-        problems.append(list_problems(rows, column.name, cells, "can't be read"))
+        problems.append(list_problems(rows, column.name, cells, UNREADABLE))
     return pd.DataFrame(parsed, index=raw.index), pd.concat(problems)
 
 
@@ -182,10 +183,10 @@ def describe_out_of_scope(query: str | None) -> str:
     return f"{query} is not true"
 
 
-def find_emptied(failures: pd.DataFrame, columns: Iterable[Column]) -> pd.Series:
-    """Whether each cell that fails a check becomes missing instead."""
+def find_emptied(problems: pd.DataFrame, columns: Iterable[Column]) -> pd.Series:
+    """Whether each problem is a failed check of a cell that becomes missing instead."""
     names = [c.name for c in columns if c.nullable and c.out_of_range == "missing"]
-    return failures["column"].isin(names)
+    return problems["column"].isin(names) & (problems["check"] != UNREADABLE)
 
 
 def empty_cells(parsed: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

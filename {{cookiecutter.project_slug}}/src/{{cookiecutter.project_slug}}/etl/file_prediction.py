@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..config import Config, read_config
-from ..data_preprocessing import transform
+from ..data_preprocessing import Transformed, transform
 from ..prediction import Model, answer_names, load_model, predict_frame
 from ..schema import read_table, rows_to_predict
 from ..utils import (
@@ -29,20 +29,19 @@ from ..utils import (
 )
 from .parts import (
     Part,
-    Processed,
     join_csv,
     join_parts,
     name_new,
     save_rejected,
     write_part,
 )
-from .raw_data import RawData, find_files, read_batches, read_header
+from .raw_data import RawData, find_files, open_file, read_batches
 from .runs import collect, make_room
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
 
-_load_once = lru_cache(load_model)  # in each process
+_load_once = lru_cache(1)(load_model)  # in each process
 
 
 def predict_file(
@@ -64,7 +63,7 @@ def predict_file(
         raise UserError(
             f"{model_path} was trained with other columns; run: uv run train"
         )
-    headers = [read_header(path, config.table) for path in files]
+    headers = [open_file(path, config.table)[0] for path in files]
     columns = list(dict.fromkeys(name for header in headers for name in header))
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
@@ -122,7 +121,7 @@ def check_answers(parts: Sequence[Part], data: str, rejected: Path) -> None:
 
 def answer_batch(
     raw: RawData, path: Path, columns: list[str], config: Config
-) -> Processed:
+) -> tuple[pa.Table, Transformed]:
     """Answer the rows that the service would answer, and reject the others.
 
     A column that a file does not have is empty, so that all batches are alike.
@@ -133,11 +132,9 @@ def answer_batch(
     result = transform(rows, table)
     answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
     rows = rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
-    types = describe_output(columns, model)
     answered = pd.concat([rows, answers], axis=1)
-    return Processed(
-        pa.Table.from_pandas(answered, types, preserve_index=False), result
-    )
+    types = describe_output(columns, model)
+    return pa.Table.from_pandas(answered, types, preserve_index=False), result
 
 
 def name_answers(model: Model) -> list[str]:

@@ -92,7 +92,7 @@ def read_query(
 def connect_files(folder: Path | None) -> Iterator[Any]:
     """Open a database for the tables of one query; an error is a UserError."""
     with TemporaryDirectory(dir=folder) as room:
-        config = {"memory_limit": MEMORY, "temp_directory": room}
+        config: Any = {"memory_limit": MEMORY, "temp_directory": room}
         try:
             with duckdb.connect(f"{room}/tables", config=config) as database:
                 yield database
