@@ -1,4 +1,4 @@
-"""Read a cell of text as a value: the one reader of raw files, `predict` and the service.
+"""Read a cell of text as a value: the one reader of files and of requests.
 
 What a text means depends on its column: on the kind in schema.yaml, and on how the
 table spells missing values, booleans, dates and decimals. `data_preprocessing` reads
@@ -18,12 +18,39 @@ from .utils import clean_text
 
 LARGEST_EXACT_INTEGER = 2**53  # a float64 holds every integer up to this one
 
-CURRENCIES = (
+CURRENCIES = [
     *"$€£¥₹₽₩₺₪₫฿",
-    *"AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS INR JPY KRW MXN NOK".split(),
-    *"NZD PLN RON RUB SEK SGD THB TRY USD ZAR".split(),
-)
-_ANY_UNIT = "|".join(re.escape(unit) for unit in (*CURRENCIES, "%"))
+    *[
+        "AUD",
+        "BRL",
+        "CAD",
+        "CHF",
+        "CNY",
+        "CZK",
+        "DKK",
+        "EUR",
+        "GBP",
+        "HKD",
+        "HUF",
+        "ILS",
+    ],
+    *[
+        "INR",
+        "JPY",
+        "KRW",
+        "MXN",
+        "NOK",
+        "NZD",
+        "PLN",
+        "RON",
+        "RUB",
+        "SEK",
+        "SGD",
+        "THB",
+    ],
+    *["TRY", "USD", "ZAR"],
+]
+_ANY_UNIT = "|".join(re.escape(unit) for unit in [*CURRENCIES, "%"])
 _PLAIN_NUMBER = re.compile(
     r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
 )
@@ -116,8 +143,10 @@ def _without_separators(text: str, decimal: str) -> str:
     """Remove thousands separators, and write the decimal sign as a point."""
     thousands = "," if decimal == "." else "."
     whole, point, part = text.partition(decimal)
-    if re.fullmatch(rf"[-+]?\d{{1,3}}([{thousands}'’\s]\d{{3}})+", whole, re.ASCII):
-        whole = re.sub(rf"[{thousands}'’\s]", "", whole)
+    if re.fullmatch(
+        rf"[-+]?\d{{1,3}}([{thousands}'\u2019\s]\d{{3}})+", whole, re.ASCII
+    ):
+        whole = re.sub(rf"[{thousands}'\u2019\s]", "", whole)
     if thousands in whole + part:  # 12.5 where the decimal sign is a comma
         raise ValueError("is not a number")
     return f"{whole}.{part}" if point else whole

@@ -5,9 +5,7 @@ the functions for tables import pandas.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -16,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from .feature_engineering import (
     LARGEST_NUMBER,
+    Feature,
     feature_names,
     features_of_row,
     features_of_table,
+    is_category,
+    usable_features,
 )
 from .schema import Table
 from .utils import UserError
@@ -31,12 +31,11 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-DIGITS = 6  # of probabilities; float32 holds no more
-ROWS_PER_SLICE = 25_000  # that a thread predicts at once
+STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
 # shape (rows, labels), or numbers, shape (rows,).
-Outputs = Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
+Outputs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,19 @@ class Model:
         """The labels as names in JSON."""
         return [name_label(label) for label in self.labels]
 
+    @cached_property
+    def custom_features(self) -> list[Feature]:
+        """The features of feature_engineering.py that the table has the columns for."""
+        return usable_features(self.table.features)
+
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
-        features = [features_of_row(row, self.table.features) for row in rows]
+        columns, custom = self.table.features, self.custom_features
+        features = [features_of_row(row, columns, custom) for row in rows]
         numbers = np.array([numbers for numbers, _ in features], dtype=np.float32)
-        np.clip(numbers, -LARGEST_NUMBER, LARGEST_NUMBER, out=numbers)
+        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
         categories = np.array([texts for _, texts in features], dtype=object)
         outputs = self.outputs(numbers, categories)
         if self.table.task == "regression":
@@ -89,7 +94,7 @@ def name_label(label: Any) -> str:
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file. Raises UserError if there is none, or if it can't be served."""
+    """Load a model file. Raises UserError if it is missing or can't be served."""
     try:
         content = path.read_bytes()
         outputs, contract = load_onnx(content)
@@ -134,33 +139,22 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     output = session.get_outputs()[-1].name  # of a classifier, the probabilities
     offset = contract["offset"]
 
-    def outputs(numbers: NDArray[np.float32], categories: NDArray[Any]) -> NDArray[Any]:
+    def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
         given = {"numbers": numbers, "categories": categories}
         result = session.run([output], {name: given[name] for name in inputs})[0]
         if output == "variable":
             return result.ravel().astype(float) + offset
-        return result.astype(float).round(DIGITS)
+        return np.rint(result.astype(float) * STEPS) / STEPS
 
     return outputs, contract
 
 
-def predict_features(outputs: Outputs, X: "pd.DataFrame") -> NDArray[np.float64]:
-    """Return the outputs for a table of features.
-
-    Slices of it are predicted in parallel, each on one thread: if ONNX Runtime divided
-    a row between threads, the last digits of its sums would vary.
-    """
-    is_category = (X.dtypes == object).to_numpy()
-    numbers = X.loc[:, ~is_category].to_numpy(dtype=np.float32)
-    categories = X.loc[:, is_category].to_numpy(dtype=object)
-
-    def predict_slice(start: int) -> NDArray[np.float64]:
-        rows = slice(start, start + ROWS_PER_SLICE)
-        return outputs(numbers[rows], categories[rows])
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        starts = range(0, max(len(X), 1), ROWS_PER_SLICE)
-        return np.concatenate(list(pool.map(predict_slice, starts)))
+def predict_features(outputs: Outputs, X: "pd.DataFrame") -> np.ndarray:
+    """Return the outputs for a table of features."""
+    is_text = is_category(X)
+    numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
+    categories = X.loc[:, is_text].to_numpy(dtype=object)
+    return outputs(numbers, categories)
 
 
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":

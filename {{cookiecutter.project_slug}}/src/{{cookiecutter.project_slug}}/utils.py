@@ -22,13 +22,13 @@ from numpy.typing import ArrayLike
 
 
 class UserError(Exception):
-    """A mistake the user can mend, told in one line: what is wrong, where, what to run next."""
+    """A user's mistake, in one line: what is wrong, where, what to run next."""
 
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Turn a UserError of a command line into one line on stderr and exit code 2.
+    """Turn a UserError into one line on stderr and exit code 2.
 
-    Ctrl+C ends it as it ends other programs: no words, exit code 130.
+    Ctrl+C exits silently with code 130, as it does in other programs.
     """
 
     @wraps(main)
@@ -60,7 +60,7 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 
 
 def positive_integer(text: str) -> int:
-    """Read a number of a command line that must be 1 or more."""
+    """Read an option that must be 1 or more."""
     number = int(text)
     if number < 1:
         raise ValueError
@@ -68,7 +68,7 @@ def positive_integer(text: str) -> int:
 
 
 def clean_text(text: str) -> str:
-    """Return the text in one letter case, without blanks around it and with single ones within."""
+    """Return a text in lower case, with single spaces and none around it."""
     return " ".join(text.split()).casefold()
 
 
@@ -79,12 +79,12 @@ def nearest(name: str, others: Iterable[str]) -> str:
 
 
 def quote_name(name: str) -> str:
-    """Return the name of a column or a table as SQL has it, whatever its characters are."""
+    """Return the name of a column or table as SQL has it, whatever its characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
-    """Return the root mean squared error of two arrays of the same shape, in their unit."""
+    """Return the root mean squared error of two arrays of the same shape."""
     error = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
     return float(np.sqrt(np.mean(error**2)))
 
@@ -102,11 +102,10 @@ def fingerprint(path: Path) -> str:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write; when all went well it takes the place of `path` at once.
+    """Give a temporary file to write, which then replaces `path` in one step.
 
-    A reader sees the old file or the new one, never half of it. When the block raises,
-    the old file stays and the temporary one is removed. Raises UserError where nothing
-    can be written.
+    A reader sees the old file or the new one, never half of it. If the block raises,
+    the old file stays. Raises UserError if nothing can be written.
     """
     place = path.resolve()
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
@@ -117,23 +116,23 @@ def write_atomically(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # on a read-only file system
+        with suppress(OSError):  # a read-only file system
             temporary.unlink(missing_ok=True)
 
 
 def replace_file(new: Path, old: Path) -> None:
-    """Put a new file in the place of the old one: with its mode, or where its link points."""
-    old = old.resolve()
+    """Put a new file in the place of the old one: with its mode, where its link points."""
+    place = old.resolve()
     with new.open("rb+") as file:
         # Otherwise a power cut may leave the new name without content.
         os.fsync(file.fileno())
-    if old.is_file():
-        shutil.copymode(old, new)
-    new.replace(old)
+    if place.is_file():
+        shutil.copymode(place, new)
+    new.replace(place)
 
 
 def append_record(record: Mapping[str, object], file: Path) -> None:
-    """Add one line of JSON to a file of records; a line that was cut off stays alone."""
+    """Append a line of JSON to a file; after an interrupted write, on a new line."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +145,7 @@ def append_record(record: Mapping[str, object], file: Path) -> None:
 
 
 def set_up_logging(file: Path | None) -> None:
-    """Log to the console and to a file, one line an event; the old file is kept a while."""
+    """Log to the console and to a file, which is rotated."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file:
         try:
