@@ -7,13 +7,14 @@ what is plain for whole columns at once and leaves the rest to these functions.
 
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from .schema import Column, Spelling
+from .schema import Column, Kind, Spelling
 from .utils import clean_text
 
 LARGEST_EXACT_INTEGER = 2**53  # a float64 holds every integer up to this one
@@ -27,6 +28,13 @@ _ANY_UNIT = "|".join(re.escape(unit) for unit in (*CURRENCIES, "%"))
 _PLAIN_NUMBER = re.compile(
     r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
 )
+_EXPECTED: dict[Kind, str] = {
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "date": "a date like 2026-01-31",
+    "category": "text",
+}
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
@@ -52,6 +60,37 @@ def read_cell(text: str, column: Column) -> Any:
             return read_date(text, spelling.date_formats)
         case "category":
             return read_category(text, column.categories)
+
+
+def read_value(value: Any, column: Column) -> Any:
+    """Return the value of a cell that JSON holds: as text, or with a type of its own.
+
+    Text is read as in the table's files. So is a number, unless the column holds
+    numbers, too. Raises ValueError if it is not a value of the column's kind.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return read_cell(value, column)
+    if isinstance(value, bool) and column.kind == "boolean":
+        return value
+
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"should be {_EXPECTED[column.kind]}")
+    return read_cell(_as_in_file(value, column), column)
+
+
+def _as_in_file(number: float, column: Column) -> str:
+    """Spell a number as the table's files do."""
+    text = repr(number)
+    whole = text.removesuffix(".0")
+    if column.kind in ("number", "integer"):
+        return whole.replace(".", column.spelling.decimal)
+    if column.kind != "category":
+        return whole
+    is_known = whole in column.categories and text not in column.categories
+    return whole if is_known else text.zfill(column.digits)
 
 
 def clean_cell(text: str) -> str:
@@ -88,11 +127,11 @@ def read_number(text: str, decimal: str = ".", unit: str | None = None) -> float
     digits = _without_unit(digits, unit)
     digits = _without_separators(digits, decimal)
     if not _PLAIN_NUMBER.fullmatch(digits):
-        raise ValueError("is not a number")
+        raise ValueError("should be a number")
 
     number = float(digits)
     if not math.isfinite(number) or (in_parentheses and digits[0] in "+-"):
-        raise ValueError("is not a number")
+        raise ValueError("should be a number")
     return -number if in_parentheses else number
 
 
@@ -119,7 +158,7 @@ def _without_separators(text: str, decimal: str) -> str:
     if re.fullmatch(rf"[-+]?\d{{1,3}}([{thousands}'’\s]\d{{3}})+", whole, re.ASCII):
         whole = re.sub(rf"[{thousands}'’\s]", "", whole)
     if thousands in whole + part:  # 12.5 where the decimal sign is a comma
-        raise ValueError("is not a number")
+        raise ValueError("should be a number")
     return f"{whole}.{part}" if point else whole
 
 
@@ -127,7 +166,7 @@ def read_integer(text: str, decimal: str = ".", unit: str | None = None) -> int:
     """Read a whole number small enough to be held exactly."""
     number = read_number(text, decimal, unit)
     if number % 1 or abs(number) > LARGEST_EXACT_INTEGER:
-        raise ValueError("is not a whole number")
+        raise ValueError("should be a whole number")
     return int(number)
 
 
@@ -138,7 +177,7 @@ def read_boolean(text: str, spelling: Spelling) -> bool:
         return True
     if text == "false" or text in cleaned(spelling.false):
         return False
-    raise ValueError("is not a boolean")
+    raise ValueError("should be true or false, or spelled as in the table")
 
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
@@ -151,7 +190,7 @@ def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
         except (ValueError, OverflowError):
             continue
-    raise ValueError("is not a date")
+    raise ValueError("should be a date like 2026-01-31")
 
 
 @lru_cache

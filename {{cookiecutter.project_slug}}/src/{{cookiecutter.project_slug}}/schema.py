@@ -48,7 +48,7 @@ _COLUMN_PROPERTIES = {
     *("checks", "coerce", "description", "dtype", "metadata", "nullable"),
     *("required", "title"),
 }
-_METADATA = ("unit", "replace", "out_of_range", "has_time")
+_METADATA = ("unit", "replace", "out_of_range", "has_time", "digits")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Column:
     Limits of dates are texts in ISO format. `checks` are the pandera checks of
     schema.yaml, by name. `replace` maps texts before they are read, `unit` is removed
     from numbers, and `out_of_range` says what becomes of a value beyond the limits. A
-    date that `has_time` gives its hour to the model.
+    date that `has_time` gives its hour to the model. `digits` is the length of codes
+    such as 01234, which a request may spell as the number 1234.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Column:
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
     has_time: bool = False
+    digits: int = 0
     spelling: Spelling = Spelling()
 
 
