@@ -1,7 +1,7 @@
-"""Two tables for the tests: one they make themselves, and the project's own. And the notebooks run.
+"""Two tables for the tests: one that they make, and the project's own.
 
-The first has every kind of column, gaps, and names that are no Python identifiers. The second is
-whatever lies in data/raw: its tests know no column, they follow schema.yaml.
+The first has every kind of column, gaps, and names that are not Python identifiers. The
+second is whatever is in data/raw: its tests name no column, they follow schema.yaml.
 """
 
 import asyncio
@@ -12,32 +12,35 @@ from concurrent.futures import Future
 from copy import deepcopy
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from nbclient import NotebookClient
-from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 import pipeline
-from {{ cookiecutter.project_slug }}.config import Config, TrainingConfig, read_config
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
 from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
-from {{ cookiecutter.project_slug }}.evaluation import find_metric
-from {{ cookiecutter.project_slug }}.model_training import Trained, fit_model
-from {{ cookiecutter.project_slug }}.prediction import DIGITS, name_label
-from {{ cookiecutter.project_slug }}.schema import Table, read_schema, read_table
-from {{ cookiecutter.project_slug }}.tools import notebooks as notebooks
-from {{ cookiecutter.project_slug }}.training.description import describe, describe_data
-from {{ cookiecutter.project_slug }}.training.model_saving import convert_to_onnx, save_model
-from {{ cookiecutter.project_slug }}.training.preparation import prepare
+from {{ cookiecutter.project_slug }}.model_training import Dataset, fit_model, make_dataset
+from {{ cookiecutter.project_slug }}.prediction import name_label
+from {{ cookiecutter.project_slug }}.schema import Table, read_table
+from {{ cookiecutter.project_slug }}.tools import notebooks
 from {{ cookiecutter.project_slug }}.training.train import read_processed, run
-from {{ cookiecutter.project_slug }}.utils import fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN_ROWS = 5000  # of the project's own table, so that the tests stay quick on any table
+OWN_ROWS = 5000  # of the project's own table, so that tests are quick on any table
+
+
+class Trained(NamedTuple):
+    """A dataset, and the pipeline that was fitted to its training rows."""
+
+    dataset: Dataset
+    pipeline: Pipeline
+
 
 SCHEMA: dict[str, Any] = {
     "schema_type": "dataframe",
@@ -87,7 +90,7 @@ CONFIG: dict[str, Any] = {  # whatever the project's own says
 
 
 def make_lines(count: int, target: str = "classes") -> list[str]:
-    """Make rows of the table as lines of CSV; the target follows the features, with some noise."""
+    """Make rows of the table as lines of CSV, whose target depends on the features."""
     draw = random.Random(0)
     lines = []
     for number in range(count):
@@ -133,81 +136,34 @@ def make_project(root: Path, target: str = "classes") -> Config:
     return read_config(root)
 
 
-def train(
-    frame: pd.DataFrame, table: Table, model: str, config: TrainingConfig
-) -> Trained:
-    """Fit the named model on part of a processed table, and evaluate it on the rest."""
-    return fit_model(prepare(frame, table, config), model, config)
-
-
 def train_model(config: Config, model: str = "gradient_boosting") -> Trained:
     """Train a model on the processed table of a project."""
     table = read_table(config)
     frame = read_processed(config.paths.processed, table, config.training)
-    return train(frame, table, model, config.training)
-
-
-def save_trained(output: Path, trained: Trained, config: Config) -> dict[str, Any]:
-    """Save a model as `uv run train` does, without a card; return its JSON."""
-    graph, answer = convert_to_onnx(trained)
-    metric = find_metric(config.training.metric, trained.table.task)
-    data = config.paths.processed
-    about = describe(trained, answer, metric, config.training, fingerprint(data))
-    origin: dict[str, Any] = {
-        "trained": "2026-11-23T08:00:00+00:00",
-        "seconds": 0.5,
-        "git": None,
-    }
-    origin |= {"data": about["data"] | describe_data(data)}
-    return save_model(output, trained, graph, about, origin)
-
-
-def rows_of(frame: pd.DataFrame, table: Table) -> list[dict[str, Any]]:
-    """Return the features of a processed table as the rows of a request, before JSON."""
-    features = frame[[column.name for column in table.features]]
-    rows = features.astype(object).where(features.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    dataset = make_dataset(frame, table, config.training)
+    return Trained(dataset, fit_model(dataset, model, config.training))
 
 
 def check_answers(
-    answers: Sequence[Mapping[str, Any]],
-    trained: Trained,
-    features: NDArray[np.float32],
+    answers: Sequence[Mapping[str, Any]], trained: Trained, X: pd.DataFrame
 ) -> None:
-    """The answers of the server are those of scikit-learn where the model was trained."""
-    if trained.table.task == "regression":
-        numbers = trained.pipeline.predict(features)
+    """The answers of the service are those of scikit-learn's pipeline."""
+    dataset, pipeline = trained
+    if dataset.table.task == "regression":
+        expected = pipeline.predict(X) + dataset.offset
         found = [answer["prediction"] for answer in answers]
-        np.testing.assert_allclose(
-            found, numbers, rtol=1e-5, atol=1e-5 * np.abs(numbers).max()
-        )
+        tolerance = 1e-4 * dataset.y.std()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
         return
-    expected = trained.pipeline.predict_proba(features)
+    expected = pipeline.predict_proba(X)
     served = [list(answer["probabilities"].values()) for answer in answers]
-    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-5)
-    best = np.round(expected, DIGITS).argmax(
-        axis=1
-    )  # as two equally likely ones are told apart
-    assert [answer["prediction"] for answer in answers] == [
-        trained.labels[code] for code in best
-    ]
-    assert {tuple(answer["probabilities"]) for answer in answers} == {
-        tuple(name_label(label) for label in trained.labels)
-    }
-
-
-def make_hard_rows(frame: pd.DataFrame, table: Table, strangers: bool) -> pd.DataFrame:
-    """Return the features of every row three times: as they are, with gaps, where the schema allows
-    gaps, and with categories that training has not seen, where a request may have them."""
-    rows = frame[[column.name for column in table.features]]
-    draw = np.random.default_rng(0)
-    gaps, strange = rows.copy(), rows.copy()
-    for column in table.features:
-        if column.nullable:
-            gaps[column.name] = gaps[column.name].mask(draw.random(len(rows)) < 0.4)
-        if column.kind == "category" and strangers:
-            strange[column.name] = "never seen"
-    return pd.concat([rows, gaps, strange], ignore_index=True)
+    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-4)
+    names = tuple(name_label(label) for label in dataset.labels)
+    assert {tuple(answer["probabilities"]) for answer in answers} == {names}
+    for answer in answers:
+        best = max(answer["probabilities"].values())
+        label = name_label(answer["prediction"])
+        assert answer["probabilities"][label] == best
 
 
 async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
@@ -228,7 +184,7 @@ async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
-    """Run the notebooks that are tested: beside the other tests, because they take longest."""
+    """Run the tested notebooks beside the other tests, because they take longest."""
     tests: list[Any] = [
         item for item in request.session.items if hasattr(item, "callspec")
     ]
@@ -256,7 +212,7 @@ def config(tmp_path: Path) -> Config:
 def trained_config(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Config:
-    """A project of the tests' own, its pipeline run and its default model trained."""
+    """A project of the tests' own after its pipeline and its training."""
     config = make_project(tmp_path_factory.mktemp(request.param), request.param)
     write_raw(config, make_lines(300, request.param))
     pipeline.run(config.paths.raw, config.paths.processed, config)
@@ -266,7 +222,7 @@ def trained_config(
 
 @pytest.fixture(scope="session")
 def own_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """The project's own config, with all that is written going to a temporary folder."""
+    """The project's own config, but with its outputs in a temporary folder."""
     config = read_config(ROOT)
     folder = tmp_path_factory.mktemp("own")
     changed = {name: folder / path.name for name, path in config.paths if name != "raw"}
@@ -276,7 +232,7 @@ def own_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def own_raw(own_config: Config) -> RawData:
     """The first rows of the project's own raw table."""
-    columns = list(read_schema(own_config.schema_file).columns)
+    columns = [column.name for column in read_table(own_config).columns]
     raw = read_raw_data(own_config.paths.raw, columns, own_config.table)
     return RawData(raw.rows.head(OWN_ROWS), raw.places.head(OWN_ROWS), raw.broken)
 
@@ -284,9 +240,7 @@ def own_raw(own_config: Config) -> RawData:
 @pytest.fixture(scope="session")
 def own_processed(own_raw: RawData, own_config: Config) -> pd.DataFrame:
     """The project's own table, cleaned."""
-    return transform(
-        own_raw.rows, read_schema(own_config.schema_file), own_config.table
-    ).kept
+    return transform(own_raw.rows, read_table(own_config)).kept
 
 
 @pytest.fixture(scope="session")
