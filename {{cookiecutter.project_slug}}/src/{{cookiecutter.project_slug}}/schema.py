@@ -48,7 +48,9 @@ _COLUMN_PROPERTIES = {
     *("checks", "coerce", "description", "dtype", "metadata", "nullable"),
     *("required", "title"),
 }
-_METADATA = ("unit", "replace", "out_of_range", "has_time", "digits")
+_METADATA = (
+    *("unit", "replace", "out_of_range", "unreadable", "has_time", "digits"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,11 @@ class Column:
     """One column: its kind, the limits of its values, and how they are written.
 
     Limits of dates are texts in ISO format. `checks` are the pandera checks of
-    schema.yaml, by name. `replace` maps texts before they are read, `unit` is removed
-    from numbers, and `out_of_range` says what becomes of a value beyond the limits. A
-    date that `has_time` gives its hour to the model. `digits` is the length of codes
-    such as 01234, which a request may spell as the number 1234.
+    schema.yaml, by name. `replace` maps texts before they are read, and `unit` is
+    removed from numbers. `out_of_range` says what becomes of a value beyond the limits,
+    `unreadable` of a text that can't be read. A date that `has_time` gives its hour to
+    the model. `digits` is the length of codes such as 01234, for requests that spell
+    them as a number.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Column:
     unit: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
+    unreadable: Literal["reject", "missing"] = "reject"
     has_time: bool = False
     digits: int = 0
     spelling: Spelling = Spelling()
@@ -212,7 +216,7 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
             column = _read_column(normalize_name(name), about)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: column {name!r}: {error}") from error
-        columns.append(replace(column, spelling=_find_spelling(column, config)))
+        columns.append(replace(column, spelling=find_spelling(column.name, config)))
     return columns
 
 
@@ -221,13 +225,13 @@ def normalize_name(name: Any) -> str:
     return unicodedata.normalize("NFC", str(name).strip())
 
 
-def _find_spelling(column: Column, config: TableConfig) -> Spelling:
+def find_spelling(name: str, config: TableConfig) -> Spelling:
     """Return how config.yaml says that the values of a column are written."""
     return Spelling(
         missing=tuple(config.missing_values),
         true=tuple(config.true_values),
         false=tuple(config.false_values),
-        date_formats=tuple(config.formats_of(column.name)),
+        date_formats=tuple(config.formats_of(name)),
         decimal=config.decimal,
     )
 

@@ -1,89 +1,86 @@
 """How `infer-schema` decides what a column is: one rule, one function.
 
-Each looks at a sample of the raw text, its blanks taken off and its missing values marked.
-docs/own-table.md lists them.
+`text` is a column of a sample: its missing values are marked, the spaces around the
+others removed. docs/own-table.md lists the rules.
 """
 
 import re
-import warnings
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from warnings import catch_warnings
 
 import pandas as pd
-from pandas.tseries.api import guess_datetime_format
-from sklearn.metrics import balanced_accuracy_score, r2_score
+from pandas.api.types import is_numeric_dtype
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from ..config import TableConfig, Task
-from ..data_preprocessing import (
-    LARGEST_EXACT_INTEGER,
-    parse_booleans,
-    parse_dates,
-    parse_numbers,
-)
+from ..cells import LARGEST_EXACT_INTEGER
+from ..config import Task
+from ..data_preprocessing import parse_column
 from ..feature_engineering import LARGEST_NUMBER
+from ..schema import Column
 from ..utils import clean_text
 
-MOST = 0.95  # of the values must be of a kind; the others will be rejected
+MOST = 0.9  # of the values must be of a kind; the others then count as missing
+HALF = 0.5  # of the values: such a column is pointed out
 FEW = 20  # different whole numbers at most are classes
 MANY = 1000  # rows without a gap: tomorrow's will have none either
 OFTEN = 5  # rows at least for each category: there will hardly be others
 LISTED = 50  # categories at most are listed
-SURE, UNSURE = 0.98, 0.9  # of the target, with a value that gives it away and without
+SURE = 0.98  # of the target's variation: what predicts it so well gives it away
+FREQUENT = 0.05  # of the rows: a word that may be a category
 ID_NAMES = {"id", "uuid", "guid", "key", "no", "nr", "number", "index"}
 CODE_NAMES = {"id", "code", "zip", "zipcode", "postcode", "plz"}
+UNITS = (
+    *"$ € £ ¥ ₹ ₽ ₩ ₺ ₪ ₫ ฿ % A$ C$ R$ US$ Kč kr zł".split(),
+    *"AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS INR JPY KRW MXN NOK".split(),
+    *"NZD PLN RON RUB SEK SGD THB TRY USD ZAR".split(),
+)
+_DAY_FIRST = "%d/%m/%Y %d-%m-%Y %d.%m.%Y %d/%m/%y %d-%m-%y %d.%m.%y %d%m%Y".split()
+_MONTH_FIRST = "%m/%d/%Y %m-%d-%Y %d.%m.%Y %m/%d/%y %m-%d-%y %d.%m.%y %m%d%Y".split()
+_DATES = (
+    *("%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%d %B %Y"),
+    *("%d-%b-%y", "%d %b %y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d. %B %Y"),
+    *("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b-%Y", "%b %Y", "%B %Y", "%b-%y"),
+    *("%a, %d %b %Y", "%Y-%m-%d"),
+)
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z")
 
 
-def find_encoding(content: bytes) -> str:
-    """UTF-16 where its mark is first, UTF-8 where every byte fits, else what Windows writes."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+def is_boolean(text: pd.Series, column: Column) -> bool:
+    """Every value is true or false by the lists in config.yaml, and both occur."""
+    values, is_unreadable = parse_column(text, column)
+    return not is_unreadable.any() and values.nunique() == 2
 
 
-def find_separator(text: str) -> str:
-    """The sign that stands equally often, but at least once, in most lines, outside of quotes."""
-    lines = [line for line in re.sub(r'"[^"]*"', "", text).splitlines() if line.strip()]
-
-    def share(sign: str) -> float:
-        counts = pd.Series([line.count(sign) for line in lines])
-        usual = counts.mode().max()
-        return float((counts == usual).mean()) if usual > 0 else 0
-
-    return max(",;\t|", key=share)
+def find_unit(text: pd.Series) -> str | None:
+    """The currency or percent sign of nearly all numbers that have one."""
+    known = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
+    found = text.str.extract(rf"^[-+(\s]*({known})[-+\s]*[\d.]|[\d.]\s*({known})[)\s]*$")
+    units = found[0].fillna(found[1]).value_counts(normalize=True)
+    return str(units.index[0]) if len(units) and units.iloc[0] >= MOST else None
 
 
-def find_decimal(text: pd.DataFrame, separator: str) -> str:
-    """The sign with which more cells are numbers; where both do, a comma beside a semicolon."""
-    cells = pd.concat([text[name] for name in text], ignore_index=True).dropna()
-    cells = cells[cells.str.contains(r"\d[.,]\d")].head(100_000)
-    point, comma = (parse_numbers(cells, sign).notna().sum() for sign in ".,")
-    return "," if comma > point or (comma == point and separator == ";") else "."
+def is_code(text: pd.Series) -> bool:
+    """Digits that are no amount: with leading zeros or one length, or 16 and more."""
+    digits = text[text.str.fullmatch(r"-?\d+")]
+    if digits.empty or digits.str.fullmatch(r"-?\d{16,}").any():
+        return not digits.empty
+    zeros = digits.str.fullmatch(r"0\d+").mean()
+    return bool(zeros >= FREQUENT or (zeros and digits.str.len().nunique() == 1))
 
 
-def is_boolean(text: pd.Series, config: TableConfig) -> bool:
-    """Every value means true or false by the lists in config.yaml, and both occur."""
-    cleaned = text.dropna().map(clean_text)
-    values = parse_booleans(cleaned, config.true_values, config.false_values)
-    return bool(values.notna().all() and values.nunique() == 2)
-
-
-def is_number(text: pd.Series, decimal: str) -> bool:
-    """Nearly all values are numbers, and none is a code: with a leading zero, or 16 digits long."""
-    numbers = parse_numbers(text.dropna(), decimal)
-    return (
-        bool(numbers.notna().mean() >= MOST)
-        and not text.str.fullmatch(r"0\d+|\d{16,}").any()
-    )
+def count_digits(text: pd.Series) -> int:
+    """The length of codes that begin with zeros, if all have the same."""
+    lengths = text[text.str.fullmatch(r"\d+")].str.len().unique()
+    return int(lengths[0]) if len(lengths) == 1 and text.str.startswith("0").any() else 0
 
 
 def is_whole(numbers: pd.Series) -> bool:
     """All numbers are whole, and small enough to be held exactly."""
-    values = numbers.dropna()
-    return bool((values % 1 == 0).all() and values.abs().max() <= LARGEST_EXACT_INTEGER)
+    is_exact = (numbers % 1 == 0) & (numbers.abs() <= LARGEST_EXACT_INTEGER)
+    return bool(is_exact[numbers.notna()].all())
 
 
 def ends_in(name: str, words: set[str]) -> bool:
@@ -92,166 +89,133 @@ def ends_in(name: str, words: set[str]) -> bool:
     return bool(parts) and parts[-1].lower() in words
 
 
-def is_code(name: str, numbers: pd.Series) -> bool:
+def is_called_code(name: str, numbers: pd.Series) -> bool:
     """Whole numbers that come again and again, and are called a code."""
-    often = numbers.count() >= OFTEN * numbers.nunique()
-    return is_whole(numbers) and often and ends_in(name, CODE_NAMES)
+    is_frequent = numbers.count() >= OFTEN * numbers.nunique()
+    return is_frequent and ends_in(name, CODE_NAMES) and is_whole(numbers)
 
 
 def is_running_number(name: str, numbers: pd.Series) -> bool:
     """Whole numbers, nearly all different, that count the rows or are called an id."""
     values = numbers.dropna()
-    if (
-        len(values) < FEW
-        or values.nunique() < 0.9 * len(values)
-        or not is_whole(values)
-    ):
+    distinct = values.nunique()
+    if len(values) < FEW or distinct < MOST * len(values) or not is_whole(values):
         return False
-    dense = values.max() - values.min() < 1.1 * values.nunique()
-    steps = (
-        values.diff() == values.index.to_series().diff()
-    )  # of a sample: as far as the rows
-    return bool(dense or steps.mean() > 0.9 or ends_in(name, ID_NAMES))
+    is_dense = values.max() - values.min() < 1.1 * distinct
+    is_sorted = is_monotone(values) and distinct == len(values)
+    return bool(is_dense or is_sorted or ends_in(name, ID_NAMES))
+
+
+def is_monotone(values: pd.Series) -> bool:
+    """Nearly all values are as large as the one before, or larger; or the reverse."""
+    steps = values.dropna().diff().dropna()
+    zero = steps.iloc[0] * 0 if len(steps) else 0
+    return len(steps) > 0 and max((steps >= zero).mean(), (steps <= zero).mean()) > 0.99
 
 
 def is_identifier(name: str, text: pd.Series) -> bool:
     """Text that is nearly always different, or often different and called an id."""
-    share = text.nunique() / text.count()
-    return text.count() >= FEW and (
-        share > 0.9 or (share > 0.01 and ends_in(name, ID_NAMES))
-    )
+    share = text.nunique() / max(text.count(), 1)
+    called = share > 0.01 and ends_in(name, ID_NAMES)
+    return text.count() >= FEW and (share > MOST or called)
 
 
 def is_free_text(text: pd.Series) -> bool:
     """Often different, and on average more than three words or fifty letters."""
-    long = text.str.count(r"\S+").mean() > 3 or text.str.len().mean() > 50
-    return bool(long) and text.nunique() > max(FEW, 0.1 * text.count())
+    is_long = text.str.count(r"\S+").mean() > 3 or text.str.len().mean() > 50
+    return bool(is_long) and text.nunique() > max(FEW, 0.1 * text.count())
 
 
-def find_date_formats(text: pd.Series, day_first: bool) -> tuple[list[str], int]:
-    """The formats of dates where the day, or the month, is first; and how many stay unread.
+def find_date_formats(text: pd.Series) -> tuple[list[str], bool]:
+    """The formats of dates beside ISO 8601, and whether day and month may be swapped.
 
-    None for ISO 8601, which is always read; several, if the dates are written in several ways.
+    The day comes first, or the month, whichever reads more; the month, if both read all.
     """
+    month_first, unread = _formats_that_read(text, [*_MONTH_FIRST, *_DATES])
+    day_first, still_unread = _formats_that_read(text, [*_DAY_FIRST, *_DATES])
+    is_ambiguous = unread == still_unread and day_first != month_first
+    return (day_first if still_unread < unread else month_first), is_ambiguous
+
+
+def _formats_that_read(text: pd.Series, dates: Iterable[str]) -> tuple[list[str], int]:
+    """Return formats that read some dates each, and how many texts stay unread."""
     formats: list[str] = []
-    unread = text[parse_dates(text, []).isna()].dropna()
-    for form in [guess_date_format(value, day_first) for value in unread.unique()[:50]]:
-        if form and form not in formats:
-            read = parse_dates(unread, [form])
-            if read.count() > 0.001 * text.count():
-                formats.append(form)
-                unread = unread[read.isna()]
+    unread = text[_read_dates(text, "ISO8601").isna()]
+    few = unread.drop_duplicates().head(LISTED)
+    candidates = [date + time for date in dates for time in _TIMES]
+    candidates = [form for form in candidates if _read_dates(few, form).notna().any()]
+    while candidates:
+        read = {form: _read_dates(unread, form).notna() for form in candidates}
+        best = max(candidates, key=lambda form: read[form].sum())
+        if read[best].sum() <= 0.001 * len(text):
+            break
+        formats.append(best)
+        unread = unread[~read[best]]
     return formats, len(unread)
 
 
-def guess_date_format(value: str, day_first: bool) -> str | None:
-    """The format that pandas guesses, once each part has the width that it wants."""
-    day_first = day_first or bool(
-        re.match(r"\d+\.\d+\.", value)
-    )  # dots: the day is first
-    wide = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", value)
-    wide = re.sub(r"\bPM\b", "AM", wide, flags=re.IGNORECASE)
-    long = re.sub(r"^(\d\d\W(?:\d\d|[A-Za-z]{3,})\W)(\d\d)(?!\d)", r"\g<1>20\2", wide)
-    with warnings.catch_warnings(action="ignore"):
-        form = (
-            guess_datetime_format(long, day_first)
-            if re.search(r"\d.*\d", value)
-            else None
-        )
-    if form is None or "%Y" not in form or re.match(r"%Y\W?%d", form):
-        return None
-    if re.match(r"%[dm]\W%[dm]\W", form) and form.startswith("%d") != day_first:
-        return None
-    return form if long == wide else form.replace("%Y", "%y")
+def _read_dates(text: pd.Series, form: str) -> pd.Series:
+    """Read dates of one format. Digits alone are a date of our time, in eight digits."""
+    is_digits = text.str.fullmatch(r"\d*")
+    text = text.where(~is_digits | (text.str.len() == 8))
+    dates = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    return dates.where(~is_digits | dates.dt.year.between(1900, 2100))
 
 
-def is_date(text: pd.Series, formats: list[str]) -> bool:
-    """Nearly all values are dates from 150 years ago to 150 years ahead, and more than a year."""
-    dates = parse_dates(text.dropna(), formats)
-    near = (dates.dt.year - datetime.now().year).abs() <= 150
-    return (
-        bool(near.mean() >= MOST)
-        and not text.str.fullmatch(r"\d{4}(\.\d+)?|\d{6}").any()
-    )
-
-
-def find_categories(text: pd.Series) -> tuple[str, ...]:
+def find_categories(counts: Counter[str]) -> tuple[str, ...]:
     """The categories as they are mostly spelled; none, if others are likely to come.
 
-    Values seen once tell that some have not been seen at all; five times each, that hardly any
-    has not (the estimate of Good and Turing).
+    Values seen once suggest that some have not been seen at all; values seen five times
+    each, that hardly any is missing (the estimate of Good and Turing).
     """
-    counts = text.value_counts().groupby(clean_text).sum()
-    return find_classes(text) if counts.min() >= OFTEN and len(counts) <= LISTED else ()
+    rows = Counter[str]()
+    for category, count in counts.items():
+        rows[clean_text(category)] += count
+    is_complete = rows and min(rows.values()) >= OFTEN and len(rows) <= LISTED
+    return find_classes(counts) if is_complete else ()
 
 
-def find_classes(text: pd.Series) -> tuple[str, ...]:
-    """All values that differ in more than blanks and letter case, as they are mostly spelled."""
-    spellings = text.value_counts().groupby(clean_text)
-    return tuple(sorted(spellings.idxmax()))
+def find_classes(counts: Counter[str]) -> tuple[str, ...]:
+    """All values that differ in more than spaces and case, as they are mostly spelled."""
+    usual: dict[str, str] = {}
+    for category, _ in counts.most_common():
+        usual.setdefault(clean_text(category), category)
+    return tuple(sorted(usual.values()))
 
 
-def find_limits(numbers: pd.Series) -> tuple[float, float]:
+def find_limits(low: float, high: float) -> tuple[float, float]:
     """Ten times the largest size, rounded up; and 0 where no value is on its other side."""
-    low, high = numbers.min(), numbers.max()
     ten_times = 10 * max(abs(low), abs(high))
     digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
     room = -(-ten_times // digit) * digit
     return (0 if low >= 0 else -room), (0 if high <= 0 else room)
 
 
-def find_date_limits(dates: pd.Series) -> tuple[str, str]:
+def find_date_limits(low: datetime, high: datetime) -> tuple[str, str]:
     """Whole years, ten before the first and ten after the last."""
-    return f"{dates.min().year - 10}-01-01", f"{dates.max().year + 10}-12-31"
+    return f"{max(low.year - 10, 1):04}-01-01", f"{min(high.year + 10, 9999)}-12-31"
 
 
-def is_required(text: pd.Series) -> bool:
-    """No gap in a thousand rows or more."""
-    return len(text) >= MANY and bool(text.notna().all())
+def find_task(numbers: pd.Series, share: float) -> Task:
+    """Text and few different whole numbers are classes; other numbers a regression."""
+    is_few = is_whole(numbers) and numbers.nunique() <= min(FEW, numbers.count() / 2)
+    return "regression" if share >= MOST and not is_few else "classification"
 
 
-def find_task(text: pd.Series, decimal: str) -> Task:
-    """Text and few different whole numbers are classes; any other numbers a regression."""
-    numbers = parse_numbers(text, decimal)
-    few = is_whole(numbers) and numbers.nunique() <= min(FEW, numbers.count() / 2)
-    return "regression" if is_number(text, decimal) and not few else "classification"
-
-
-def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
-    """What gives the target away: all of the column, or one value of it; empty, if nothing does.
-
-    A tree learns the target from half of the rows and this column alone, and is tested on the rest.
-    """
-    codes = (
-        values
-        if values.dtype != "str"
-        else values.map(values.value_counts().rank(method="first"))
-    )
-    score, tree = r2_score, DecisionTreeRegressor(max_leaf_nodes=200, random_state=0)
-    if task == "classification":
-        score, tree = balanced_accuracy_score, DecisionTreeClassifier(random_state=0)
-        target = target[target.groupby(target).transform("size") > 1]
-    if target.nunique() < 2 or len(target) < FEW:
-        return ""
-    half = target.sample(frac=0.5, random_state=0).index
-    rest = target.index.difference(half)
-    column = (
-        codes[target.index]
-        .astype(float)
-        .clip(-LARGEST_NUMBER, LARGEST_NUMBER)
-        .to_frame()
-    )
-    guess = tree.fit(column.loc[half], target[half]).predict(column.loc[rest])
-    with warnings.catch_warnings(action="ignore"):  # of classes that only one half has
-        if score(target[rest], guess) > SURE:
-            return "the column"
-    if task == "classification":
-        named = values[target.index].astype(object).fillna("a missing value")
-        often = named[named.groupby(named).transform("size") >= LISTED]
-        shares = pd.crosstab(often, target, normalize="index")
-        unsure = target.value_counts(normalize=True) < UNSURE
-        for value in shares.index[
-            (shares.loc[:, unsure[shares.columns]] > SURE).any(axis=1)
-        ]:
-            return f"the value {value}"
-    return ""
+def is_leak(values: pd.Series, target: pd.Series, task: Task) -> bool:
+    """A tree that learns half of the rows from this column alone predicts the others."""
+    kept = target.groupby(target).transform("size") > 1
+    if task == "regression":
+        kept = target.notna()
+    values, target = values[kept], target[kept]
+    if len(target) < FEW or target.nunique() < 2:
+        return False
+    if not is_numeric_dtype(values):  # frequent ones first
+        values = values.map(values.value_counts().rank(method="first"))
+    X = values.astype(float).clip(-LARGEST_NUMBER, LARGEST_NUMBER).to_frame()
+    tree, score = DecisionTreeClassifier(random_state=0), "balanced_accuracy"
+    if task == "regression":
+        tree, score = DecisionTreeRegressor(max_leaf_nodes=200, random_state=0), "r2"
+    halves = KFold(2, shuffle=True, random_state=0)
+    with catch_warnings(action="ignore"):  # of classes that only one half has
+        return cross_val_score(tree, X, target, cv=halves, scoring=score).mean() > SURE
