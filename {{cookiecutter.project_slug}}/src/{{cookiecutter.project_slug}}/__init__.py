@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Set before scikit-learn is imported, so that its threads sleep while they wait for each
-# other. Otherwise training is many times slower where other programs use the processors.
+# Set before scikit-learn is imported: its threads then sleep while they wait for each
+# other. Otherwise training is many times slower where other programs are busy.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of onnxruntime
 

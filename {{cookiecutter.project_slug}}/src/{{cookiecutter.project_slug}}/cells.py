@@ -1,4 +1,4 @@
-"""Read a cell of text as a value: the one reader of raw files, `predict` and the service.
+"""Read a cell of text as a value: the one reader of files and of requests.
 
 What a text means depends on its column: on the kind in schema.yaml, and on how the
 table spells missing values, booleans, dates and decimals. `data_preprocessing` reads

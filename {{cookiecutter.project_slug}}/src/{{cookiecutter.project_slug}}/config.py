@@ -24,13 +24,13 @@ def _as_list(value: Any) -> Any:
 
 
 class Section(BaseModel):
-    """A part of the file; a name that is not listed here is a mistake, not ignored."""
+    """A part of config.yaml. An unknown name in it is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Paths(Section):
-    """Where things lie, seen from config.yaml; `read_config` adds its folder. `raw` is a glob."""
+    """Where files are; relative to config.yaml. `raw` is a glob."""
 
     raw: str
     processed: Path
@@ -42,7 +42,8 @@ class Paths(Section):
 class TableConfig(Section):
     """How the table's files are written, and what its columns are for.
 
-    `date_formats` are tried in their order, after ISO 8601; by column, where columns contradict.
+    `date_formats` are tried in their order, after ISO 8601. Name them by column where
+    columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
@@ -122,7 +123,7 @@ def find_root(start: Path) -> Path:
 def read_config(start: Path | None = None) -> Config:
     """Read the config.yaml at or above `start`, by default the current folder.
 
-    By default the paths are relative to the current folder too, which makes messages short.
+    By default paths are relative to the current folder, which keeps messages short.
     """
     root = find_root(start or Path.cwd())
     if start is None:

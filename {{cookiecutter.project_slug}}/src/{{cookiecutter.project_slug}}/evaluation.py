@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
@@ -29,8 +28,8 @@ RESAMPLES, RESAMPLED_ROWS = 200, 2_000
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
 FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
 
-Scorer = Callable[[Any, Any, NDArray[Any]], float]  # estimator, X, y: higher is better
-Predict = Callable[[pd.DataFrame], NDArray[Any]]  # from features to outputs
+Scorer = Callable[[Any, Any, np.ndarray], float]  # estimator, X, y: higher is better
+Predict = Callable[[pd.DataFrame], np.ndarray]  # from features to outputs
 
 
 class Metric(NamedTuple):
@@ -106,7 +105,7 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
         how = {"greater_is_better": False, "response_method": "predict_proba"}
         scorer = make_scorer(log_loss, labels=labels, **how)
 
-    def score(estimator: Any, X: Any, y: NDArray[Any]) -> float:
+    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
         outputs = predict_outputs(estimator, X, classes)
         try:
             with warnings.catch_warnings(action="ignore"):  # of classes without a row
@@ -118,8 +117,8 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
     return score
 
 
-def mean_roc_auc(y_true: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Return the mean ROC AUC of each class against the rest, over the classes in y_true."""
+def mean_roc_auc(y_true: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean ROC AUC of each class in y_true against the rest."""
     present = np.unique(y_true)
     if len(present) < 2:
         return float("nan")
@@ -127,7 +126,7 @@ def mean_roc_auc(y_true: NDArray[Any], probabilities: NDArray[Any]) -> float:
     return float(np.mean(areas))
 
 
-def predict_outputs(estimator: Any, X: Any, classes: int) -> NDArray[np.float64]:
+def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     """Return numbers, shape (rows,), or probabilities, shape (rows, classes).
 
     A class that the estimator has not seen has the probability 0.
@@ -145,41 +144,41 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> NDArray[np.float64]
 
 
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
-    """An estimator with given outputs, for scorers. Its X are the positions of rows."""
+    """An estimator with given outputs, for scorers. X is the positions of rows."""
 
-    def __init__(self, outputs: NDArray[Any]) -> None:
+    def __init__(self, outputs: np.ndarray) -> None:
         """Keep probabilities of shape (rows, classes)."""
         self.outputs = outputs
         self.classes_ = np.arange(outputs.shape[1])
 
-    def predict_proba(self, X: NDArray[np.intp]) -> NDArray[Any]:
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities of some rows."""
         return self.outputs[X]
 
-    def predict(self, X: NDArray[np.intp]) -> NDArray[Any]:
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the most likely class of some rows."""
         return self.outputs[X].argmax(axis=1)
 
 
 class GivenNumbers(RegressorMixin, BaseEstimator):
-    """An estimator with given predictions, for scorers. Its X are the positions of rows."""
+    """An estimator with given numbers, for scorers. X is the positions of rows."""
 
-    def __init__(self, outputs: NDArray[Any]) -> None:
+    def __init__(self, outputs: np.ndarray) -> None:
         """Keep predictions of shape (rows,)."""
         self.outputs = outputs
 
-    def predict(self, X: NDArray[np.intp]) -> NDArray[Any]:
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predictions for some rows."""
         return self.outputs[X]
 
 
-def as_estimator(outputs: NDArray[Any]) -> Any:
+def as_estimator(outputs: np.ndarray) -> Any:
     """Return outputs as an estimator, which is what scorers take."""
     return GivenProbabilities(outputs) if outputs.ndim == 2 else GivenNumbers(outputs)
 
 
 def evaluate(
-    outputs: NDArray[Any], y: NDArray[Any], metrics: dict[str, Metric]
+    outputs: np.ndarray, y: np.ndarray, metrics: dict[str, Metric]
 ) -> dict[str, float]:
     """Return the metrics of a model's outputs. Errors are in the target's unit."""
     classes = outputs.shape[1] if outputs.ndim == 2 else 0
@@ -190,7 +189,7 @@ def evaluate(
     }
 
 
-def predict_baseline(y_train: NDArray[Any], rows: int, classes: int) -> NDArray[Any]:
+def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """Return the outputs of the baseline: the shares of the classes, or the mean."""
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     baseline.fit(np.zeros((len(y_train), 1)), y_train)
@@ -198,7 +197,7 @@ def predict_baseline(y_train: NDArray[Any], rows: int, classes: int) -> NDArray[
 
 
 def estimate_interval(
-    outputs: NDArray[Any], y: NDArray[Any], metric: Metric, seed: int
+    outputs: np.ndarray, y: np.ndarray, metric: Metric, seed: int
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a metric, by the bootstrap.
 
@@ -222,7 +221,7 @@ def estimate_interval(
 
 
 def evaluate_segments(
-    segments: pd.DataFrame, outputs: NDArray[Any], y: NDArray[Any], metric: Metric
+    segments: pd.DataFrame, outputs: np.ndarray, y: np.ndarray, metric: Metric
 ) -> list[dict[str, Any]]:
     """Evaluate the rows of each value of each column apart, the worst first.
 
@@ -247,10 +246,10 @@ def rank_features(
     pipeline: Any,
     predict: Predict,
     X: pd.DataFrame,
-    y: NDArray[Any],
+    y: np.ndarray,
     scorer: Scorer,
     seed: int,
-) -> list[dict[str, Any]]:
+) -> list[dict[Any, Any]]:
     """Return by how much the metric gets worse when a feature is shuffled.
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first, of
@@ -258,7 +257,7 @@ def rank_features(
     """
     rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
 
-    def score(_: Any, shuffled: pd.DataFrame, y_true: NDArray[Any]) -> float:
+    def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
         estimator = as_estimator(predict(shuffled))
         return scorer(estimator, np.arange(len(y_true)), y_true)
 

@@ -65,147 +65,120 @@ def charge_per_call(monthly_charge, support_calls):
 
 @feature
 def years_from_middle_age(age):
-    """Distance from 45 years: the youngest and the oldest customers leave most often."""
+    """Distance from 45 years: the youngest and the oldest customers leave most."""
     return abs(age - 45)
 
 
-# --- From a table, for training ------------------------------------------------------
+# --- From columns to features, for a table and for a row -----------------------------
 
 
 def features_of_table(
     table: "pd.DataFrame", columns: Sequence[Column]
 ) -> "pd.DataFrame":
-    """Return the features of a clean table: numbers as float32, then categories as text.
+    """Return the features of a clean table, for training.
 
-    The rows are those of the table. Raises UserError if a feature's function fails.
+    The rows are those of the table; first the numbers, as float32, then the categories,
+    as text. Raises UserError if the function of a feature fails.
     """
     import pandas as pd
 
-    numbers: dict[str, Any] = {}
-    categories: dict[str, Any] = {}
-    values = {column.name: _column_values(table, column) for column in columns}
+    values: dict[str, Any] = {}
+    dates: dict[str, Any] = {}
     for column in columns:
+        cells = table[column.name]
         if column.kind == "category":
-            categories[column.name] = values[column.name]
+            codes, texts = pd.factorize(cells.fillna(""))
+            values[column.name] = texts.astype(object)[codes]
         elif column.kind == "date":
-            dates = table[column.name].dt
-            parts = [values[column.name], dates.month, dates.weekday, dates.hour]
-            numbers.update(zip(_date_names(column), parts, strict=False))
+            values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
+            dates[column.name] = [cells.dt.month, cells.dt.day_of_week, cells.dt.hour]
         else:
-            numbers[column.name] = values[column.name]
+            values[column.name] = cells.astype(float)
 
-    for each in usable_features(columns):
-        arguments = [values[name] for name in each.columns]
-        numbers[each.name] = _call_on_table(each, arguments)
-
-    X = pd.DataFrame(numbers, index=table.index, dtype="float64")
-    X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype("float32")
+    with np.errstate(all="ignore"):  # a division by zero is infinite or missing
+        numbers, categories = _compute_features(values, dates, columns)
+    X = pd.DataFrame(numbers, index=table.index, dtype=float)
+    X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
-
-
-def _column_values(table: "pd.DataFrame", column: Column) -> "pd.Series":
-    """Return a column as features see it."""
-    import pandas as pd
-
-    values = table[column.name]
-    if column.kind == "category":
-        codes, texts = pd.factorize(values.fillna(""))
-        return pd.Series(texts.astype(object)[codes], index=table.index)
-    if column.kind == "date":
-        return (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
-    return values.astype("float64")
-
-
-def _call_on_table(each: Feature, arguments: list["pd.Series"]) -> Any:
-    """Return a feature of whole columns."""
-    try:
-        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-            return np.asarray(each.function(*arguments), dtype="float64")
-    except Exception as error:
-        raise UserError(
-            f"the feature {each.name!r} fails for whole columns ({error}); use "
-            "arithmetic and NumPy functions, such as np.where instead of `if`"
-        ) from error
-
-
-# --- From one row, for the service ---------------------------------------------------
 
 
 def features_of_row(
     row: Mapping[str, Any], columns: Sequence[Column]
 ) -> tuple[list[float], list[str]]:
-    """Return the features of one row, in the same order: its numbers, its categories."""
-    numbers: list[float] = []
-    categories: list[str] = []
+    """Return the features of one row, for the service: its numbers, and its categories.
+
+    They are in the order of `features_of_table`. A value may be absent.
+    """
     values: dict[str, Any] = {}
+    dates: dict[str, Any] = {}
     for column in columns:
         value = row.get(column.name)
         if column.kind == "category":
             values[column.name] = value or ""
-            categories.append(value or "")
-        elif column.kind != "date":
-            values[column.name] = np.nan if value is None else float(value)
-            numbers.append(values[column.name])
+        elif value is None:
+            values[column.name] = np.nan
+            dates[column.name] = [np.nan] * 3
+        elif column.kind == "date":
+            date = read_date(value) if isinstance(value, str) else value
+            values[column.name] = (date - EPOCH).total_seconds() / 86_400
+            dates[column.name] = [date.month, date.weekday(), date.hour]
         else:
-            date_parts = _date_parts(value, column.has_time)
-            values[column.name] = date_parts[0]
-            numbers.extend(date_parts)
+            values[column.name] = float(value)
+
+    try:
+        numbers, categories = _compute_features(values, dates, columns)
+        return list(map(float, numbers.values())), list(categories.values())
+    except (UserError, TypeError):  # Python fails where NumPy divides by zero
+        values = {
+            name: value if isinstance(value, str) else np.float64(value)
+            for name, value in values.items()
+        }
+    with np.errstate(all="ignore"):
+        numbers, categories = _compute_features(values, dates, columns)
+    return list(map(float, numbers.values())), list(categories.values())
+
+
+def _compute_features(
+    values: Mapping[str, Any], dates: Mapping[str, Any], columns: Sequence[Column]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the numbers and the categories, by the names of the features.
+
+    `values` are those of whole columns or of one row; `dates` has the month, weekday
+    and hour of each date.
+    """
+    numbers: dict[str, Any] = {}
+    categories: dict[str, Any] = {}
+    for column in columns:
+        if column.kind == "category":
+            categories[column.name] = values[column.name]
+        elif column.kind == "date":
+            parts = [values[column.name], *dates[column.name]]
+            numbers.update(zip(_date_names(column), parts, strict=False))
+        else:
+            numbers[column.name] = values[column.name]
 
     for each in usable_features(columns):
-        arguments = [values[name] for name in each.columns]
-        numbers.append(_call_on_row(each, arguments))
+        try:
+            numbers[each.name] = each.function(*(values[name] for name in each.columns))
+        except Exception as error:
+            raise UserError(
+                f"the feature {each.name!r} fails ({error}); it must work for whole "
+                "columns and for the values of one row: use arithmetic and NumPy "
+                "functions, such as np.where instead of `if`"
+            ) from error
     return numbers, categories
 
 
-def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
-    """Return the days since 2000 of a date, its month, its weekday and maybe its hour."""
-    if date is None:
-        return [np.nan] * (4 if has_time else 3)
-    if isinstance(date, str):
-        date = read_date(date)
-    days = (date - EPOCH).total_seconds() / 86_400
-    parts = [days, date.month, date.weekday()]
-    return [*parts, date.hour] if has_time else parts
-
-
-def _call_on_row(each: Feature, arguments: list[Any]) -> float:
-    """Return a feature of the values of one row."""
-    try:
-        return float(each.function(*arguments))
-    except (ArithmeticError, TypeError, ValueError):
-        pass  # Python raises errors where NumPy gives infinite or missing numbers
-    try:
-        with np.errstate(all="ignore"):
-            return float(each.function(*(_as_numpy(value) for value in arguments)))
-    except Exception as error:
-        raise UserError(
-            f"the feature {each.name!r} fails for a single row ({error}); use "
-            "arithmetic and NumPy functions"
-        ) from error
-
-
-def _as_numpy(value: Any) -> Any:
-    """Return a number as one of NumPy, and text as it is."""
-    return value if isinstance(value, str) else np.float64(value)
-
-
-# --- Both ------------------------------------------------------------------------------
+def _date_names(column: Column) -> list[str]:
+    """Return the names of the parts of a date that a model uses."""
+    parts = ["days", "month", "weekday", "hour"]
+    return [f"{column.name} ({part})" for part in parts[: 4 if column.has_time else 3]]
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has."""
     names = {column.name for column in columns}
-    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
-    for each in usable:
-        if each.name in names:
-            raise UserError(f"the feature {each.name!r} has the name of a column")
-    return usable
-
-
-def unusable_features(columns: Iterable[Column]) -> list[Feature]:
-    """Return the features that are left out, because the table lacks their columns."""
-    usable = usable_features(columns)
-    return [each for each in FEATURES.values() if each not in usable]
+    return [each for each in FEATURES.values() if names.issuperset(each.columns)]
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
@@ -217,10 +190,9 @@ def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
         elif column.kind != "category":
             numbers.append(column.name)
     numbers += [each.name for each in usable_features(columns)]
-    return numbers, [each.name for each in columns if each.kind == "category"]
+    return numbers, [column.name for column in columns if column.kind == "category"]
 
 
-def _date_names(column: Column) -> list[str]:
-    """Return the names of what a model uses of a date; of the time only if it has one."""
-    parts = ["days", "month", "weekday", "hour"]
-    return [f"{column.name} ({part})" for part in parts[: 4 if column.has_time else 3]]
+def is_category(X: "pd.DataFrame") -> np.ndarray:
+    """Say of each feature whether it is a category."""
+    return np.array([dtype.kind == "O" for dtype in X.dtypes], dtype=bool)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import loguniform, randint
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
@@ -30,12 +29,12 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from .config import Task, TrainingConfig
 from .evaluation import Scorer
-from .feature_engineering import features_of_table
+from .feature_engineering import features_of_table, is_category
 from .schema import Table
 from .training.splits import Split, make_folds, split_rows
 from .utils import UserError, nearest
 
-# --- The models ------------------------------------------------------------------------
+# --- The models ----------------------------------------------------------------------
 
 
 def for_linear_models(numbers: list[int], categories: list[int]) -> ColumnTransformer:
@@ -49,21 +48,17 @@ def for_linear_models(numbers: list[int], categories: list[int]) -> ColumnTransf
 
 def for_forests(numbers: list[int], categories: list[int]) -> ColumnTransformer:
     """Fill gaps with the median, and number the categories. Trees need no scaling."""
+    median, ordinal = fill_with_median(), number_categories()
     return ColumnTransformer(
-        [
-            ("numbers", fill_with_median(), numbers),
-            ("categories", number_categories(), categories),
-        ]
+        [("numbers", median, numbers), ("categories", ordinal, categories)]
     )
 
 
 def for_boosting(numbers: list[int], categories: list[int]) -> ColumnTransformer:
     """Number the categories. Gradient boosting handles missing numbers itself."""
+    ordinal = number_categories()
     return ColumnTransformer(
-        [
-            ("numbers", "passthrough", numbers),
-            ("categories", number_categories(), categories),
-        ]
+        [("numbers", "passthrough", numbers), ("categories", ordinal, categories)]
     )
 
 
@@ -131,9 +126,9 @@ def build_pipeline(
             f"training.settings.{model} in config.yaml, or --set: {error}"
         ) from error
 
-    is_category = [dtype == object for dtype in X.dtypes]
-    numbers = [i for i, category in enumerate(is_category) if not category]
-    categories = [i for i, category in enumerate(is_category) if category]
+    positions = np.arange(X.shape[1])
+    is_text = is_category(X)
+    numbers, categories = positions[~is_text].tolist(), positions[is_text].tolist()
     return Pipeline([("prepare", prepare(numbers, categories)), ("model", estimator)])
 
 
@@ -150,7 +145,7 @@ def find_model(model: str, task: Task) -> tuple[Prepare, BaseEstimator]:
 
 LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
-# --- Training and test rows --------------------------------------------------------------
+# --- Training and test rows ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -161,13 +156,13 @@ class Dataset:
     positions of the classes in `labels`. `rows` is the clean table they come from.
 
     A model is fitted to `y - offset`. The offset is 0 unless the numbers are large
-    beside their spread: the model file computes in float32, which can't tell them apart.
+    beside their spread: the model file computes in float32, which blurs them.
     """
 
     table: Table
     rows: pd.DataFrame
     X: pd.DataFrame
-    y: NDArray[Any]
+    y: np.ndarray
     labels: list[Any]
     split: Split
     offset: float = 0.0
@@ -178,7 +173,7 @@ class Dataset:
         return self.X.iloc[self.split.train]
 
     @property
-    def y_train(self) -> NDArray[Any]:
+    def y_train(self) -> np.ndarray:
         """The targets of the training rows."""
         return self.y[self.split.train]
 
@@ -188,7 +183,7 @@ class Dataset:
         return self.X.iloc[self.split.test]
 
     @property
-    def y_test(self) -> NDArray[Any]:
+    def y_test(self) -> np.ndarray:
         """The targets of the test rows."""
         return self.y[self.split.test]
 
@@ -208,7 +203,7 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
     return Dataset(table, rows, X, y, [], split, offset)
 
 
-def encode_classes(target: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
+def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """Return the classes as positions in a sorted list of labels, and that list."""
     y, labels = pd.factorize(target, sort=True)
     if len(labels) < 2:
@@ -220,7 +215,7 @@ def encode_classes(target: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
     return y, labels.tolist()
 
 
-def find_offset(y_train: NDArray[np.float64]) -> float:
+def find_offset(y_train: np.ndarray) -> float:
     """Return what to subtract from targets that float32 can't tell apart, or 0."""
     spread = np.std(y_train)
     if spread == 0:
@@ -229,7 +224,7 @@ def find_offset(y_train: NDArray[np.float64]) -> float:
     return mean if abs(mean) > LARGEST_RATIO_TO_SPREAD * spread else 0.0
 
 
-# --- Fitting and cross-validation --------------------------------------------------------
+# --- Fitting and cross-validation ----------------------------------------------------
 
 
 def fit_model(dataset: Dataset, model: str, config: TrainingConfig) -> Pipeline:

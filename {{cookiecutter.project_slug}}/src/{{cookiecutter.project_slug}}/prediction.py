@@ -5,9 +5,7 @@ the functions for tables import pandas.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -16,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from .feature_engineering import (
@@ -24,6 +21,7 @@ from .feature_engineering import (
     feature_names,
     features_of_row,
     features_of_table,
+    is_category,
 )
 from .schema import Table
 from .utils import UserError
@@ -32,11 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIGITS = 6  # of probabilities; float32 holds no more
-ROWS_PER_SLICE = 25_000  # that a thread predicts at once
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
 # shape (rows, labels), or numbers, shape (rows,).
-Outputs = Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
+Outputs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def name_label(label: Any) -> str:
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file. Raises UserError if there is none, or if it can't be served."""
+    """Load a model file. Raises UserError if it is missing or can't be served."""
     try:
         content = path.read_bytes()
         outputs, contract = load_onnx(content)
@@ -134,7 +131,7 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     output = session.get_outputs()[-1].name  # of a classifier, the probabilities
     offset = contract["offset"]
 
-    def outputs(numbers: NDArray[np.float32], categories: NDArray[Any]) -> NDArray[Any]:
+    def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
         given = {"numbers": numbers, "categories": categories}
         result = session.run([output], {name: given[name] for name in inputs})[0]
         if output == "variable":
@@ -144,23 +141,12 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     return outputs, contract
 
 
-def predict_features(outputs: Outputs, X: "pd.DataFrame") -> NDArray[np.float64]:
-    """Return the outputs for a table of features.
-
-    Slices of it are predicted in parallel, each on one thread: if ONNX Runtime divided
-    a row between threads, the last digits of its sums would vary.
-    """
-    is_category = (X.dtypes == object).to_numpy()
-    numbers = X.loc[:, ~is_category].to_numpy(dtype=np.float32)
-    categories = X.loc[:, is_category].to_numpy(dtype=object)
-
-    def predict_slice(start: int) -> NDArray[np.float64]:
-        rows = slice(start, start + ROWS_PER_SLICE)
-        return outputs(numbers[rows], categories[rows])
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        starts = range(0, max(len(X), 1), ROWS_PER_SLICE)
-        return np.concatenate(list(pool.map(predict_slice, starts)))
+def predict_features(outputs: Outputs, X: "pd.DataFrame") -> np.ndarray:
+    """Return the outputs for a table of features."""
+    is_text = is_category(X)
+    numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
+    categories = X.loc[:, is_text].to_numpy(dtype=object)
+    return outputs(numbers, categories)
 
 
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike
 
 
 class UserError(Exception):
-    """A mistake the user can mend, told in one line: what is wrong, where, what to run next."""
+    """A user's mistake, in one line: what is wrong, where, what to run next."""
 
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Turn a UserError of a command line into one line on stderr and exit code 2.
+    """Turn a UserError into one line on stderr and exit code 2.
 
-    Ctrl+C ends it as it ends other programs: no words, exit code 130.
+    Ctrl+C exits silently with code 130, as it does in other programs.
     """
 
     @wraps(main)
@@ -55,7 +55,7 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 
 
 def clean_text(text: str) -> str:
-    """Return the text in one letter case, without blanks around it and with single ones within."""
+    """Return a text in lower case, with single spaces and none around it."""
     return " ".join(text.split()).casefold()
 
 
@@ -66,7 +66,7 @@ def nearest(name: str, others: Iterable[str]) -> str:
 
 
 def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
-    """Return the root mean squared error of two arrays of the same shape, in their unit."""
+    """Return the root mean squared error of two arrays of the same shape."""
     error = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
     return float(np.sqrt(np.mean(error**2)))
 
@@ -84,10 +84,10 @@ def fingerprint(path: Path) -> str:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write; when all went well it takes the place of `path` at once.
+    """Give a temporary file to write, which then replaces `path` in one step.
 
-    A reader sees the old file or the new one, never half of it. When the block raises, the old
-    file stays and the temporary one is removed. Raises UserError where nothing can be written.
+    A reader sees the old file or the new one, never half of it. If the block raises,
+    the old file stays. Raises UserError if nothing can be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -105,7 +105,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def append_record(record: Mapping[str, object], file: Path) -> None:
-    """Add one line of JSON to a file of records; a line that was cut off stays alone."""
+    """Append a line of JSON to a file; after an interrupted write, on a new line."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def append_record(record: Mapping[str, object], file: Path) -> None:
 
 
 def set_up_logging(file: Path | None) -> None:
-    """Log to the console and to a file, one line an event; the old file is kept a while."""
+    """Log to the console and to a file, which is rotated."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file:
         try:

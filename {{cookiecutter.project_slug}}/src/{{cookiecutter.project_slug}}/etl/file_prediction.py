@@ -24,8 +24,8 @@ from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..prediction import (
     Model,
-    load_model,
     answer_names,
+    load_model,
     predict_frame,
 )
 from ..schema import read_table, rows_to_predict

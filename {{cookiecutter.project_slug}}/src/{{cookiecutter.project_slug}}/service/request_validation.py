@@ -25,8 +25,8 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
+from ..cells import spellings
 from ..config import ServingConfig
-from ..cells import read_category, read_date as read_any_date, spellings
 from ..prediction import Model
 from ..schema import Column, Table
 from ..utils import clean_text, nearest

@@ -70,7 +70,7 @@ def choose_model(
 
 
 def is_tie(values: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether the mean difference on the same folds is within one standard deviation."""
+    """Whether the mean difference over the folds is within one standard deviation."""
     differences = np.subtract(values, others)
     spread = np.nanstd(differences, ddof=1)
     return not abs(np.nanmean(differences)) > spread
@@ -148,7 +148,7 @@ def tune(
     folds = range(len(untuned))
     results = search.cv_results_
     tuned = [results[f"split{fold}_test_score"][search.best_index_] for fold in folds]
-    tie = is_tie(tuned, untuned)
+    tie = is_tie(tuned, untuned.tolist())
     if tie:
         log.warning("the best settings tie with those in config.yaml")
     best = {
@@ -177,6 +177,6 @@ def workers_of(scheduler: str | None) -> AbstractContextManager[None]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of NumPy as it can be written into config.yaml, in three digits."""
+    """Return a number as it can be written into config.yaml, in three digits."""
     value = value.item() if isinstance(value, np.generic) else value
     return float(f"{value:.3g}") if isinstance(value, float) else value

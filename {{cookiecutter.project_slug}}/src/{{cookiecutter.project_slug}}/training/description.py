@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import auc, confusion_matrix, confusion_matrix_at_thresholds
-
 from sklearn.pipeline import Pipeline
 
 from ..config import Config, Task, TrainingConfig

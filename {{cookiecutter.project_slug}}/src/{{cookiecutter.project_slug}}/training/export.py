@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import pandas as pd
-from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from ..evaluation import predict_outputs
-from ..feature_engineering import features_of_row
+from ..feature_engineering import features_of_row, is_category
 from ..model_training import Dataset
 from ..prediction import Outputs, load_onnx, predict_features
 from ..schema import Column
@@ -57,13 +56,13 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> Exporte
 
 
 def _convert(pipeline: Pipeline, dataset: Dataset, model: str) -> onnx.ModelProto:
-    """Convert a pipeline to an ONNX model with the inputs `numbers` and `categories`."""
-    is_category = (dataset.X.dtypes == object).to_numpy()
+    """Convert a pipeline to ONNX, with the inputs `numbers` and `categories`."""
+    is_text = is_category(dataset.X)
     inputs = []
-    if not is_category.all():
-        inputs.append(("numbers", FloatTensorType([None, int((~is_category).sum())])))
-    if is_category.any():
-        inputs.append(("categories", StringTensorType([None, int(is_category.sum())])))
+    if not is_text.all():
+        inputs.append(("numbers", FloatTensorType([None, int((~is_text).sum())])))
+    if is_text.any():
+        inputs.append(("categories", StringTensorType([None, int(is_text.sum())])))
     options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
     try:
         onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
@@ -100,13 +99,13 @@ def _check_outputs(
 
 
 def _hard_cases(X: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the rows as they are, with missing numbers, and with unknown categories."""
+    """Return rows as they are, with missing numbers, and with unknown categories."""
     X = X.head(COMPARED_ROWS)
-    is_category = (X.dtypes == object).to_numpy()
+    is_text = is_category(X)
     is_gap = np.random.default_rng(0).random(X.shape) < 0.3
-    with_gaps = X.mask(is_gap & ~is_category)
+    with_gaps = X.mask(is_gap & ~is_text)
     with_unknown = X.copy()
-    with_unknown.loc[:, is_category] = "a category that no row has"
+    with_unknown.loc[:, is_text] = "a category that no row has"
     return [X, with_gaps, with_unknown]
 
 

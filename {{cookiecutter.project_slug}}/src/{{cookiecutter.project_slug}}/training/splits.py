@@ -147,7 +147,7 @@ def _split_by_group(groups: Rows, config: TrainingConfig) -> Split:
 def _split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[Split]:
     """Cut the rows, ordered by day, where the shares say; a day stays whole.
 
-    The rows of each part after a cut are a test, and all rows before it are to train on.
+    The rows after each cut are a test, and all rows before it are to train on.
     """
     ordered = np.sort(days)
     cuts = {float(ordered[int(len(days) * share)]) for share in shares} - {ordered[0]}

@@ -24,14 +24,13 @@ from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
 from ..evaluation import format_metrics, list_metrics
-from ..feature_engineering import unusable_features
+from ..feature_engineering import FEATURES, usable_features
 from ..model_training import MODELS, Dataset, find_model, fit_model, make_dataset
 from ..schema import Table, read_table
 from ..utils import (
     UserError,
     command,
     command_line,
-    fingerprint,
     set_up_logging,
     write_atomically,
 )
@@ -56,7 +55,7 @@ def run(
     candidates: int = 0,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Train, evaluate and save a model. Returns its record, which is saved beside it."""
+    """Train, evaluate and save a model. Returns the record that is saved beside it."""
     start = time.perf_counter()
     table, settings = read_table(config), config.training
     metrics = list_metrics(settings.metric, table.task)
@@ -97,8 +96,10 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
     """Read the processed table, compute its features, and refuse target leakage."""
     frame = read_processed(data, table, config)
     log.info("predicting %s from %d rows", table.target.name, len(frame))
-    for each in unusable_features(table.features):
-        log.info("feature left out, the table lacks its columns: %s", each.name)
+    usable = [each.name for each in usable_features(table.features)]
+    for name in FEATURES:
+        if name not in usable:
+            log.info("feature left out, the table lacks its columns: %s", name)
     dataset = make_dataset(frame, table, config)
     check_leaks(dataset.rows, dataset.y, table)
     return dataset
