@@ -92,7 +92,7 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 def clean_column(text: pd.Series, column: Column) -> pd.Series:
     """Do for a whole column what `read_cell` does first, and mark missing values."""
     text = text.str.strip()
-    if not text.str.isascii().all():
+    if not text.dropna().str.isascii().all():
         text = text.map(clean_cell, na_action="ignore")
     if column.replace:
         text = text.replace(dict(column.replace))

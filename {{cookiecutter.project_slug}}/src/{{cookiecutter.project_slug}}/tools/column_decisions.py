@@ -62,11 +62,13 @@ def gather(
 ) -> Evidence:
     """Return the evidence on a column from the counts of its texts as they are."""
     column = Column(name, "category", spelling=find_spelling(name, config))
-    texts = clean_column(counts.index.to_series(), column).to_numpy()
-    missing = counts[pd.isna(texts)]
-    nullable = name not in config.key and (len(missing) > 0 or counts.sum() < rules.MANY)
-    column = replace(column, nullable=nullable and name != config.target)
-    return Evidence(column, counts.groupby(texts).sum(), missing, sample)
+    texts = clean_column(counts.index.to_series(), column)
+    missing = counts[texts.isna()]
+    counts = counts.set_axis(texts)[texts.notna().to_numpy()].groupby(level=0).sum()
+    nullable = len(missing) > 0 or counts.sum() < rules.MANY
+    is_required = name in (config.target, *config.key)
+    column = replace(column, nullable=nullable and not is_required)
+    return Evidence(column, counts, missing, sample)
 
 
 def decide(evidence: Evidence, config: TableConfig) -> Decision:
@@ -151,8 +153,9 @@ def as_date(evidence: Evidence) -> Decision | None:
         )
     is_past = (dates.isna() | (dates <= datetime.now())).to_numpy()
     future = evidence.share_without(evidence.counts[is_past])
-    if 0 < future < rules.HALF:
-        years = "; its years have two digits" if "%y" in written else ""
+    two_digits = "%y" in written
+    if 0 < future < (1 if two_digits else rules.HALF):
+        years = "; years of two digits: 69 is 1969, 68 is 2068" if two_digits else ""
         decision = decision.check(
             f"{future:.1%} of the dates are in the future, up to {high:%Y-%m-%d}{years}"
         )

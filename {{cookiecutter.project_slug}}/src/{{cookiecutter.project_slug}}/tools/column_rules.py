@@ -196,7 +196,8 @@ def _reads(counts: pd.Series, form: str) -> pd.Series:
     """Which texts are dates of a format. Digits alone must be eight, and of our time."""
     texts = counts.index.to_series()
     is_digits = texts.str.fullmatch(r"\d*")
-    texts = texts.mask(is_digits & (texts.str.len() != 8))
+    is_short = texts.str.len() < (8 if form == "ISO8601" else 0)
+    texts = texts.mask(is_short | (is_digits & (texts.str.len() != 8)))
     dates = pd.to_datetime(texts, format=form, errors="coerce", utc=True)
     return dates.notna() & (~is_digits | dates.dt.year.between(1900, 2100))
 
