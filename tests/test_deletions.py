@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 PARTS = [
     ["notebooks"],
     ["app.py", "tests/test_app.py"],
-    ["Dockerfile", "app.py", "docs", "service", "tests/test_app.py"],
+    ["Dockerfile", "app.py", "docs", "src/customer_churn/service", "tests/test_app.py"],
 ]
 
 
@@ -41,7 +41,7 @@ def test_the_rest_passes_its_tests_without(copy, names):
 def test_a_report_of_no_notebooks_says_so_in_one_line(copy):
     project, python = copy
     delete(project, ["notebooks"])
-    result = project.run(python, "-c", "from tools.report import main; main()")
+    result = project.run(python, "-c", "from customer_churn.tools.report import main; main()")
     assert result.returncode == 2
     assert result.stderr.startswith("error: no notebook in ")
     assert len(result.stderr.splitlines()) == 1

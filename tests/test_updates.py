@@ -18,10 +18,15 @@ SECOND = "notebooks/02_feature_engineering.ipynb"
 MARKS = re.compile(r"^(<<<<<<<|=======|>>>>>>>).*\n", re.MULTILINE)
 
 # What the team does: a feature of its own, and a column in the middle of its table.
-FEATURE = """
-    if {"age", "support_calls"} <= values.keys():
-        features["calls a year"] = values["support_calls"] / values["age"]
-"""
+LINE = '    return monthly_charge * (contract_type == "Monthly")\n'
+FEATURE = '''
+
+
+@feature
+def calls_per_year(support_calls, age):
+    """Support calls for each year of age."""
+    return support_calls / age
+'''
 COLUMN = "  shoe_size:\n    dtype: Int64\n    nullable: true\n"
 
 
@@ -81,7 +86,7 @@ def improve(template):
     edit(
         project / "README.md", "\n## Predict\n", "\n{{ cookiecutter.team | loud }}\n\n## Predict\n"
     )
-    edit(module, "LARGEST_NUMBER = 1e30\n", "LARGEST_NUMBER = 1e30  # fits float32\n")
+    edit(module, "EPOCH = datetime(2000, 1, 1)\n", "EPOCH = datetime(2000, 1, 1)  # a Saturday\n")
     edit(project / "config.yaml", "  random_seed: 0\n", "  random_seed: 0  # the same each time\n")
     edit(project / "pyproject.toml", '"tqdm>=4.67,<5"', '"tqdm>=4.66,<5"')
     edit(project / "requirements.txt", "\ntqdm==", "\n# pinned anew\ntqdm==")
@@ -103,7 +108,7 @@ def collide(template):
         "\n{{ cookiecutter.description",
         "\nIt does: {{ cookiecutter.description",
     )
-    edit(module, "    return features\n\n\ndef date_f", "    return dict(features)\n\n\ndef date_f")
+    edit(module, LINE, LINE.replace("Monthly", "monthly"))
     add_text(project / FIRST, "And a better one.")
     (project / "docs" / "team.md").write_text("# Teams\n", encoding="utf-8")
 
@@ -118,8 +123,9 @@ def remove(template):
 
 
 def words(project, word, version=None, template=None, cwd=None, **options):
-    """Run the block of a README with that word in it, as if pasted."""
-    script = block(project.path / "README.md", word).replace("VERSION", str(version))
+    """Run the block of a page with that word in it, as if pasted."""
+    page = project.path / "docs" / "updates.md"
+    script = block(page if page.exists() else project.path / "README.md", word).replace("VERSION", str(version))
     script = script.replace(ADDRESS, str(template and template.path))
     result = Project(cwd or project.path).run("bash", "-ec", script, **options)
     assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
@@ -190,11 +196,7 @@ def used(made):
     """The project after some work of its team."""
     root = made.path
     edit(root / "README.md", "Predict which customers will leave, and why.", "Ask Ada why they go.")
-    edit(
-        root / MODULE,
-        "    return features\n\n\ndef date_f",
-        f"{FEATURE}    return features\n\n\ndef date_f",
-    )
+    edit(root / MODULE, LINE, LINE + FEATURE)
     edit(root / "schema.yaml", "  paperless:\n", f"{COLUMN}  paperless:\n")
     table = root / "data" / "raw" / "customers.csv"
     header, *rows = table.read_text(encoding="utf-8").splitlines()
@@ -240,8 +242,8 @@ def test_an_update_keeps_what_the_team_made_and_brings_the_rest(updated):
     assert not (updated.path / SECOND).exists()
     assert "Ask Ada" in text_of(updated, "README.md")
     assert "THE TEAM\n\n## Predict" in text_of(updated, "README.md")
-    assert "calls a year" in text_of(updated, MODULE)
-    assert "fits float32" in text_of(updated, MODULE)
+    assert "calls_per_year" in text_of(updated, MODULE)
+    assert "a Saturday" in text_of(updated, MODULE)
     assert "max_rows: 20000 " in text_of(updated, "config.yaml")
     assert "the same each time" in text_of(updated, "config.yaml")
     assert "tqdm>=4.66" in text_of(updated, "pyproject.toml")
@@ -270,7 +272,7 @@ def test_a_conflict_stands_in_the_files_of_any_clone_and_is_resolved(updated, cl
         text = MARKS.sub("", text_of(project, file))
         (project.path / file).write_text(text, encoding="utf-8", newline="\n")
     edit(project.path / "README.md", "\nIt does: Predict which customers will leave, and why.", "")
-    edit(project.path / MODULE, "    return features\n    return dict", "    return dict")
+    edit(project.path / MODULE, f"{LINE}{FEATURE}", FEATURE)
     git(project, "add", "README.md", "docs/team.md", FIRST, MODULE)
     words(project, "git add --all")
     assert git(project, "status", "--short") == ""
@@ -301,7 +303,7 @@ def test_a_removed_file_that_the_team_changed_stops_a_merge_until_it_is_decided_
 def test_what_is_not_committed_stops_an_update(updated, clone):
     project = clone(updated)
     (project.path / "mine.txt").write_text("mine", encoding="utf-8")
-    result = project.run("bash", "-ec", block(project.path / "README.md", "cruft update"))
+    result = project.run("bash", "-ec", block(project.path / "docs" / "updates.md", "cruft update"))
     assert result.returncode == 1
     assert "unclean" in result.stdout
     assert status(project) == ["?? mine.txt"]

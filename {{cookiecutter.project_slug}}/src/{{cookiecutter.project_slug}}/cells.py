@@ -28,7 +28,7 @@ _EXPECTED: dict[Kind, str] = {
 }
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
-_SEPARATORS = ",'’\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
+_SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
 _NUMBER = re.compile(
     rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     re.ASCII | re.IGNORECASE,

@@ -10,9 +10,11 @@ To add a feature, write a function that returns a number, and put `@feature` abo
 If the table lacks one of its columns, the feature is left out.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +60,15 @@ def feature(
 
 
 @feature
-def charge_per_call(monthly_charge, support_calls):
-    """Monthly charge for each support call."""
-    return monthly_charge / (support_calls + 1)
+def young_or_old(age):
+    """Whether a customer is under 30 or over 65: these leave most often."""
+    return (age < 30) | (age > 65)
 
 
 @feature
-def years_from_middle_age(age):
-    """Distance from 45 years: the youngest and the oldest customers leave most."""
-    return abs(age - 45)
+def charge_without_contract(monthly_charge, contract_type):
+    """Monthly charge of customers with a monthly contract, whom no contract holds."""
+    return monthly_charge * (contract_type == "Monthly")
 
 
 # --- From columns to features, for a table and for a row -----------------------------
@@ -82,91 +84,99 @@ def features_of_table(
     """
     import pandas as pd
 
+    numbers: dict[str, Any] = {}
+    categories: dict[str, Any] = {}
     values: dict[str, Any] = {}
-    dates: dict[str, Any] = {}
     for column in columns:
         cells = table[column.name]
         if column.kind == "category":
             codes, texts = pd.factorize(cells.fillna(""))
             values[column.name] = texts.astype(object)[codes]
+            categories[column.name] = values[column.name]
         elif column.kind == "date":
             values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
-            dates[column.name] = [cells.dt.month, cells.dt.day_of_week, cells.dt.hour]
+            dates = cells.dt
+            parts = [values[column.name], dates.month, dates.day_of_week, dates.hour]
+            numbers.update(zip(_date_names(column), parts, strict=False))
         else:
-            values[column.name] = cells.astype(float)
+            values[column.name] = numbers[column.name] = cells.astype(float)
 
-    with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-        numbers, categories = _compute_features(values, dates, columns)
+    for each in usable_features(columns):
+        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
+            numbers[each.name] = _call(each, values, partial(np.asarray, dtype=float))
     X = pd.DataFrame(numbers, index=table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
 
 
 def features_of_row(
-    row: Mapping[str, Any], columns: Sequence[Column]
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    features: Sequence[Feature] | None = None,
 ) -> tuple[list[float], list[str]]:
     """Return the features of one row, for the service: its numbers, and its categories.
 
-    They are in the order of `features_of_table`. A value may be absent.
+    They are in the order of `features_of_table`. A value may be absent. For many rows,
+    find the usable features once and pass them.
     """
+    features = usable_features(columns) if features is None else features
+    numbers: list[float] = []
+    categories: list[str] = []
     values: dict[str, Any] = {}
-    dates: dict[str, Any] = {}
     for column in columns:
         value = row.get(column.name)
         if column.kind == "category":
             values[column.name] = value or ""
-        elif value is None:
-            values[column.name] = np.nan
-            dates[column.name] = [np.nan] * 3
+            categories.append(value or "")
         elif column.kind == "date":
-            date = read_date(value) if isinstance(value, str) else value
-            values[column.name] = (date - EPOCH).total_seconds() / 86_400
-            dates[column.name] = [date.month, date.weekday(), date.hour]
+            parts = _date_parts(value, column.has_time)
+            values[column.name] = parts[0]
+            numbers += parts
         else:
-            values[column.name] = float(value)
+            number = math.nan if value is None else float(value)
+            values[column.name] = number
+            numbers.append(number)
 
-    try:
-        numbers, categories = _compute_features(values, dates, columns)
-        return list(map(float, numbers.values())), list(categories.values())
-    except (UserError, TypeError):  # Python fails where NumPy divides by zero
-        values = {
-            name: value if isinstance(value, str) else np.float64(value)
-            for name, value in values.items()
-        }
-    with np.errstate(all="ignore"):
-        numbers, categories = _compute_features(values, dates, columns)
-    return list(map(float, numbers.values())), list(categories.values())
-
-
-def _compute_features(
-    values: Mapping[str, Any], dates: Mapping[str, Any], columns: Sequence[Column]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the numbers and the categories, by the names of the features.
-
-    `values` are those of whole columns or of one row; `dates` has the month, weekday
-    and hour of each date.
-    """
-    numbers: dict[str, Any] = {}
-    categories: dict[str, Any] = {}
-    for column in columns:
-        if column.kind == "category":
-            categories[column.name] = values[column.name]
-        elif column.kind == "date":
-            parts = [values[column.name], *dates[column.name]]
-            numbers.update(zip(_date_names(column), parts, strict=False))
-        else:
-            numbers[column.name] = values[column.name]
-
-    for each in usable_features(columns):
+    for each in features:
         try:
-            numbers[each.name] = each.function(*(values[name] for name in each.columns))
-        except Exception as error:
-            raise UserError(
-                f"the feature {each.name!r} fails ({error}); it must work for whole "
-                "columns and for the values of one row: use arithmetic and NumPy "
-                "functions, such as np.where instead of `if`"
-            ) from error
+            numbers.append(_call(each, values, float))
+        except UserError:  # Python fails where NumPy divides by zero
+            with np.errstate(all="ignore"):
+                numbers.append(_call(each, _as_numpy(values), float))
     return numbers, categories
+
+
+def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
+    """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
+    if date is None:
+        return [math.nan] * (4 if has_time else 3)
+    if isinstance(date, str):
+        date = read_date(date)
+    days = (date - EPOCH).total_seconds() / 86_400
+    parts = [days, date.month, date.weekday()]
+    return [*parts, date.hour] if has_time else parts
+
+
+def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row, the numbers as those of NumPy."""
+    return {
+        name: value if isinstance(value, str) else np.float64(value)
+        for name, value in values.items()
+    }
+
+
+def _call(
+    each: Feature, values: Mapping[str, Any], convert: Callable[[Any], Any]
+) -> Any:
+    """Return a feature of whole columns or of the values of one row."""
+    try:
+        return convert(each.function(*[values[name] for name in each.columns]))
+    except Exception as error:
+        raise UserError(
+            f"the feature {each.name!r} fails ({error}); it must work for whole "
+            "columns and for the values of one row: use arithmetic and NumPy "
+            "functions, such as np.where instead of `if`"
+        ) from error
 
 
 def _date_names(column: Column) -> list[str]:
@@ -178,7 +188,11 @@ def _date_names(column: Column) -> list[str]:
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has."""
     names = {column.name for column in columns}
-    return [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    for each in usable:
+        if each.name in names:
+            raise UserError(f"the feature {each.name!r} has the name of a column")
+    return usable
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:

@@ -18,10 +18,12 @@ from pydantic import TypeAdapter
 
 from .feature_engineering import (
     LARGEST_NUMBER,
+    Feature,
     feature_names,
     features_of_row,
     features_of_table,
     is_category,
+    usable_features,
 )
 from .schema import Table
 from .utils import UserError
@@ -29,7 +31,7 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-DIGITS = 6  # of probabilities; float32 holds no more
+STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
 # shape (rows, labels), or numbers, shape (rows,).
@@ -58,13 +60,19 @@ class Model:
         """The labels as names in JSON."""
         return [name_label(label) for label in self.labels]
 
+    @cached_property
+    def custom_features(self) -> list[Feature]:
+        """The features of feature_engineering.py that the table has the columns for."""
+        return usable_features(self.table.features)
+
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
-        features = [features_of_row(row, self.table.features) for row in rows]
+        columns, custom = self.table.features, self.custom_features
+        features = [features_of_row(row, columns, custom) for row in rows]
         numbers = np.array([numbers for numbers, _ in features], dtype=np.float32)
-        np.clip(numbers, -LARGEST_NUMBER, LARGEST_NUMBER, out=numbers)
+        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
         categories = np.array([texts for _, texts in features], dtype=object)
         outputs = self.outputs(numbers, categories)
         if self.table.task == "regression":
@@ -136,7 +144,7 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
         result = session.run([output], {name: given[name] for name in inputs})[0]
         if output == "variable":
             return result.ravel().astype(float) + offset
-        return result.astype(float).round(DIGITS)
+        return np.rint(result.astype(float) * STEPS) / STEPS
 
     return outputs, contract
 

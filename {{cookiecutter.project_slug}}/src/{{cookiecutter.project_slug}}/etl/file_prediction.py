@@ -31,14 +31,7 @@ from ..prediction import (
 from ..schema import read_table, rows_to_predict
 from ..utils import UserError, command, command_line, set_up_logging
 from .parts import LINE_END
-from .raw_data import (
-    RawData,
-    find_files,
-    list_rejected,
-    name_cells,
-    read_batches,
-    read_header,
-)
+from .raw_data import RawData, find_files, list_rejected, read_batches, read_header
 from .runs import make_room, replace
 
 NEWS = 30  # seconds between two lines in the log, where no terminal shows a bar
@@ -155,7 +148,7 @@ def write_all(
 ) -> tuple[int, int, Counter[str]]:
     """Write what became of the rows; return how many were answered and rejected, and why."""
     answered, rejected, reasons = 0, 0, Counter[str]()
-    header = pd.DataFrame(columns=["source", "line", "reason", *name_cells(columns), "raw"])
+    header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
     types = describe_output(columns, model)
     rejects = beside.open("w", encoding="utf-8", newline="")
     with rejects, open_output(new, types) as write:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from ..data_preprocessing import transform
 from ..schema import Table
 from ..utils import write_atomically
-from .raw_data import RawData, list_rejected, name_cells
+from .raw_data import RawData, list_rejected
 
 BATCH_ROWS = 100_000  # that are copied at once
 LINE_END = (
@@ -166,7 +166,7 @@ def join_parts(
 def join_rejected(parts: Sequence[Part], folder: Path, output: Path) -> None:
     """Write the rejected rows of all parts into one CSV file."""
     columns = pq.read_schema(name_part(folder, parts[0].number)).names
-    header = pd.DataFrame(columns=["source", "line", "reason", *name_cells(columns), "raw"])
+    header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
     with write_atomically(output) as file:
         header.to_csv(file, index=False, encoding="utf-8", lineterminator=LINE_END)
         with file.open("ab") as joined:

@@ -12,22 +12,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ..config import TableConfig
-from ..schema import normalize_name
 from ..utils import UserError
 
 BATCH = 8_000_000  # characters that are read at once
 LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
 LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
 OPEN_QUOTE = "a quote is not closed"
-
-_FORMATS = {  # by their first bytes
-    b"PK\x03\x04": "a zip file, such as an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "compressed with gzip, which its name must say (.gz)",
-    b"SQLite": "an SQLite database",
-    b"ARROW1": "an Arrow file",
-    b"%PDF": "a PDF",
-}
 
 csv.field_size_limit(LONGEST_LINE)
 
@@ -43,20 +33,11 @@ class Lines(NamedTuple):
 
 
 def open_stream(path: Path) -> pa.NativeFile:
-    """Open a file, decompressed if its name ends in .gz, .zst or .bz2.
-
-    Raises UserError if the first bytes are those of a file that is no text.
-    """
+    """Open a file, decompressed if its name ends in .gz, .zst or .bz2."""
     try:
-        stream = pa.input_stream(str(path), compression="detect")
-        with pa.input_stream(str(path), compression="detect") as file:
-            beginning = file.read(8)
+        return pa.input_stream(str(path), compression="detect")
     except OSError as error:
         raise cannot_read(path, error) from error
-    for magic, name in _FORMATS.items():
-        if beginning.startswith(magic):
-            raise UserError(f"{path} is {name}, not CSV or Parquet; export it as CSV")
-    return stream
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -76,11 +57,10 @@ def open_text(path: Path, encoding: str) -> TextIO:
 def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str], int]:
     """Read the header of an open file; return it, and how many lines it took."""
     reader = csv.reader(
-        iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=config.separator,
-        skipinitialspace=True,
+        iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=config.separator
     )
     try:
-        header = next((cells for cells in reader if any(cells)), [])
+        header = next(reader, [])
     except (csv.Error, OSError, UnicodeError) as error:
         raise cannot_read(path, error) from error
     damage = find_damage("".join(header), config.encoding)
@@ -90,10 +70,9 @@ def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str
 
 
 def name_columns(header: list[str]) -> list[str]:
-    """Normalise the names; a column without one, as of row numbers, is called so."""
+    """Take the blanks off the names; a column without one, as of row numbers, is called so."""
     return [
-        normalize_name(name) or f"column {place}"
-        for place, name in enumerate(header, start=1)
+        name.strip() or f"column {place}" for place, name in enumerate(header, start=1)
     ]
 
 
@@ -187,10 +166,7 @@ def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int,
         return line.split(separator) if line else [], 1, ""
     ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
     reader = csv.reader(
-        (lines[place] for place in ahead),
-        delimiter=separator,
-        skipinitialspace=True,
-        strict=True,
+        (lines[place] for place in ahead), delimiter=separator, strict=True
     )
     try:
         return next(reader), reader.line_num, ""
@@ -201,7 +177,7 @@ def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int,
 def find_damage(text: str, encoding: str) -> str:
     """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
     if "\0" in text:
-        return "contains a NUL byte; if it is UTF-16, set `encoding` to utf-16-le"
+        return "a NUL byte stands in it"
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,6 +1,6 @@
 """Read raw files as they are, a batch of rows at a time, each row with the place it came from."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +61,7 @@ def read_batches(
     for path, header in zip(files, headers, strict=True):
         check_header(path, header, columns, optional, config.separator)
     for path, header in zip(files, headers, strict=True):
-        read = read_parquet if is_parquet(path) else read_csv
+        read = read_parquet if path.suffix == ".parquet" else read_csv
         for lines in read(path, header, config):
             batch = name_places(lines, path.name)
             yield batch if optional else batch._replace(rows=batch.rows[columns])
@@ -84,22 +84,13 @@ def find_files(pattern: str) -> list[Path]:
 
 def read_header(path: Path, config: TableConfig) -> list[str]:
     """Read the names of a file's columns."""
-    if is_parquet(path):
+    if path.suffix == ".parquet":
         try:
             return name_columns(pa.parquet.read_schema(path).names)
         except (pa.ArrowInvalid, OSError) as error:
             raise cannot_read(path, error) from error
     with open_text(path, config.encoding) as text:
         return take_header(path, text, config)[0]
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet: by its first bytes, whatever its name."""
-    try:
-        with path.open("rb") as file:
-            return path.suffix.lower() == ".parquet" or file.read(4) == b"PAR1"
-    except OSError as error:
-        raise cannot_read(path, error) from error
 
 
 def name_places(lines: Lines, source: str) -> RawData:
@@ -127,7 +118,7 @@ def write_as_text(
     batch: pa.RecordBatch, header: list[str], config: TableConfig
 ) -> pd.DataFrame:
     """Return a table of any types as the text it would be in a CSV file."""
-    columns = [_cast_to_text(column) for column in batch.columns]
+    columns = [column.cast(pa.string()) for column in batch.columns]
     for place, column in enumerate(batch.columns):
         if pa.types.is_floating(column.type):
             columns[place] = pa.compute.replace_substring(
@@ -137,13 +128,6 @@ def write_as_text(
         {i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str"
     )
     return rows.mask(rows == "nan").set_axis(header, axis=1)
-
-
-def _cast_to_text(column: pa.Array) -> pa.Array:
-    """Write values as text; lists, structs and bytes are left out: no model reads them."""
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        return pa.nulls(len(column), pa.string())
-    return column.cast(pa.string())
 
 
 def check_header(
@@ -175,12 +159,6 @@ def check_header(
         raise UserError(f"{path} {fits} {'; '.join(problems)}")
 
 
-def name_cells(columns: Iterable[str]) -> list[str]:
-    """Return names beside which those of the places and reasons are unique."""
-    ours = ("source", "line", "reason", "raw")
-    return [f"{name} (cell)" if name in ours else name for name in columns]
-
-
 def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """Return what did not fit: where it stood, why it was rejected, and its cells as they stood.
 
@@ -189,7 +167,6 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     rejected = raw.places.loc[reasons.index].assign(reason=reasons)
     places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
     cells = raw.rows.loc[reasons.index].reset_index(drop=True)
-    cells.columns = name_cells(cells.columns)
     whole = raw.broken["raw"].set_axis(places.index[len(cells) :])
     # Side by side, because the table may have columns of the same names.
     table = pd.concat([places, cells, whole], axis=1)

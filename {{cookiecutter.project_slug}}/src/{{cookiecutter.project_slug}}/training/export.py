@@ -19,7 +19,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from ..evaluation import predict_outputs
-from ..feature_engineering import features_of_row, is_category
+from ..feature_engineering import features_of_row, is_category, usable_features
 from ..model_training import Dataset
 from ..prediction import Outputs, load_onnx, predict_features
 from ..schema import Column
@@ -127,14 +127,14 @@ def _hard_cases(X: pd.DataFrame) -> list[pd.DataFrame]:
 def _check_single_rows(outputs: Outputs, dataset: Dataset) -> None:
     """Compare some rows one by one, as the service computes them, with the table."""
     columns = dataset.table.features
-    names = list(dataset.X)
+    names, custom = list(dataset.X), usable_features(columns)
     sample = dataset.split.test[:SINGLE_ROWS]
     rows = plain_rows(dataset.rows.iloc[sample], columns)
     expected_outputs = predict_features(outputs, dataset.X.iloc[sample])
     for row, expected, output in zip(
         rows, dataset.X.iloc[sample].to_numpy(), expected_outputs, strict=True
     ):
-        numbers, categories = features_of_row(row, columns)
+        numbers, categories = features_of_row(row, columns, custom)
         for name, one, other in zip(
             names, [*numbers, *categories], expected, strict=True
         ):
