@@ -96,6 +96,8 @@ class Table:
     target: Column
     task: Task
     key: tuple[str, ...] = ()
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
 
     @property
     def unused(self) -> list[str]:
@@ -144,7 +146,15 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
         )
     task = find_task(target, config.task)
     columns = tuple(by_name.values())
-    return Table(columns, tuple(features), target, task, tuple(config.key))
+    return Table(
+        columns,
+        tuple(features),
+        target,
+        task,
+        tuple(config.key),
+        config.keep,
+        config.filter,
+    )
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -204,6 +214,10 @@ def _read_column(
         if check not in _CHECKS:
             raise ValueError(f"unknown check {check!r}; use {', '.join(_CHECKS)}")
     minimum, maximum = _find_limits(kind, checks)
+    metadata = properties.get("metadata") or {}
+    replaced = metadata.get("replace") or {}
+    if not all(isinstance(each, str) for each in (*replaced, *replaced.values())):
+        raise ValueError('`replace` maps text to text; write "0" and "No" in quotes')
     return Column(
         name,
         kind,
@@ -213,7 +227,7 @@ def _read_column(
         _find_categories(kind, checks),
         properties.get("description"),
         spelling=find_spelling(name, config),
-        **(properties.get("metadata") or {}),
+        **metadata,
     )
 
 
@@ -276,4 +290,4 @@ def rows_to_predict(table: Table, unknown_categories: str) -> Table:
     """Return the table of rows to predict: no target, no key, maybe new categories."""
     is_closed = unknown_categories == "reject"
     columns = [replace(column, is_closed=is_closed) for column in table.features]
-    return replace(table, columns=tuple(columns), key=())
+    return replace(table, columns=tuple(columns), key=(), filter=None)
