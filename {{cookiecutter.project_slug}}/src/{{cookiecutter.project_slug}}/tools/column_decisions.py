@@ -171,7 +171,9 @@ def as_date(evidence: Evidence) -> Decision | None:
 def as_text(evidence: Evidence) -> Decision:
     """Free text and identifiers are excluded, anything else are categories."""
     column, counts = evidence.column, evidence.counts
-    if rules.is_free_text(counts):
+    if rules.is_nested(counts):
+        decision = Decision(column, "lists or structs, which no model reads", True)
+    elif rules.is_free_text(counts):
         decision = Decision(column, f"free text, {len(counts):,} distinct", True)
     elif rules.is_identifier(column.name, counts):
         why = f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"

@@ -11,7 +11,7 @@ from datetime import datetime
 from warnings import catch_warnings
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_datetime64_dtype, is_numeric_dtype
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -29,6 +29,7 @@ LISTED = 50  # categories at most are listed
 FREQUENT = 0.05  # of the rows
 SURE = 0.98  # of the target's variation: what predicts it so well gives it away
 
+ORDERED = ("number", "integer", "date")
 ID_NAMES = {"id", "uuid", "guid", "key", "no", "nr", "number", "index"}
 CODE_NAMES = {"id", "code", "zip", "zipcode", "postcode", "plz"}
 UNITS = (
@@ -123,6 +124,12 @@ def is_identifier(name: str, counts: pd.Series) -> bool:
     share = len(counts) / counts.sum()
     is_called_so = share > 0.01 and ends_in(name, ID_NAMES)
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
+
+
+def is_nested(counts: pd.Series) -> bool:
+    """Lists or structs, as Parquet may hold."""
+    rows = counts[counts.index.str.fullmatch(r"\[.*\]|\{.*\}")].sum()
+    return bool(rows >= MOST * counts.sum())
 
 
 def is_free_text(counts: pd.Series) -> bool:
@@ -247,6 +254,8 @@ def is_leak(values: pd.Series, target: pd.Series, task: Task) -> bool:
     values, target = values[known], target[known]
     if len(target) < FEW or target.nunique() < 2:
         return False
+    if is_datetime64_dtype(values):
+        values = values.rank()
     if not is_numeric_dtype(values):
         values = values.map(values.value_counts().rank(method="first"))
     X = values.astype(float).clip(-LARGEST_NUMBER, LARGEST_NUMBER).to_frame()

@@ -28,6 +28,12 @@ _HEADER = """\
 # --- How the raw files are written -------------------------------------------------------
 
 
+def is_text(path: Path) -> bool:
+    """Whether a file is neither Parquet nor Excel, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(4) not in (b"PAR1", b"PK\3\4", b"\xd0\xcf\x11\xe0")
+
+
 def find_encoding(path: Path, preferred: str) -> str:
     """UTF-16 by its mark or its zeros; UTF-8 if every byte fits; what config.yaml says;
     else cp1252, as Windows writes it in Western Europe: a guess.
@@ -76,17 +82,18 @@ def find_separator(text: str, preferred: str) -> str:
     return max([preferred, *",;\t|"], key=share_of_lines)
 
 
-def find_decimal(text: pd.DataFrame, separator: str) -> str:
-    """The character after which more cells have one or two digits, or after thousands.
+def find_decimal(counts: Iterable[pd.Series], separator: str) -> str:
+    """The character, point or comma, before the last digits of more cells.
 
-    If there are as many of both, a comma where semicolons separate columns.
+    If it is one as often as the other, a comma where semicolons separate the columns.
     """
-    cells = pd.concat([text[name] for name in text], ignore_index=True)
-    point, comma = (
-        cells.str.fullmatch(rf"\D*(\d+|\d{{1,3}}([{other}]\d{{3}})+)[{own}]\d+\D*").sum()
-        for own, other in (".,", ",.")
-    )
-    return "," if comma > point or (comma == point and separator == ";") else "."
+    rows = dict.fromkeys(".,", 0)
+    for each in counts:
+        for own, other in (".,", ",."):
+            number = rf"\D*(\d+|\d{{1,3}}([{other}]\d{{3}})+)[{own}]\d+\D*"
+            rows[own] += each[each.index.str.fullmatch(number)].sum()
+    is_tie = rows["."] == rows[","]
+    return "," if rows[","] > rows["."] or (is_tie and separator == ";") else "."
 
 
 # --- schema.yaml and config.yaml -----------------------------------------------------------
@@ -106,7 +113,8 @@ def write_schema(columns: Iterable[Column]) -> str:
             properties["in_range"] = limits
         names = ("unit", "unreadable", "has_time", "digits")
         metadata = {name: getattr(column, name) for name in names}
-        metadata = {key: value for key, value in metadata.items() if value not in (None, 0, "reject")}
+        unset = (None, 0, "reject")
+        metadata = {key: x for key, x in metadata.items() if x not in unset}
         if metadata:
             properties["metadata"] = metadata
         described[column.name] = properties
@@ -114,6 +122,12 @@ def write_schema(columns: Iterable[Column]) -> str:
     return _HEADER + yaml.safe_dump(
         content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100
     )
+
+
+def has_other_columns(path: Path, names: Iterable[str]) -> bool:
+    """Whether a schema.yaml is that of another table."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return list(content["columns"]) != list(names)
 
 
 def change_config(text: str, raw: str, table: TableConfig) -> str:
