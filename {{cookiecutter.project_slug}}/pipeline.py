@@ -143,7 +143,7 @@ def main() -> None:
     add = parser.add_argument
     add("--raw", metavar="GLOB", help="raw files to read: CSV, Parquet, Excel")
     add("--output", metavar="PATH", type=Path, help="Parquet file to write")
-    add("--workers", metavar="N", type=positive_integer, help="processes")
+    add("--workers", metavar="N", type=utils.positive_integer, help="processes")
     add("--engine", choices=["pandas", "dask"], default="pandas")
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
     add("--watch", action="store_true", help="run when a new file is complete")

@@ -103,7 +103,7 @@ def clean_column(text: pd.Series, column: Column) -> pd.Series:
     """Do for a whole column what `read_cell` does first, and mark missing values."""
     text = text.str.strip()
     if not text.dropna().str.isascii().all():
-        text = text.map(clean_cell, na_action="ignore")
+        text = text.map(clean_cell, na_action="ignore").astype("str")
     if column.replace:
         text = text.replace(dict(column.replace))
     return text.mask(text.str.casefold().isin(cleaned(column.spelling.missing)))
