@@ -44,14 +44,35 @@ class Paths(Section):
     logs: Path
 
 
+class SourceConfig(Section):
+    """Where rows come from, if not from the raw files alone.
+
+    `query` is a file of SQL. `database` names what runs it; otherwise DuckDB does, and
+    the query sees the raw files as tables.
+    """
+
+    query: Path | None = None
+    database: str | None = None
+
+
+class SinkConfig(Section):
+    """A table in a database that the clean rows are loaded into as well."""
+
+    database: str
+    table: str
+
+
 class TableConfig(Section):
     """How the table's files are written, and what its columns are for.
 
-    `date_formats` are tried in their order, after ISO 8601. Name them by column where
+    `sheet` names the one to read of an Excel file, by default the first. Of rows with
+    the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
+    which it is not true are out of scope. `date_formats` are tried in their order, after ISO 8601. Name them by column where
     columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
+    sheet: str | None = None
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     missing_values: list[str] = [""]
@@ -59,6 +80,8 @@ class TableConfig(Section):
     false_values: list[str] = ["false"]
     date_formats: list[str] | dict[str, list[str]] = []
     key: Annotated[list[str], BeforeValidator(_as_list)] = []
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
     target: str
     task: Task | None = None
     exclude: list[str] = []
@@ -113,6 +136,8 @@ class Config(BaseSettings):
 
     root: Path
     paths: Paths
+    source: SourceConfig = SourceConfig()
+    sink: SinkConfig | None = None
     table: TableConfig
     training: TrainingConfig
     serving: ServingConfig
@@ -168,7 +193,11 @@ def read_config(start: Path | None = None) -> Config:
 
     paths = {name: root / path for name, path in config.paths if name != "raw"}
     raw = str(Path(escape(str(root)), config.paths.raw))
-    return config.model_copy(update={"paths": Paths(raw=raw, **paths)})
+    source = config.source
+    if source.query:
+        source = source.model_copy(update={"query": root / source.query})
+    updated = {"paths": Paths(raw=raw, **paths), "source": source}
+    return config.model_copy(update=updated)
 
 
 def _describe_error(error: ValidationError) -> str:
