@@ -24,7 +24,7 @@ def leave_sample(root: Path, columns: Iterable[Column]) -> list[str]:
     removed = remove_sample_cells(root / "notebooks")
     if removed:
         lines.append(
-            f"notebooks/: removed {removed} cells about the sample table; git keeps them"
+            f"notebooks/: removed {removed} cells about the sample; git keeps them"
         )
     for each in usable_features(columns):
         names = ", ".join(each.columns)
