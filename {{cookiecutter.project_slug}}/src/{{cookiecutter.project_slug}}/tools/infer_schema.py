@@ -26,7 +26,7 @@ from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import column_rules as rules
 from . import table_files
 from .column_decisions import Decision, Evidence, decide, gather
-from .sample_cells import remove_sample_cells
+from .sample_cells import leave_sample
 
 SAMPLE_ROWS = 10_000  # the first ones; their order matters
 MOST_COUNTED = 100_000  # distinct texts of a column
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, config: Config) -> None:
         if not options.force:
             notes += map(table_files.keep_old, [schema, settings])
     if is_new_table:
-        remove_sample_cells(config.root / "notebooks")
+        notes += leave_sample(config.root, typed.features)
     if table.encoding == "cp1252" and not options.encoding:
         notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
     show_decisions(decisions, notes)
