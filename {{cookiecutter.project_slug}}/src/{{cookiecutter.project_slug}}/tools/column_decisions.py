@@ -231,13 +231,14 @@ def decide_target(evidence: Evidence, config: TableConfig) -> Decision:
     low, high = numbers.min(), numbers.max()
     if not share >= rules.MOST or low == high:
         raise UserError(
-            f"the target {column.name!r} can't be predicted as a number: {share:.0%} are "
-            f"numbers, from {low:g} to {high:g}; see --task"
+            f"the target {column.name!r} can't be predicted as a number: {share:.0%} "
+            f"are numbers, from {low:g} to {high:g}; see --task"
         )
     decision = Decision(column, f"the target of a regression, {low:g} to {high:g}")
     middle = numbers.abs().median()
     if high > ABSURD * middle:
-        decision = decision.check(f"its maximum {high:g} is over a million times its median")
+        text = f"the largest value, {high:g}, is over a million times its median"
+        decision = decision.check(text)
     return _check_unreadable(decision, unreadable, share)
 
 

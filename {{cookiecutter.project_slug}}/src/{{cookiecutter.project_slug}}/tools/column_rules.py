@@ -15,7 +15,7 @@ from pandas.api.types import is_datetime64_dtype, is_numeric_dtype
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from ..cells import LARGEST_EXACT_INTEGER, read_date
+from ..cells import LARGEST_EXACT_INTEGER
 from ..config import Task
 from ..feature_engineering import LARGEST_NUMBER
 from ..utils import clean_text
@@ -183,7 +183,8 @@ def _formats_that_read(
     for form in (date + time for date in dates for time in TIMES):
         if any(_is_date(text, form) for text in few):
             candidates.append(form)
-    for form in sorted(candidates, key=lambda form: -unread[_reads(unread, form)].sum()):
+    candidates.sort(key=lambda form: -unread[_reads(unread, form)].sum())
+    for form in candidates:
         is_read = _reads(unread, form)
         if unread[is_read].sum() > 0.001 * counts.sum():
             formats.append(form)

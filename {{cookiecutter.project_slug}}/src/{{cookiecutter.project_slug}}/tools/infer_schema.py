@@ -119,15 +119,17 @@ def read_evidence(
     files: Sequence[Path], table: TableConfig
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """Return the first rows, and for each column how many rows have each text."""
-    sample, counts, malformed, rows = pd.DataFrame(), {}, [], 0
+    sample, malformed, rows = pd.DataFrame(), pd.DataFrame(), 0
+    counts: dict[str, pd.Series] = {}
     for batch in read_batches(files, [], table):
         rows += len(batch.rows)
-        malformed.append(batch.broken)
+        malformed = pd.concat([malformed, batch.broken])
         if sample.empty:
             sample = batch.rows.head(SAMPLE_ROWS)
         for name, texts in batch.rows.items():
-            counts[name] = add_counts(counts.get(name), texts.fillna(""))
-    check_lines(pd.concat(malformed), rows)
+            found = counts.get(str(name))
+            counts[str(name)] = add_counts(found, texts.fillna(""))
+    check_lines(malformed, rows)
     return sample, counts
 
 
@@ -167,13 +169,17 @@ def check_words(
     A word that numbers are missing by, too, is none. For the target, ask.
     """
     both = list(zip(decisions, gathered, strict=True))
-    of_numbers = [set(e.missing.index) for d, e in both if d.column.kind in rules.ORDERED]
-    known = set().union(*of_numbers)
+    known = {
+        word
+        for decision, evidence in both
+        if decision.column.kind in rules.ORDERED
+        for word in evidence.missing.index
+    }
     checked = []
     for decision, evidence in both:
         shares = evidence.missing / (evidence.missing.sum() + evidence.counts.sum())
-        for word, share in shares[shares >= rules.FREQUENT].items():
-            if not word.isalpha() or word in known:
+        for word, share in zip(shares.index.map(str), shares, strict=True):
+            if share < rules.FREQUENT or not word.isalpha() or word in known:
                 continue
             text = (
                 f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
@@ -199,7 +205,7 @@ def check_leak(
     target = next(d.column for d in decisions if d.column.name == table.target)
     y, _ = parse_column(sample[table.target], target)
     values, _ = parse_column(sample[column.name], column)
-    if not rules.is_leak(values, y, table.task):
+    if not rules.is_leak(values, y, table.task or "classification"):
         return decision
     return decision.check(
         "predicts the target (nearly) without error; if it is known only later: "
@@ -259,17 +265,18 @@ def try_schema(
         rejected += len(result.rejected) + len(batch.broken)
         aside += int(is_aside.sum())
         if table.key:
-            keys.append(pd.util.hash_pandas_object(result.kept[table.key], index=False))
+            key = result.kept[table.key]
+            keys.append(pd.util.hash_pandas_object(key, index=False))
     rejected -= aside
     duplicates = int(pd.concat(keys).duplicated().sum())
     usual = [f"  {count:,}  {reason}" for reason, count in reasons.most_common(5)]
     if rejected > MOST_REJECTED * rows:
-        raise UserError(
-            f"{rejected / rows:.0%} of the rows would be rejected, most often: {usual[0]}"
-        )
+        share = f"{rejected / rows:.0%}"
+        raise UserError(f"{share} of the rows would be rejected, most often:{usual[0]}")
+    kept = rows - rejected - aside - duplicates
     yield (
-        f"Of {rows:,} rows {rows - rejected - aside - duplicates:,} are kept, "
-        f"{rejected:,} rejected, {duplicates:,} are duplicates, {aside:,} have no target."
+        f"Of {rows:,} rows {kept:,} are kept, {rejected:,} rejected, "
+        f"{duplicates:,} are duplicates, {aside:,} have no target."
     )
     yield from usual
 
@@ -298,7 +305,7 @@ def read_options() -> argparse.Namespace:
     for option, value, about in (
         ("--key", "COLUMN", "identifies a row, alone or with others"),
         ("--exclude", "COLUMN", "not used as a feature"),
-        ("--missing", "TEXT", "means missing, instead of missing_values in config.yaml"),
+        ("--missing", "TEXT", "means missing; instead of those in config.yaml"),
     ):
         about += "; can be repeated"
         add(option, metavar=value, action="append", default=[], help=about)
