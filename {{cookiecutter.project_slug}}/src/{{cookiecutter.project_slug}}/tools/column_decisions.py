@@ -248,8 +248,8 @@ def _decide_classes(evidence: Evidence) -> Decision:
     if not 2 <= len(merged) <= max(rules.FEW, merged.sum() / 5):
         raise UserError(
             f"the target {column.name!r} has {len(merged):,} different values in "
-            f"{merged.sum():,} rows; it must be a number, or at least two classes with "
-            "some rows each"
+            f"{merged.sum():,} rows (read as missing: {show(evidence.missing) or 'none'}"
+            "); it must be a number, or at least two classes with some rows each"
         )
     why = f"the target of a classification, {len(merged)} classes: {show(merged)}"
     column = replace(column, categories=tuple(merged.index))
