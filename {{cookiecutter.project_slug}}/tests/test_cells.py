@@ -14,8 +14,32 @@ from {{ cookiecutter.project_slug }}.schema import Column, Kind, Spelling, Table
 
 SPELLING = Spelling(("", "n/a", "Not  known"), ("yes", "1"), ("no", "0"), ("%d.%m.%Y",))
 TEXTS = [
-    *("1", " 2.50 ", "-3", "+4", "1e3", "1,234.5", "1.234,5", "(5)", "$5", "5 $", "-$5"),
-    *("1_000", "0x10", "inf", "nan", "1e999", "12,34", "--5", "5 apples", ".", "-", "٣"),
+    *(
+        "1",
+        " 2.50 ",
+        "-3",
+        "+4",
+        "1e3",
+        "1,234.5",
+        "1.234,5",
+        "(5)",
+        "$5",
+        "5 $",
+        "-$5",
+    ),
+    *(
+        "1_000",
+        "0x10",
+        "inf",
+        "nan",
+        "1e999",
+        "12,34",
+        "--5",
+        "5 apples",
+        ".",
+        "-",
+        "٣",
+    ),
     *("7:30", "07:30:30", "7:75", "9007199254740993", "-1234567890123456789", "1.0"),
     *("Yes", "NO", "true", "False", "maybe", "0", "N/A", "not known", "", " ", "None"),
     *("2024-01-31", "2024-01-31T10:05:07Z", "2024-01-31 23:30+02:00", "31.01.2024"),
@@ -26,7 +50,9 @@ TEXTS = [
 
 def columns(**properties: Any) -> list[Column]:
     """Return a column of each kind."""
-    return [Column("x", kind, spelling=SPELLING, **properties) for kind in get_args(Kind)]
+    return [
+        Column("x", kind, spelling=SPELLING, **properties) for kind in get_args(Kind)
+    ]
 
 
 def read(value: Any, column: Column) -> Any:
@@ -62,7 +88,11 @@ def test_numbers() -> None:
         *(("1,234", ".", None, 1234), ("1 234.5", ".", None, 1234.5)),
         *(("1\u202f234", ".", None, 1234), ("1'234.50", ".", None, 1234.5)),
         *(("1.234,50 €", ",", "€", 1234.5), ("-$ 5.20", ".", "$", -5.2)),
-        *((",5", ",", None, 0.5), ("($1,000)", ".", "$", -1000), ("12.5 %", ".", "%", 12.5)),
+        *(
+            (",5", ",", None, 0.5),
+            ("($1,000)", ".", "$", -1000),
+            ("12.5 %", ".", "%", 12.5),
+        ),
         *(("7:30", ".", None, 450), ("\u22125", ".", None, -5)),
     ]
     for text, decimal, unit, number in numbers:

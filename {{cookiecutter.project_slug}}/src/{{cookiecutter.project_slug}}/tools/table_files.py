@@ -25,7 +25,7 @@ _HEADER = """\
 # Raw rows that do not fit are kept in data/rejected/; such requests are refused.
 """
 
-# --- How the raw files are written -------------------------------------------------------
+# --- How the raw files are written ------------------------------------------------
 
 
 def is_text(path: Path) -> bool:
@@ -96,7 +96,7 @@ def find_decimal(counts: Iterable[pd.Series], separator: str) -> str:
     return "," if rows[","] > rows["."] or (is_tie and separator == ";") else "."
 
 
-# --- schema.yaml and config.yaml -----------------------------------------------------------
+# --- schema.yaml and config.yaml --------------------------------------------------
 
 
 def write_schema(columns: Iterable[Column]) -> str:
