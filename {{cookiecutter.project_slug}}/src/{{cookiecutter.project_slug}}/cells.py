@@ -30,7 +30,9 @@ MOST_LISTED = 20  # categories, in a message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
-_SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
+_SEPARATORS = (
+    ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
+)
 _NUMBER = re.compile(
     rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     re.ASCII | re.IGNORECASE,
@@ -194,7 +196,9 @@ def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
     """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
     for form in ("", *formats):
         try:
-            date = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+            date = (
+                datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+            )
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
         except (ValueError, OverflowError):
             continue
