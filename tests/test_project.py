@@ -8,7 +8,7 @@ import pytest
 from conftest import TEMPLATE
 
 TREE = """
-.gitattributes .gitignore LICENSE README.md SECURITY.md app.py config.yaml pipeline.py
+.gitattributes .gitignore .pre-commit-config.yaml LICENSE README.md SECURITY.md app.py config.yaml pipeline.py
 pyproject.toml requirements.txt schema.yaml
 .github/workflows/ci.yml .vscode/settings.json
 Dockerfile data/raw/customers.csv
@@ -19,7 +19,7 @@ batch/cluster.py batch/file_prediction.py batch/parts.py batch/raw_csv.py batch/
 batch/runs.py service/openapi.yaml service/operations.py service/request_validation.py
 service/static/page.css service/static/page.js
 service/templates/index.html
-tools/report.html training/model_card.html
+tools/report.css training/model_card.html
 """
 
 MODULES = """
@@ -31,7 +31,7 @@ description model_card model_saving model_selection preparation train
 """
 
 TOOLS = """
-checks column_decisions column_rules exploration infer_schema notebooks report report_pages
+checks column_decisions column_rules infer_schema notebook_filter report sample_cells setup_clone
 """
 # Each test takes along what its subject is made of: that of a tool, a command or a module.
 TESTS = """

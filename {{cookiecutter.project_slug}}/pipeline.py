@@ -18,6 +18,7 @@ from pathlib import Path
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
+from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl import parts as etl
 from {{ cookiecutter.project_slug }}.etl.parts import Part, Replaced
 from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
@@ -99,6 +100,8 @@ def run(
         judge(parts, counts, config)
         if not dry:
             load(new, output, config)
+            drift = log_drift(paths.model, output, config.training.max_drift)
+            record.update({"drift": drift} if drift else {})
     return record
 
 

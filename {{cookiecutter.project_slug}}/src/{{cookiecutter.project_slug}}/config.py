@@ -1,4 +1,7 @@
-"""Read config.yaml: everything a team sets without touching code."""
+"""Read config.yaml: everything a team sets without touching code.
+
+An environment variable overrides the file: SERVING__PORT=9000 sets `port` of `serving`.
+"""
 
 import os
 from collections.abc import Mapping
@@ -7,11 +10,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from .utils import UserError
 
 FILE_NAME = "config.yaml"
+DELIMITER = "__"  # in SERVING__PORT
 
 Task = Literal["classification", "regression"]
 
@@ -88,11 +100,45 @@ class TableConfig(Section):
         return formats if isinstance(formats, list) else formats.get(column, [])
 
 
+class Cost(Section):
+    """The cost of each kind of error, in any unit."""
+
+    false_positive: float = Field(ge=0)
+    false_negative: float = Field(ge=0)
+
+
+class Threshold(Section):
+    """The threshold of the positive class, or how to choose it: one of these."""
+
+    value: float | None = Field(default=None, gt=0, lt=1)
+    recall: float | None = Field(default=None, gt=0, le=1)
+    precision: float | None = Field(default=None, gt=0, le=1)
+    cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Threshold":
+        """Refuse none and more than one."""
+        if len(self.model_fields_set) != 1:
+            raise ValueError("write a number, or one of recall, precision and cost")
+        return self
+
+
+def _as_threshold(value: Any) -> Any:
+    """Let a threshold be written as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"value": value} if is_number else value
+
+
 class TrainingConfig(Section):
-    """Which model is trained, and how it is judged."""
+    """Which model is trained, how it is evaluated, and when it is served."""
 
     model: str
     metric: str | None = None
+    threshold: Annotated[Threshold | None, BeforeValidator(_as_threshold)] = None
+    positive: bool | int | str | None = None
+    promote: Literal["if_better", "always", "never"] = "if_better"
+    keep_models: int = Field(default=10, ge=2)
+    max_drift: float = Field(default=0.1, gt=0)
     test_share: float = Field(default=0.2, gt=0, lt=1)
     date: str | None = None
     group: str | None = None
@@ -116,10 +162,19 @@ class ServingConfig(Section):
     max_rows: int = Field(default=10_000, ge=1)
     max_bytes: int = Field(default=10_000_000, ge=1)
     access_log: bool = True
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    log_predictions: Path | None = None
 
 
-class Config(Section):
-    """The whole of config.yaml, and the folder it stands in."""
+class Config(BaseSettings):
+    """The whole of config.yaml, and the folder it is in."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+    )
 
     root: Path
     paths: Paths
@@ -128,6 +183,17 @@ class Config(Section):
     table: TableConfig
     training: TrainingConfig
     serving: ServingConfig
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: Any, init_settings: Any, env_settings: Any, **others: Any
+    ) -> tuple[Any, ...]:
+        """Let the environment override the file; TABLE or ROOT alone are not ours."""
+        variables = env_settings.env_vars.items()
+        env_settings.env_vars = {
+            name: value for name, value in variables if DELIMITER in name
+        }
+        return env_settings, init_settings
 
     @property
     def schema_file(self) -> Path:
@@ -157,13 +223,16 @@ def read_config(start: Path | None = None) -> Config:
         content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
         config = Config(**{**(content or {}), "root": root})
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(
-            f"{FILE_NAME} is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{FILE_NAME} is not valid YAML: {reason}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{FILE_NAME}: {place}: {first['msg']}") from error
+        raise UserError(_describe_error(error)) from error
+    except SettingsError as error:
+        raise UserError(
+            f"an environment variable is not understood ({error}); write a list as "
+            "JSON, such as TABLE__KEY='[\"id\"]'"
+        ) from error
+
     paths = {name: root / path for name, path in config.paths if name != "raw"}
     raw = str(Path(escape(str(root)), config.paths.raw))
     source = config.source
@@ -171,3 +240,13 @@ def read_config(start: Path | None = None) -> Config:
         source = source.model_copy(update={"query": root / source.query})
     updated = {"paths": Paths(raw=raw, **paths), "source": source}
     return config.model_copy(update=updated)
+
+
+def _describe_error(error: ValidationError) -> str:
+    """Return where the first mistake is, in the file or in a variable, and what."""
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    variable = DELIMITER.join(place[:2]).upper()
+    if variable in {name.upper() for name in os.environ}:
+        return f"environment variable {variable}: {first['msg']}"
+    return f"{FILE_NAME}: {'.'.join(place)}: {first['msg']}"

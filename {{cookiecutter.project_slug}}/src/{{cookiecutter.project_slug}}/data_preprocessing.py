@@ -72,24 +72,22 @@ def parse_table(
     parsed = {}
     problems = [list_problems([], "", [], "")]
     for column in columns:
-        # Each distinct text is read once: most columns have few.
-        codes, texts = pd.factorize(raw[column.name], use_na_sentinel=False)
-        values, is_unreadable = parse_column(pd.Series(texts, dtype="str"), column)
-        parsed[column.name] = values.take(codes).set_axis(raw.index)
-
-        rows = raw.index[is_unreadable[codes]]
+        parsed[column.name], is_unreadable = parse_column(raw[column.name], column)
+        rows = raw.index[is_unreadable]
         cells = [f"{text[:50]!r} {UNREADABLE}" for text in raw.loc[rows, column.name]]
         problems.append(list_problems(rows, column.name, cells, UNREADABLE))
     return pd.DataFrame(parsed, index=raw.index), pd.concat(problems)
 
 
-def parse_column(text: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
+def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
     """Turn texts into values of the column's kind, and say which can't be read.
 
     Plain texts are parsed all at once, the others one by one by `read_cell`, which
     gives the same values. A text that can't be read is missing in the result.
     """
-    text = clean_column(text, column)
+    # Each distinct text is read once: most columns have few.
+    codes, texts = pd.factorize(raw, use_na_sentinel=False)
+    text = clean_column(pd.Series(texts, dtype="str"), column)
     values = _parse_plain(text, column)
     is_unreadable = np.zeros(len(text), dtype=bool)
     for position in np.flatnonzero(values.isna() & text.notna()).tolist():
@@ -97,7 +95,8 @@ def parse_column(text: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray
             values.iat[position] = read_cell(str(text.iat[position]), column)
         except ValueError:
             is_unreadable[position] = True
-    return values.astype(pandas_dtype(DTYPES[column.kind])), is_unreadable
+    values = values.astype(pandas_dtype(DTYPES[column.kind]))
+    return values.take(codes).set_axis(raw.index), is_unreadable[codes]
 
 
 def clean_column(text: pd.Series, column: Column) -> pd.Series:

@@ -192,27 +192,45 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
     """Compute the features of a clean table, and hold out the test rows."""
     rows = frame[frame[table.target.name].notna()]
     X = features_of_table(rows, table.features)
+    keys = table.key or [each.name for each in (*table.features, table.target)]
     if table.task == "classification":
-        y, labels = encode_classes(rows[table.target.name])
-        split = split_rows(rows, y, table.task, config)
+        y, labels = encode_classes(rows[table.target.name], config.positive)
+        split = split_rows(rows, y, table.task, config, keys)
         return Dataset(table, rows, X, y, labels, split)
 
     y = rows[table.target.name].to_numpy(dtype=float)
-    split = split_rows(rows, y, table.task, config)
+    split = split_rows(rows, y, table.task, config, keys)
     offset = find_offset(y[split.train])
     return Dataset(table, rows, X, y, [], split, offset)
 
 
-def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Return the classes as positions in a sorted list of labels, and that list."""
+def encode_classes(
+    target: pd.Series, positive: Any = None
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the classes as positions in a list of labels, and that list.
+
+    The labels are sorted. Of two, the positive one is the second: the one that is
+    named, or else the rarer.
+    """
     y, labels = pd.factorize(target, sort=True)
+    labels = labels.tolist()
     if len(labels) < 2:
         raise UserError(
             f"the target {target.name!r} has {len(labels)} class(es) in the processed "
             "table, and a model needs at least two; check `target` in config.yaml and "
             "data/rejected/"
         )
-    return y, labels.tolist()
+    if positive is not None and positive not in labels:
+        raise UserError(
+            f"config.yaml: training.positive: {positive!r} is not a class of the "
+            f"target; there are: {', '.join(map(repr, labels[:20]))}"
+        )
+    if len(labels) == 2:
+        if positive is None:
+            positive = labels[int(np.mean(y) <= 0.5)]
+        if positive == labels[0]:
+            return 1 - y, labels[::-1]
+    return y, labels
 
 
 def find_offset(y_train: np.ndarray) -> float:

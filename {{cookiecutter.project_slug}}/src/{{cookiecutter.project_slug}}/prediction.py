@@ -6,7 +6,7 @@ the functions for tables import pandas.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from .feature_engineering import (
     Feature,
     feature_names,
     features_of_row,
+    features_of_rows,
     features_of_table,
     is_category,
     usable_features,
@@ -31,6 +32,7 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_ROWS = 8  # up to here, features row by row are faster than column by column
 STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
@@ -44,7 +46,9 @@ class Model:
 
     `labels` are the classes (none in a regression), `features` the names of the
     features, `example` a typical row as JSON, and `about` describes the training:
-    data, metrics, versions. `sha256` is the hash of the file.
+    data, metrics, versions. `sha256` is the hash of the file. With a `threshold`, the
+    second of two labels is predicted if its probability reaches it. `reference` is what
+    `drift.py` compares new rows with.
     """
 
     table: Table
@@ -54,6 +58,8 @@ class Model:
     about: dict[str, Any]
     outputs: Outputs
     sha256: str
+    threshold: float | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
@@ -69,16 +75,12 @@ class Model:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
-        columns, custom = self.table.features, self.custom_features
-        features = [features_of_row(row, columns, custom) for row in rows]
-        numbers = np.array([numbers for numbers, _ in features], dtype=np.float32)
-        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-        categories = np.array([texts for _, texts in features], dtype=object)
-        outputs = self.outputs(numbers, categories)
+        outputs = self._compute_outputs(rows)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
-        labels = [self.labels[position] for position in outputs.argmax(axis=1)]
+        positions = choose_classes(outputs, self.threshold)
+        labels = [self.labels[position] for position in positions]
         return [
             {
                 "prediction": label,
@@ -86,6 +88,49 @@ class Model:
             }
             for label, probabilities in zip(labels, outputs.tolist(), strict=True)
         ]
+
+    def explain(
+        self, row: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the effect of each column on the answer to a row, the largest first.
+
+        The effect is how much higher the probability of the predicted label (or the
+        predicted number) is than with the column's typical value. One column is
+        replaced at a time, so what columns do together is not seen.
+        """
+        names = [column.name for column in self.table.features]
+        variants = [{**row, name: self.example.get(name)} for name in names]
+        outputs = self._compute_outputs([row, *variants])
+        if self.labels:
+            outputs = outputs[:, self.labels.index(answer["prediction"])]
+
+        effects = (outputs[0] - outputs[1:]).tolist()
+        explanation = [
+            {"column": name, "value": row.get(name), "effect": effect}
+            for name, effect in zip(names, effects, strict=True)
+        ]
+        return sorted(explanation, key=lambda each: -abs(each["effect"]))
+
+    def _compute_outputs(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Return the probabilities of rows, shape (rows, labels), or their numbers."""
+        columns, custom = self.table.features, self.custom_features
+        if len(rows) > FEW_ROWS:
+            numbers, categories = features_of_rows(rows, columns, custom)
+        else:
+            features = [features_of_row(row, columns, custom) for row in rows]
+            numbers = np.array([numbers for numbers, _ in features])
+            categories = np.array([texts for _, texts in features], dtype=object)
+        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+        return self.outputs(numbers.astype(np.float32), categories)
+
+
+def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Return the position of each row's class: the most likely one, or, with a
+    threshold, the second of two if its probability reaches it.
+    """
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(np.intp)
 
 
 def name_label(label: Any) -> str:
@@ -106,6 +151,8 @@ def load_model(path: Path) -> Model:
             about=contract["about"],
             outputs=outputs,
             sha256=sha256(content).hexdigest(),
+            threshold=contract["threshold"],
+            reference=contract["reference"],
         )
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
@@ -170,7 +217,8 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
         return pd.DataFrame({"prediction": outputs}, index=frame.index)
 
     answers = pd.DataFrame(outputs, index=frame.index, columns=answer_names(model)[1:])
-    predictions = pd.Series(model.labels).take(outputs.argmax(axis=1))
+    positions = choose_classes(outputs, model.threshold)
+    predictions = pd.Series(model.labels).take(positions)
     answers.insert(0, "prediction", predictions.set_axis(frame.index))
     return answers
 

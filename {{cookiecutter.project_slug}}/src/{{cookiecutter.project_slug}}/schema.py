@@ -64,8 +64,10 @@ class Column:
 
     Limits of dates are texts in ISO format. Categories are closed if no others are
     allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
-    before they are read, `out_of_range` says what becomes of a value beyond the limits,
-    and of a date that `has_time` the model sees the hour.
+    before they are read, `out_of_range` says what becomes of a value beyond the limits
+    and `unreadable` of a text that can't be read, and of a date that `has_time` the
+    model sees the hour. `digits` is the length of codes such as 01234, for requests
+    that spell them as numbers.
     """
 
     name: str
@@ -80,7 +82,9 @@ class Column:
     unit: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
+    unreadable: Literal["reject", "missing"] = "reject"
     has_time: bool = False
+    digits: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,13 +218,6 @@ def _read_column(
     replaced = metadata.get("replace") or {}
     if not all(isinstance(each, str) for each in (*replaced, *replaced.values())):
         raise ValueError('`replace` maps text to text; write "0" and "No" in quotes')
-    spelling = Spelling(
-        tuple(config.missing_values),
-        tuple(config.true_values),
-        tuple(config.false_values),
-        tuple(config.formats_of(name)),
-        config.decimal,
-    )
     return Column(
         name,
         kind,
@@ -229,8 +226,19 @@ def _read_column(
         maximum,
         _find_categories(kind, checks),
         properties.get("description"),
-        spelling=spelling,
+        spelling=find_spelling(name, config),
         **metadata,
+    )
+
+
+def find_spelling(name: str, config: TableConfig) -> Spelling:
+    """Return how config.yaml says that the values of a column are written."""
+    return Spelling(
+        tuple(config.missing_values),
+        tuple(config.true_values),
+        tuple(config.false_values),
+        tuple(config.formats_of(name)),
+        config.decimal,
     )
 
 

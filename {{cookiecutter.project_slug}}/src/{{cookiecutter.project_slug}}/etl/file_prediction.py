@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ..config import Config, read_config
 from ..data_preprocessing import Transformed, transform
+from ..drift import DriftMonitor
 from ..prediction import Model, answer_names, load_model, predict_frame
 from ..schema import read_table, rows_to_predict
 from ..utils import (
@@ -40,6 +41,8 @@ from .runs import collect, make_room
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
+
+DRIFT_FILES = 10  # at most, in which drift is measured
 
 _load_once = lru_cache(1)(load_model)  # in each process
 
@@ -89,10 +92,27 @@ def predict_file(
         else:
             join_parts(parts, folder, new)
         replace_file(new, output)
+    log_drift(files, names, optional, model, config)
     answered = sum(part.kept for part in parts)
     speed = sum(part.rows for part in parts) / (time.perf_counter() - start)
     message = "predict: %d rows to %s, %d rejected, %d rows/s"
     log.info(message, answered, output, count, speed)
+
+
+def log_drift(
+    files: Sequence[Path],
+    names: list[str],
+    optional: Sequence[str],
+    model: Model,
+    config: Config,
+) -> None:
+    """Log how far the first rows of some files are from the training rows."""
+    monitor = DriftMonitor(model)
+    table = rows_to_predict(model.table, "accept")
+    for path in files[:: -(-len(files) // DRIFT_FILES)]:
+        batch = next(read_batches([path], names, config.table, tuple(optional)))
+        monitor.add(transform(batch.rows, table).kept)
+    monitor.log(config.training.max_drift)
 
 
 def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:

@@ -57,9 +57,9 @@ def open_csv(path: Path, config: TableConfig) -> tuple[list[str], Iterator[Lines
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
     lines = iter(lambda: text.readline(LONGEST_LINE), "")
-    reader = csv.reader(lines, delimiter=config.separator)
+    reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     try:
-        header = next(reader, [])
+        header = next(filter(any, reader), [])  # after empty lines
     except (csv.Error, OSError, UnicodeError) as error:
         raise cannot_read(path, error) from error
     damage = find_damage("".join(header), config.encoding)
@@ -162,7 +162,9 @@ def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int,
         return line.split(separator) if line else [], 1, ""
     ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
     following = (lines[place] for place in ahead)
-    reader = csv.reader(following, delimiter=separator, strict=True)
+    reader = csv.reader(
+        following, delimiter=separator, skipinitialspace=True, strict=True
+    )
     try:
         return next(reader), reader.line_num, ""
     except csv.Error as error:
