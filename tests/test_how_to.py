@@ -55,7 +55,7 @@ class HowTo(Project):
     def given(self, name, text):
         """Commit a raw file that the change begins with."""
         (self.path / "data" / "raw" / name).write_text(text, encoding="utf-8")
-        shell("git add . && git commit --quiet -m given", self.path)
+        shell("git add . && git commit --quiet --allow-empty -m given", self.path)
 
     def follow(self, heading):
         """Take the steps of a section; return what its commands said.
