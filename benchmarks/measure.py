@@ -115,7 +115,7 @@ def check(server, port):
 def floats(answer):
     """Return all fractions of an answer in their order, whatever its form: the probabilities."""
     if isinstance(answer, dict):
-        answer = list(answer.values())
+        answer = [value for name, value in answer.items() if name != "explanation"]
     if isinstance(answer, list):
         return [number for part in answer for number in floats(part)]
     return [answer] if isinstance(answer, float) else []

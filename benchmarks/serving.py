@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "serving-benchmark"
 MODELS = ("gradient_boosting", "random_forest", "logistic")
-OURS = ("floor", "ours", "ours-log", "ours-random_forest", "ours-logistic")
+OURS = ("floor", "ours", "ours-explain", "ours-log", "ours-random_forest", "ours-logistic")
 OTHERS = ("flask-sklearn", "fastapi-onnx", "article", "fastapi-sklearn", "mlflow", "bentoml")
 WIDE = ("wide-floor", "wide", "wide-random_forest", "wide-logistic")
 NAMES = (*OURS, *OTHERS, *WIDE)
@@ -115,6 +115,10 @@ def our_servers(project, group, models):
         command = [python, str(project / "app.py"), *ours[2:], str(data / f"{models[0]}.onnx")]
         title = f"app.py, {models[0]}, with its access log"
         servers.append(Server("ours-log", title, command, data, data))
+        command = [*ours, str(data / f"{models[0]}.onnx")]
+        title = f"app.py, {models[0]}, with explanations"
+        path = "/predict?explain=true"
+        servers.append(Server("ours-explain", title, command, data, project, path=path))
     return servers
 
 
@@ -143,7 +147,8 @@ def peer(project, cache, name, title, requirements, command, **settings):
 
 def peers(project, cache):
     """Return how to prepare each peer, by its name. Their logs of each request stay as they are."""
-    sklearn = ["scikit-learn", "pandas"]
+    # What the package's features need; `raw_features` is the first step of each pipeline.
+    sklearn = ["scikit-learn", "pandas", "pydantic", "pydantic-settings", "pyyaml"]
     uvicorn = ["uvicorn", "--port", "PORT", "--no-access-log"]
     mlflow = ["mlflow", "models", "serve", "--env-manager", "local", "--model-uri", "mlflow"]
     bentoml = ["bentoml", "serve", "bentoml_sklearn:Churn", "--working-dir", str(PEERS)]
@@ -152,7 +157,10 @@ def peers(project, cache):
         new(
             "fastapi-onnx",
             "FastAPI, the same ONNX model",
-            ["fastapi", "uvicorn[standard]", "onnxruntime", "numpy", "pydantic"],
+            [
+                *("fastapi", "uvicorn[standard]", "onnxruntime", "numpy", "pydantic"),
+                *("pydantic-settings", "pyyaml"),
+            ],
             [*uvicorn, "fastapi_onnx:app"],
         ),
         new(

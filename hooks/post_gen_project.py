@@ -78,10 +78,9 @@ def set_up_git():
         git("commit", "--quiet", "--message", "Bake the project")
     else:
         say("git knows no user.name and user.email: the files are staged, the commit is yours.")
-    clone = runpy.run_path("src/{{ cookiecutter.project_slug }}/tools/notebooks.py")
+    clone = runpy.run_path("src/{{ cookiecutter.project_slug }}/tools/setup_clone.py")
     clone["set_filter"](clone["PYTHON"])
-    for line in clone["set_hooks"](clone["PYTHON"]):
-        say(line)
+    clone["set_hooks"](clone["PYTHON"])
 
 
 def say(line):

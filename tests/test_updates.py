@@ -18,7 +18,7 @@ SECOND = "notebooks/02_feature_engineering.ipynb"
 MARKS = re.compile(r"^(<<<<<<<|=======|>>>>>>>).*\n", re.MULTILINE)
 
 # What the team does: a feature of its own, and a column in the middle of its table.
-RATIO = "    return monthly_charge / (support_calls + 1)\n"
+LINE = '    return monthly_charge * (contract_type == "Monthly")\n'
 FEATURE = '''
 
 
@@ -108,7 +108,7 @@ def collide(template):
         "\n{{ cookiecutter.description",
         "\nIt does: {{ cookiecutter.description",
     )
-    edit(module, RATIO, RATIO.replace("support_calls + 1", "1 + support_calls"))
+    edit(module, LINE, LINE.replace("Monthly", "monthly"))
     add_text(project / FIRST, "And a better one.")
     (project / "docs" / "team.md").write_text("# Teams\n", encoding="utf-8")
 
@@ -123,8 +123,9 @@ def remove(template):
 
 
 def words(project, word, version=None, template=None, cwd=None, **options):
-    """Run the block of a README with that word in it, as if pasted."""
-    script = block(project.path / "README.md", word).replace("VERSION", str(version))
+    """Run the block of a page with that word in it, as if pasted."""
+    page = project.path / "docs" / "updates.md"
+    script = block(page if page.exists() else project.path / "README.md", word).replace("VERSION", str(version))
     script = script.replace(ADDRESS, str(template and template.path))
     result = Project(cwd or project.path).run("bash", "-ec", script, **options)
     assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
@@ -195,7 +196,7 @@ def used(made):
     """The project after some work of its team."""
     root = made.path
     edit(root / "README.md", "Predict which customers will leave, and why.", "Ask Ada why they go.")
-    edit(root / MODULE, RATIO, RATIO + FEATURE)
+    edit(root / MODULE, LINE, LINE + FEATURE)
     edit(root / "schema.yaml", "  paperless:\n", f"{COLUMN}  paperless:\n")
     table = root / "data" / "raw" / "customers.csv"
     header, *rows = table.read_text(encoding="utf-8").splitlines()
@@ -271,7 +272,7 @@ def test_a_conflict_stands_in_the_files_of_any_clone_and_is_resolved(updated, cl
         text = MARKS.sub("", text_of(project, file))
         (project.path / file).write_text(text, encoding="utf-8", newline="\n")
     edit(project.path / "README.md", "\nIt does: Predict which customers will leave, and why.", "")
-    edit(project.path / MODULE, f"{RATIO}{FEATURE}", FEATURE)
+    edit(project.path / MODULE, f"{LINE}{FEATURE}", FEATURE)
     git(project, "add", "README.md", "docs/team.md", FIRST, MODULE)
     words(project, "git add --all")
     assert git(project, "status", "--short") == ""
@@ -302,7 +303,7 @@ def test_a_removed_file_that_the_team_changed_stops_a_merge_until_it_is_decided_
 def test_what_is_not_committed_stops_an_update(updated, clone):
     project = clone(updated)
     (project.path / "mine.txt").write_text("mine", encoding="utf-8")
-    result = project.run("bash", "-ec", block(project.path / "README.md", "cruft update"))
+    result = project.run("bash", "-ec", block(project.path / "docs" / "updates.md", "cruft update"))
     assert result.returncode == 1
     assert "unclean" in result.stdout
     assert status(project) == ["?? mine.txt"]

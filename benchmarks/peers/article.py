@@ -16,7 +16,7 @@ model = pickle.loads((Path(os.environ["BENCHMARK_FOLDER"]) / "built.pickle").rea
 def predict():
     """Answer the probabilities; the client sends the features, already built, in their order."""
     features = np.array(request.get_json()["features"], dtype=object)
-    probabilities = model.predict_proba(features.reshape(-1, model.n_features_in_))
+    probabilities = model.predict_proba(np.atleast_2d(features))
     return jsonify(predictions=probabilities.tolist())
 
 

@@ -8,7 +8,7 @@ import sys
 if __name__ == "__main__":
     import app  # of the project
 
-    name, server = sys.argv.pop(1), app.Server
-    app.check_columns = lambda path, config: None
-    app.Server = lambda target, **settings: server(f"{name}:create_app", **settings)
+    name, make_server = sys.argv.pop(1), app.make_server
+    app.check_model = lambda path, config: None
+    app.make_server = lambda target, config: make_server(f"{name}:create_app", config)
     app.main()

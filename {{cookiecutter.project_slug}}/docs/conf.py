@@ -36,7 +36,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = -1
 nb_kernel_rgx_aliases = {".*": "python3"}
-nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # else pages with widgets load scripts from afar
+# Without these, a page with widgets loads scripts from the network.
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 
 
 def add_contents(app: Sphinx, page: str, text: list[str]) -> None:

@@ -4,21 +4,16 @@ The first has every kind of column, gaps, and names that are not Python identifi
 second is whatever is in data/raw: its tests name no column, they follow schema.yaml.
 """
 
-import asyncio
-import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from nbclient import NotebookClient
 from sklearn.pipeline import Pipeline
 
 import pipeline
@@ -28,7 +23,6 @@ from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
 from {{ cookiecutter.project_slug }}.model_training import Dataset, fit_model, make_dataset
 from {{ cookiecutter.project_slug }}.prediction import name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.tools import notebooks
 from {{ cookiecutter.project_slug }}.training.train import read_processed, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,42 +158,6 @@ def check_answers(
         best = max(answer["probabilities"].values())
         label = name_label(answer["prediction"])
         assert answer["probabilities"][label] == best
-
-
-async def run_notebook(path: Path, free: asyncio.Semaphore) -> None:
-    """Run a notebook from top to bottom in its own folder, as soon as a place is free.
-
-    Figures are made but not drawn, which takes a third of the time; `uv run report` draws them.
-    """
-    quick = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    async with free:
-        client = NotebookClient(
-            notebooks.read_notebook(path),
-            kernel_manager_class=notebooks.own_kernel(),
-            resources={"metadata": {"path": str(path.parent)}},
-            extra_arguments=notebooks.QUIET,
-        )
-        await client.async_execute(env=quick | os.environ)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[None]]]:
-    """Run the tested notebooks beside the other tests, because they take longest."""
-    tests: list[Any] = [
-        item for item in request.session.items if hasattr(item, "callspec")
-    ]
-    named = [test.callspec.params.get("notebook") for test in tests]
-    loop, free = asyncio.new_event_loop(), asyncio.Semaphore(4)  # at once
-    Thread(target=loop.run_forever, daemon=True).start()
-    started = {
-        path: asyncio.run_coroutine_threadsafe(run_notebook(path, free), loop)
-        for path in named
-        if path
-    }
-    yield started
-    for each in started.values():
-        each.cancel()
-    loop.call_soon_threadsafe(loop.stop)
 
 
 @pytest.fixture

@@ -1,210 +1,166 @@
-from datetime import datetime, timedelta
+"""A row alone has the same features as in its table. A feature is left out or named."""
+
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import rows_of
 
 from {{ cookiecutter.project_slug }} import feature_engineering
 from {{ cookiecutter.project_slug }}.feature_engineering import (
-    build_features,
-    date_features,
+    LARGEST_NUMBER,
+    charge_without_contract,
+    feature,
     feature_names,
-    learn_vocabulary,
-    spell_categories,
-    values_of_frame,
-    values_of_rows,
+    features_of_row,
+    features_of_table,
+    usable_features,
+    young_or_old,
 )
-from {{ cookiecutter.project_slug }}.schema import Column, Table
+from {{ cookiecutter.project_slug }}.schema import DTYPES, Column, Table
+from {{ cookiecutter.project_slug }}.utils import UserError
 
 COLUMNS = [
-    Column("size", "category", True, categories=("Small", "Large")),
-    Column("town", "category", True),
-    Column("class", "integer", True),
-    Column("member", "boolean", True),
-    Column("since", "date", True),
+    Column("paid", "number", nullable=True),
+    Column("class", "integer", nullable=True),
+    Column("member", "boolean", nullable=True),
+    Column("größe", "category", nullable=True),
+    Column("since", "date", nullable=True, has_time=True),
 ]
-VOCABULARY = {"size": {"Large": 0, "Small": 1}, "town": {"": 0, "Bonn": 1, "bonn": 2}}
+ROWS: list[tuple[Any, ...]] = [
+    (1.5, 0, True, "Small", "2024-02-29 13:30:00"),
+    (0.0, 0, False, "Large", "1999-12-31 00:00:00"),
+    (-1.0, 0, None, None, None),
+    (None, None, True, "Small", "2000-01-01 23:59:59"),
+    (1e300, 7, False, "Small", None),
+]
 
 
-def check_that_all_ways_agree(
-    frame: pd.DataFrame, rows: list[dict[str, Any]], table: Table
-) -> None:
-    """Each row alone, all in one list, and the frame give the same features, to the last bit."""
-    columns = table.features
-    values = values_of_frame(frame, columns)
-    vocabulary = learn_vocabulary({n: v[::2] for n, v in values.items()}, columns)
-    expected = build_features(values, columns, vocabulary)
-    together = build_features(values_of_rows(rows, columns), columns, vocabulary)
-    alone = [
-        build_features(values_of_rows([row], columns), columns, vocabulary)
-        for row in rows
+@pytest.fixture
+def features(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The registered features: at first none."""
+    registered: dict[str, Any] = {}
+    monkeypatch.setattr(feature_engineering, "FEATURES", registered)
+    return registered
+
+
+def make_table() -> pd.DataFrame:
+    table = pd.DataFrame(ROWS, columns=[column.name for column in COLUMNS])
+    return table.astype({column.name: DTYPES[column.kind] for column in COLUMNS})
+
+
+def check_each_row_alone(table: pd.DataFrame, columns: Any) -> pd.DataFrame:
+    """Each row alone has the features that it has in the table, to the last bit."""
+    X = features_of_table(table, columns)
+    is_category = X.dtypes == "object"
+    names = [column.name for column in columns]
+    values = table[names].astype(object).where(table[names].notna(), None)
+    rows = [
+        features_of_row(dict(zip(names, row, strict=True)), columns)
+        for row in values.itertuples(index=False)
     ]
-    assert expected.shape == (len(frame), len(feature_names(columns)))
-    for found in (together, np.concatenate(alone)):
-        assert found.dtype == expected.dtype == np.float32
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_one_row_of_each_kind() -> None:
-    row = {"size": " small ", "town": "Bonn ", "class": 3, "member": True}
-    row |= {"since": datetime(2000, 1, 2)}  # a Sunday
-    assert feature_names(COLUMNS) == [
-        "class",
-        "member",
-        "since (days)",
-        "since (month)",
-        "since (weekday)",
-        "size",
-        "town",
+    numbers = np.array([numbers for numbers, _ in rows], dtype="float64")
+    numbers = numbers.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype("float32")
+    assert [list(X.columns[~is_category]), list(X.columns[is_category])] == [
+        *feature_names(columns)
     ]
-    features = build_features(values_of_rows([row], COLUMNS), COLUMNS, VOCABULARY)
-    assert features.tolist() == [[3, 1, 1, 1, 6, 1, 1]]
+    np.testing.assert_array_equal(X.loc[:, ~is_category].to_numpy(), numbers)
+    assert X.loc[:, is_category].to_numpy().tolist() == [texts for _, texts in rows]
+    return X
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_missing_values_are_nan_or_empty_text_whether_null_or_absent(
-    count: int,
-) -> None:
-    rows: list[dict[str, Any]] = [dict.fromkeys(VOCABULARY), {}][:count]
-    features = build_features(values_of_rows(rows, COLUMNS), COLUMNS, VOCABULARY)
-    assert features.shape == (count, 7)
-    assert np.isnan(features[:, :5]).all()
-    assert (
-        features[:, 5:].tolist() == [[-1, 0]] * count
-    )  # a missing town was seen, no missing size
-
-
-def test_only_an_open_column_tells_letter_case_apart_and_unknown_categories_are_one() -> (
-    None
-):
-    rows = [{"size": "LARGE", "town": "BONN"}, {"size": "huge", "town": "bonn"}]
-    features = build_features(values_of_rows(rows, COLUMNS), COLUMNS, VOCABULARY)
-    assert features[:, 5:].tolist() == [[0, -1], [-1, 2]]
-
-
-@pytest.mark.parametrize("kept", ["size", "class", "since"])
-@pytest.mark.parametrize("rows", [[{}], [{}, {}]])
-def test_a_table_may_lack_a_kind_of_column(
-    kept: str, rows: list[dict[str, Any]]
-) -> None:
-    columns = [column for column in COLUMNS if column.name == kept]
-    features = build_features(values_of_rows(rows, columns), columns, VOCABULARY)
-    assert features.shape == (len(rows), len(feature_names(columns)))
-
-
-def test_the_vocabulary_is_the_alphabet_of_what_training_saw() -> None:
-    frame = pd.DataFrame({"size": ["small", None, "huge"], "town": ["b", "a", "b"]})
-    columns = COLUMNS[:2]
-    assert learn_vocabulary(values_of_frame(frame, columns), columns) == {
-        "size": {"": 0, "Small": 1, "huge": 2},
-        "town": {"a": 0, "b": 1},
-    }
-
-
-def test_a_category_may_be_called_like_a_feature_of_a_date() -> None:
-    columns = [Column("d", "date", True), Column("d (days)", "category", True)]
-    features = build_features(
-        values_of_rows([{}], columns), columns, {"d (days)": {"": 7}}
-    )
-    assert features[0, 3] == 7
-    assert features.shape == (1, 4)
-
-
-@pytest.mark.filterwarnings("error")
-def test_any_value_means_the_same_in_a_row_a_list_and_a_frame() -> None:
-    """Gaps, dates from 1677 to 2262, the largest numbers, known and unknown categories."""
-    draw, count = np.random.default_rng(0), 600
-    moments = draw.integers(-(2**63) // 1000 + 1, 2**63 // 1000, count).astype(
-        "datetime64[us]"
-    )
-    moments[::3] = moments[::3].astype("datetime64[D]")
-    moments[1::3] = moments[1::3].astype("datetime64[D]") - np.timedelta64(1, "us")
-    integers = draw.integers(-(2**62), 2**62, count) >> draw.integers(0, 60, count)
-    frame = pd.DataFrame(
-        {
-            "size": draw.choice(["Small", " LARGE", "huge", "Große"], count).astype(
-                object
-            ),
-            "town": draw.choice(["Bonn", "bonn", "a b", "a  b"], count).astype(object),
-            "class": pd.Series(integers, dtype="Int64"),
-            "member": pd.Series(draw.random(count) < 0.5, dtype="boolean"),
-            "since": moments.astype("datetime64[ns]"),
-            "huge": draw.choice([1e300, -1e300, 1e30, 1e-300, -0.0, np.nan], count),
-            "x": draw.lognormal(0, 30, count),
-        }
-    )
-    frame = frame.mask(draw.random(frame.shape) < 0.1)
-    columns = (*COLUMNS, Column("huge", "number", True), Column("x", "number", True))
-    table = Table(columns, Column("y", "number"), "regression")
-    rows = rows_of(frame, table)
-    for row in rows:  # as the server reads a date
-        row["since"] = row["since"] and row["since"].to_pydatetime()
-    for size in (count, 1):
-        check_that_all_ways_agree(frame.head(size), rows[:size], table)
-    empty = values_of_frame(frame.head(0), columns)
-    assert build_features(empty, columns, VOCABULARY).shape == (0, 9)
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_feature_may_divide_by_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ratio(values: Any, columns: Any) -> dict[str, Any]:
-        return {"ratio": values["a"] / values["b"]}
-
-    monkeypatch.setattr(feature_engineering, "number_features", ratio)
-    columns = [Column("a", "number"), Column("b", "number")]
-    rows = [{"a": 1, "b": 0}, {"a": 0, "b": 0}, {"a": -1, "b": 0}, {"a": 1, "b": 2}]
-    together = build_features(values_of_rows(rows, columns), columns, {})
-    alone = [
-        build_features(values_of_rows([row], columns), columns, {})[0] for row in rows
-    ]
-    np.testing.assert_array_equal(together, alone)
-    np.testing.assert_allclose(together[:, 0], [1e30, np.nan, -1e30, 0.5], rtol=1e-6)
-
-
-def test_date_features_count_days_and_know_the_calendar() -> None:
-    days = pd.date_range("1677-09-22", "2262-04-11", freq="37h")
-    since = (days - pd.Timestamp("2000-01-01")) / pd.Timedelta("1D")
-    features = date_features("d", since.to_numpy())
-    np.testing.assert_array_equal(features["d (days)"], since)
-    np.testing.assert_array_equal(features["d (month)"], days.month)
-    np.testing.assert_array_equal(features["d (weekday)"], days.day_of_week)
-
-
-@pytest.mark.parametrize("year", [1, 1900, 2000, 2100, 9999])
-def test_a_request_may_name_any_date_that_python_knows(year: int) -> None:
-    columns = [Column("d", "date")]
-    for date in (
-        datetime(year, 3, 1) - timedelta(days=1) * (year > 1),
-        datetime(year, 12, 31, 23),
-    ):
-        found = build_features(values_of_rows([{"d": date}], columns), columns, {})
-        assert found[0, 1:].tolist() == [date.month, date.weekday()]
-
-
-def test_spell_categories_keeps_unknown_ones() -> None:
-    values = np.array(["LARGE", " huge ", None], dtype=object)
-    assert spell_categories(values, ["Large"]) == ["Large", "huge", ""]
-    assert [spell_categories(value, ["Large"]) for value in values] == [
-        "Large",
-        "huge",
-        "",
-    ]
-
-
-def test_numbers_that_float32_cannot_hold_are_bounded() -> None:
-    columns = [Column("x", "number")]
-    values = {"x": np.array([1e300, -np.inf, np.nan, 0.1])}
-    matrix = build_features(values, columns, {})
-    assert matrix.dtype == np.float32
-    assert np.isfinite(matrix[:, 0]).tolist() == [True, True, False, True]
-    assert matrix[3, 0] == np.float32(0.1)
-
-
-def test_training_and_serving_see_the_same_in_the_project_s_own_table(
+def test_each_row_of_the_project_s_table_alone_has_its_features(
     own_processed: pd.DataFrame, own_table: Table
 ) -> None:
-    check_that_all_ways_agree(
-        own_processed, rows_of(own_processed, own_table), own_table
-    )
+    check_each_row_alone(own_processed, own_table.features)
+
+
+def test_the_kinds_of_columns(features: dict[str, Any]) -> None:
+    X = check_each_row_alone(make_table(), COLUMNS)
+    assert X.iloc[0].to_dict() == {
+        "paid": 1.5,
+        "class": 0,
+        "member": 1,
+        "since (days)": 8825.5625,
+        "since (month)": 2,
+        "since (weekday)": 3,
+        "since (hour)": 13,
+        "größe": "Small",
+    }
+    assert X.loc[2, "größe"] == ""
+    assert X.loc[3, ["paid", "class"]].isna().all()
+    assert X.loc[4, "paid"] == np.float32(LARGEST_NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda a, b, c: a / b, [np.inf, np.nan, -np.inf, np.nan, 1e300 / 7]),
+        (lambda a, b, c: a > 1, [1, 0, 0, 0, 1]),
+        (lambda a, b, c: (a > 1) & (c == "Small"), [1, 0, 0, 0, 1]),
+        (lambda a, b, c: a * (c == "Small"), [1.5, 0, 0, np.nan, 1e300]),
+        (lambda a, b, c: np.where(b == 0, 0, abs(a)), [0, 0, 0, np.nan, 1e300]),
+        (lambda a, b, c: np.log1p(b), [0, 0, 0, np.nan, np.log(8)]),
+    ],
+    ids=["division by zero", "comparison", "and", "category", "where", "logarithm"],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_feature_gives_the_same_for_a_table_and_for_a_row(
+    features: dict[str, Any], function: Any, expected: list[float]
+) -> None:
+    function.__name__ = "new"
+    feature(function, columns=["paid", "class", "größe"])
+    X = check_each_row_alone(make_table(), COLUMNS)
+    bounded = np.clip(expected, -LARGEST_NUMBER, LARGEST_NUMBER)
+    np.testing.assert_allclose(X["new"], bounded, rtol=1e-6)
+
+
+def test_a_feature_that_fails_for_a_table_or_for_a_row_is_named(
+    features: dict[str, Any],
+) -> None:
+    @feature
+    def size(paid):
+        return 1 if paid > 0 else 0
+
+    with pytest.raises(UserError, match=r"^the feature 'size' fails \(The truth value"):
+        features_of_table(make_table(), COLUMNS)
+
+    @feature(columns=["class"])
+    def size(number):  # noqa: F811 - another feature of this name
+        return number.fillna(0)
+
+    with pytest.raises(UserError, match=r"^the feature 'size' fails .*'fillna'"):
+        features_of_row({"class": 1}, COLUMNS)
+
+
+def test_a_feature_is_left_out_if_the_table_lacks_a_column(
+    features: dict[str, Any],
+) -> None:
+    @feature
+    def ratio(paid, owed):
+        raise AssertionError
+
+    assert "ratio" not in features_of_table(make_table(), COLUMNS)
+    assert usable_features(COLUMNS) == []
+
+
+def test_a_feature_must_not_have_the_name_of_a_column(features: dict[str, Any]) -> None:
+    @feature(columns=["class"])
+    def paid(number):
+        return number
+
+    with pytest.raises(UserError, match="'paid' has the name of a column"):
+        features_of_row({}, COLUMNS)
+
+
+# --- The features of the sample table ------------------------------------------------
+
+
+@pytest.mark.parametrize(("age", "expected"), [(29, 1), (30, 0), (65, 0), (66, 1)])
+def test_young_or_old(age: float, expected: int) -> None:
+    assert young_or_old(age) == expected
+
+
+def test_charge_without_contract() -> None:
+    assert charge_without_contract(50.0, "Monthly") == 50
+    assert charge_without_contract(50.0, "Yearly") == 0

@@ -1,4 +1,7 @@
-"""Read config.yaml: everything a team sets without touching code."""
+"""Read config.yaml: everything a team sets without touching code.
+
+An environment variable overrides the file: SERVING__PORT=9000 sets `port` of `serving`.
+"""
 
 import os
 from collections.abc import Mapping
@@ -15,10 +18,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from .utils import UserError
 
 FILE_NAME = "config.yaml"
+DELIMITER = "__"  # in SERVING__PORT
 
 Task = Literal["classification", "regression"]
 
@@ -46,14 +51,35 @@ class Paths(Section):
     logs: Path
 
 
+class SourceConfig(Section):
+    """Where rows come from, if not from the raw files alone.
+
+    `query` is a file of SQL. `database` names what runs it; otherwise DuckDB does, and
+    the query sees the raw files as tables.
+    """
+
+    query: Path | None = None
+    database: str | None = None
+
+
+class SinkConfig(Section):
+    """A table in a database that the clean rows are loaded into as well."""
+
+    database: str
+    table: str
+
+
 class TableConfig(Section):
     """How the table's files are written, and what its columns are for.
 
-    `date_formats` are tried in their order, after ISO 8601. Name them by column where
+    `sheet` names the one to read of an Excel file, by default the first. Of rows with
+    the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
+    which it is not true are out of scope. `date_formats` are tried in their order, after ISO 8601. Name them by column where
     columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
+    sheet: str | None = None
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     missing_values: list[str] = [""]
@@ -61,6 +87,8 @@ class TableConfig(Section):
     false_values: list[str] = ["false"]
     date_formats: list[str] | dict[str, list[str]] = []
     key: Annotated[list[str], BeforeValidator(_as_list)] = []
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
     target: str
     task: Task | None = None
     exclude: list[str] = []
@@ -134,17 +162,38 @@ class ServingConfig(Section):
     max_rows: int = Field(default=10_000, ge=1)
     max_bytes: int = Field(default=10_000_000, ge=1)
     access_log: bool = True
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     log_predictions: Path | None = None
 
 
-class Config(Section):
-    """The whole of config.yaml, and the folder it stands in."""
+class Config(BaseSettings):
+    """The whole of config.yaml, and the folder it is in."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+    )
 
     root: Path
     paths: Paths
+    source: SourceConfig = SourceConfig()
+    sink: SinkConfig | None = None
     table: TableConfig
     training: TrainingConfig
     serving: ServingConfig
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: Any, init_settings: Any, env_settings: Any, **others: Any
+    ) -> tuple[Any, ...]:
+        """Let the environment override the file; TABLE or ROOT alone are not ours."""
+        variables = env_settings.env_vars.items()
+        env_settings.env_vars = {
+            name: value for name, value in variables if DELIMITER in name
+        }
+        return env_settings, init_settings
 
     @property
     def schema_file(self) -> Path:
@@ -174,13 +223,30 @@ def read_config(start: Path | None = None) -> Config:
         content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
         config = Config(**{**(content or {}), "root": root})
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(
-            f"{FILE_NAME} is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{FILE_NAME} is not valid YAML: {reason}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{FILE_NAME}: {place}: {first['msg']}") from error
+        raise UserError(_describe_error(error)) from error
+    except SettingsError as error:
+        raise UserError(
+            f"an environment variable is not understood ({error}); write a list as "
+            "JSON, such as TABLE__KEY='[\"id\"]'"
+        ) from error
+
     paths = {name: root / path for name, path in config.paths if name != "raw"}
     raw = str(Path(escape(str(root)), config.paths.raw))
-    return config.model_copy(update={"paths": Paths(raw=raw, **paths)})
+    source = config.source
+    if source.query:
+        source = source.model_copy(update={"query": root / source.query})
+    updated = {"paths": Paths(raw=raw, **paths), "source": source}
+    return config.model_copy(update=updated)
+
+
+def _describe_error(error: ValidationError) -> str:
+    """Return where the first mistake is, in the file or in a variable, and what."""
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    variable = DELIMITER.join(place[:2]).upper()
+    if variable in {name.upper() for name in os.environ}:
+        return f"environment variable {variable}: {first['msg']}"
+    return f"{FILE_NAME}: {'.'.join(place)}: {first['msg']}"

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -59,15 +60,15 @@ def feature(
 
 
 @feature
-def charge_per_call(monthly_charge, support_calls):
-    """Monthly charge for each support call."""
-    return monthly_charge / (support_calls + 1)
+def young_or_old(age):
+    """Whether a customer is under 30 or over 65: these leave most often."""
+    return (age < 30) | (age > 65)
 
 
 @feature
-def years_from_middle_age(age):
-    """Distance from 45 years: the youngest and the oldest customers leave most."""
-    return abs(age - 45)
+def charge_without_contract(monthly_charge, contract_type):
+    """Monthly charge of customers with a monthly contract, whom no contract holds."""
+    return monthly_charge * (contract_type == "Monthly")
 
 
 # --- From columns to features, for a table and for a row -----------------------------
@@ -101,8 +102,7 @@ def features_of_table(
             values[column.name] = numbers[column.name] = cells.astype(float)
 
     for each in usable_features(columns):
-        with np.errstate(all="ignore"):  # a division by zero is infinite or missing
-            numbers[each.name] = _call(each, values)
+        numbers[each.name] = _call_on_arrays(each, values)
     X = pd.DataFrame(numbers, index=table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
@@ -138,22 +138,56 @@ def features_of_row(
 
     for each in features:
         try:
-            numbers.append(float(_call(each, values)))
-        except (UserError, TypeError):  # Python fails where NumPy divides by zero
+            numbers.append(_call(each, values, float))
+        except UserError:  # Python fails where NumPy divides by zero
             with np.errstate(all="ignore"):
-                numbers.append(float(_call(each, _as_numpy(values))))
+                numbers.append(_call(each, _as_numpy(values), float))
     return numbers, categories
 
 
-def _date_parts(date: datetime | str | None, has_time: bool) -> list[float]:
+def features_of_rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    features: Sequence[Feature],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of many rows, as `features_of_row` does for each, but faster.
+
+    The numbers have shape (rows, n), the categories (rows, m).
+    """
+    numbers: list[Any] = []
+    categories: list[Any] = []
+    values: dict[str, Any] = {}
+    for column in columns:
+        cells = [row.get(column.name) for row in rows]
+        if column.kind == "category":
+            values[column.name] = np.array([cell or "" for cell in cells], dtype=object)
+            categories.append(values[column.name])
+        elif column.kind == "date":
+            parts = np.array([_date_parts(cell, column.has_time) for cell in cells])
+            values[column.name] = parts[:, 0]
+            numbers.extend(parts.T)
+        else:
+            values[column.name] = np.array(cells, dtype=float)  # None becomes NaN
+            numbers.append(values[column.name])
+
+    for each in features:
+        numbers.append(np.broadcast_to(_call_on_arrays(each, values), len(rows)))
+    return (
+        np.array(numbers, dtype=float).reshape(-1, len(rows)).T,
+        np.array(categories, dtype=object).reshape(-1, len(rows)).T,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...]:
     """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
     if date is None:
-        return [math.nan] * (4 if has_time else 3)
+        return (math.nan,) * (4 if has_time else 3)
     if isinstance(date, str):
         date = read_date(date)
     days = (date - EPOCH).total_seconds() / 86_400
-    parts = [days, date.month, date.weekday()]
-    return [*parts, date.hour] if has_time else parts
+    parts = (days, date.month, date.weekday())
+    return (*parts, date.hour) if has_time else parts
 
 
 def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +198,18 @@ def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _call(each: Feature, values: Mapping[str, Any]) -> Any:
+def _call_on_arrays(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
+    """Return a feature of whole columns; a division by zero is infinite or missing."""
+    with np.errstate(all="ignore"):
+        return _call(each, values, partial(np.asarray, dtype=float))
+
+
+def _call(
+    each: Feature, values: Mapping[str, Any], convert: Callable[[Any], Any]
+) -> Any:
     """Return a feature of whole columns or of the values of one row."""
     try:
-        return each.function(*[values[name] for name in each.columns])
+        return convert(each.function(*[values[name] for name in each.columns]))
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails ({error}); it must work for whole "
@@ -185,7 +227,11 @@ def _date_names(column: Column) -> list[str]:
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has."""
     names = {column.name for column in columns}
-    return [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    for each in usable:
+        if each.name in names:
+            raise UserError(f"the feature {each.name!r} has the name of a column")
+    return usable
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ from .feature_engineering import (
     Feature,
     feature_names,
     features_of_row,
+    features_of_rows,
     features_of_table,
     is_category,
     usable_features,
@@ -31,6 +32,7 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_ROWS = 8  # up to here, features row by row are faster than column by column
 STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
@@ -73,12 +75,7 @@ class Model:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
-        columns, custom = self.table.features, self.custom_features
-        features = [features_of_row(row, columns, custom) for row in rows]
-        numbers = np.array([numbers for numbers, _ in features], dtype=np.float32)
-        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-        categories = np.array([texts for _, texts in features], dtype=object)
-        outputs = self.outputs(numbers, categories)
+        outputs = self._compute_outputs(rows)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
@@ -91,6 +88,40 @@ class Model:
             }
             for label, probabilities in zip(labels, outputs.tolist(), strict=True)
         ]
+
+    def explain(
+        self, row: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the effect of each column on the answer to a row, the largest first.
+
+        The effect is how much higher the probability of the predicted label (or the
+        predicted number) is than with the column's typical value. One column is
+        replaced at a time, so what columns do together is not seen.
+        """
+        names = [column.name for column in self.table.features]
+        variants = [{**row, name: self.example.get(name)} for name in names]
+        outputs = self._compute_outputs([row, *variants])
+        if self.labels:
+            outputs = outputs[:, self.labels.index(answer["prediction"])]
+
+        effects = (outputs[0] - outputs[1:]).tolist()
+        explanation = [
+            {"column": name, "value": row.get(name), "effect": effect}
+            for name, effect in zip(names, effects, strict=True)
+        ]
+        return sorted(explanation, key=lambda each: -abs(each["effect"]))
+
+    def _compute_outputs(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Return the probabilities of rows, shape (rows, labels), or their numbers."""
+        columns, custom = self.table.features, self.custom_features
+        if len(rows) > FEW_ROWS:
+            numbers, categories = features_of_rows(rows, columns, custom)
+        else:
+            features = [features_of_row(row, columns, custom) for row in rows]
+            numbers = np.array([numbers for numbers, _ in features])
+            categories = np.array([texts for _, texts in features], dtype=object)
+        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+        return self.outputs(numbers.astype(np.float32), categories)
 
 
 def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:

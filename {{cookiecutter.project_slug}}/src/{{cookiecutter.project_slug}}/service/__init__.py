@@ -1,1 +1,1 @@
-"""What app.py needs: request validation and model reloading."""
+"""What app.py needs beside the model: requests, the API's description, the server."""

@@ -1,52 +1,28 @@
-"""Check the rows of a request against the contract, and say everything that is wrong at once.
+"""Read the rows of a request, and report everything that is wrong with them at once.
 
-`describe_api` says the same in advance, as an OpenAPI document.
+A value is read as in the table's files (`cells.read_value`), and must be within the
+limits of the contract. This is plain Python, because it is faster than a model of
+pydantic and allows the table's own spellings.
 """
 
-import json
-from datetime import UTC, datetime
-from functools import lru_cache, partial
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NotRequired
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
-import yaml
 from jiter import from_json
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic_core import ErrorDetails
-from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
-from ..cells import spellings
+from ..cells import make_reader
 from ..config import ServingConfig
-from ..prediction import Model
-from ..schema import Column, Table
-from ..utils import clean_text, nearest
+from ..schema import Table, normalize_name, rows_to_predict
+from ..utils import nearest
 
-STRICT = ConfigDict(extra="forbid", strict=True)
-MOST_LISTED, MOST_READ = (
-    1_000,
-    100_000,
-)  # problems of one request: a million of them fill 1 GB
-LONGEST_NAME = 100  # of a column that nobody knows
-TEXTS = {
-    "dict_type": "should be an object with a value for each column",
-    "missing": "is required",
-    "multiple_of": "should be a whole number",
-    "string_too_short": "should not be empty",
-}
+MOST_PROBLEMS = 1_000  # that one answer lists
+LONGEST_NAME = 100  # of an unknown column, in an answer
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong: the row (counted from 0) and the column, if it is about one."""
+    """One thing that is wrong: its row (counted from 0) and column, if it has them."""
 
     row: int | None
     column: str | None
@@ -56,199 +32,90 @@ class Problem(NamedTuple):
 class InvalidRequest(HTTPException):
     """A request that can't be answered: its HTTP status, and its problems."""
 
-    def __init__(self, status: int, problems: list[Problem], count: int = 1) -> None:
-        """Keep the problems; the description tells the first, and how many there are in all."""
+    def __init__(self, status: int, problems: Sequence[Problem]) -> None:
+        """Keep the problems, and describe the first of them."""
         row, column, problem = problems[0]
-        place = ("" if row is None else f"row {row}: ") + (
-            "" if column is None else f"{column} "
-        )
-        super().__init__(
-            place + problem + (f" ({count:,} problems in all)" if count > 1 else "")
-        )
+        place = "" if row is None else f"row {row}: {column or ''} "
+        count = len(problems)
+        total = f" ({count:,} problems are listed)" if count > 1 else ""
+        super().__init__(place + problem + total)
         self.code = status
         self.problems = problems
 
 
+def refuse(status: int, problem: str) -> InvalidRequest:
+    """Return what is wrong with a request as a whole."""
+    return InvalidRequest(status, [Problem(None, None, problem)])
+
+
 class RequestReader:
-    """Reads the JSON body of a request as rows that fit the contract."""
+    """Reads the JSON body of a request as rows that fit the contract.
+
+    Columns that the model does not use may be there: target, key, excluded columns.
+    """
 
     def __init__(self, table: Table, config: ServingConfig) -> None:
-        """Prepare the checks once; a request then takes microseconds."""
-        columns = [column.name for column in table.features]
-        self.hint = lru_cache(MOST_LISTED)(lambda name: nearest(name, columns))
-        self.rows = f"1 to {config.max_rows:,} rows"
-        # TypedDicts, because their keys may be any text: "Total Charges", "class", "größe".
-        fields = {column.name: field(column, config) for column in table.features}
-        fields |= {name: NotRequired[Any] for name in table.unused}
-        row = TypedDict("row", fields)  # type: ignore[misc]
-        row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-        rows = Annotated[list[row], Field(min_length=1, max_length=config.max_rows)]
-        features = Annotated[
-            Annotated[row, Tag("row")] | Annotated[rows, Tag("rows")],
-            Discriminator(lambda value: "rows" if isinstance(value, list) else "row"),
-        ]
-        body = TypedDict("body", {"features": features})  # type: ignore[misc] # noqa: UP013
-        body.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-        self.body: TypeAdapter[Any] = TypeAdapter(body)
+        """Prepare a reader for each column."""
+        self.columns = rows_to_predict(table, config.unknown_categories).columns
+        self.readers = {column.name: make_reader(column) for column in self.columns}
+        self.names = {column.name for column in table.columns}
+        self.max_rows = config.max_rows
 
-    def read(self, content: bytes) -> dict[str, Any] | list[dict[str, Any]]:
-        """Return the row, or the list of rows. Raises InvalidRequest."""
+    def read(self, features: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
+        """Return the values of one row or several. Raises InvalidRequest."""
+        rows = features if isinstance(features, list) else [features]
         try:
-            body = from_json(content, catch_duplicate_keys=True)
-            return self.body.validate_python(body)["features"]
-        except ValidationError as error:
-            raise self.refuse(error) from error
-        except ValueError as error:
-            raise InvalidRequest(
-                400, [Problem(None, None, f"not JSON: {error}")]
-            ) from error
+            return [self._read_row(row) for row in rows]
+        except (ValueError, TypeError, AttributeError):
+            problems = list(islice(self._find_problems(rows), MOST_PROBLEMS))
+            raise InvalidRequest(422, problems) from None
 
-    def refuse(self, error: ValidationError) -> InvalidRequest:
-        """Return what the answer to a request says of all its problems."""
-        count = error.error_count()
-        if count > MOST_READ:
-            problem = f"{count:,} problems are too many to list; send fewer rows"
-            return InvalidRequest(422, [Problem(None, None, problem)])
-        details = error.errors(
-            include_url=False, include_context=False, include_input=False
-        )
-        status = 413 if details[0]["type"] == "too_long" else 422
-        problems = [self.describe(each) for each in details[:MOST_LISTED]]
-        return InvalidRequest(status, problems, count)
+    def _read_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a row. Raises ValueError at the first problem."""
+        if not row.keys() <= self.names:
+            row = {normalize_name(name): value for name, value in row.items()}
+            if not row.keys() <= self.names:
+                raise ValueError("there is an unknown column")
+        return {name: read(row.get(name)) for name, read in self.readers.items()}
 
-    def describe(self, detail: ErrorDetails) -> Problem:
-        """Say where a problem is and what it is, in the words of the table."""
-        kind, place = (
-            detail["type"],
-            detail["loc"],
-        )  # like ("features", "rows", 3, name)
-        if len(place) < 2:
-            more = f", without {place[0]!r:.100}" if kind == "extra_forbidden" else ""
-            return Problem(None, None, 'the body should be {"features": …}' + more)
-        if len(place) == 2:
-            return Problem(
-                None, None, f"features should be one row or a list of {self.rows}"
-            )
-        row, *names = (0, *place[2:]) if place[1] == "row" else place[2:]
-        column = str(names[0]) if names else None
-        if column is not None and kind == "extra_forbidden":
-            column = column[:LONGEST_NAME]
-            problem = "is not a column of the schema" + self.hint(column)
-        else:
-            problem = TEXTS.get(kind) or detail["msg"].removeprefix("Value error, ")
-        return Problem(int(row), column, problem.replace("Input should", "should"))
+    def _find_problems(self, rows: list[Any]) -> Iterator[Problem]:
+        """Yield each problem of the rows."""
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                problem = "should be an object with a value for each column"
+                yield Problem(number, None, problem)
+                continue
+
+            row = {normalize_name(name): value for name, value in row.items()}
+            for name in [name for name in row if name not in self.names]:
+                short = name[:LONGEST_NAME]
+                hint = nearest(short, self.readers)
+                yield Problem(number, short, f"is not a column of the schema{hint}")
+            for name, read in self.readers.items():
+                try:
+                    read(row.get(name))
+                except ValueError as error:
+                    yield Problem(number, name, str(error))
 
 
-def field(column: Column, config: ServingConfig) -> Any:
-    """Return what pydantic expects of a column: its values, or also none where that is allowed."""
-    limits: dict[str, Any] = {"ge": column.minimum, "le": column.maximum}
-    kind: Any
-    if column.kind == "boolean":
-        kind = bool
-    elif column.kind == "date":
-        low, high = (
-            each and datetime.fromisoformat(str(each)) for each in limits.values()
-        )
-        read = partial(read_date, low=low, high=high)
-        kind = Annotated[
-            str, AfterValidator(read), WithJsonSchema(describe_dates(column))
-        ]
-    elif (
-        column.kind == "category"
-        and column.categories
-        and config.unknown_categories == "reject"
-    ):
-        listed = {"type": "string", "enum": list(column.categories)}
-        check = partial(check_category, column=column)
-        kind = Annotated[str, AfterValidator(check), WithJsonSchema(listed)]
-    elif column.kind == "category":
-        kind = Annotated[
-            str, Field(min_length=1, examples=list(column.categories) or None)
-        ]
-    elif column.kind == "integer":
-        kind = Annotated[float, Field(**limits, allow_inf_nan=False, multiple_of=1)]
-    else:
-        kind = Annotated[float, Field(**limits, allow_inf_nan=False)]
-    kind = kind | None if column.nullable else kind
-    kind = Annotated[kind, Field(description=column.description)]
-    return NotRequired[kind] if column.nullable else kind
-
-
-def describe_dates(column: Column) -> dict[str, Any]:
-    """Return what the API's description says of a date; JSON Schema has no words for its limits."""
-    limits = {"formatMinimum": column.minimum, "formatMaximum": column.maximum}
-    formats = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
-    return formats | {name: limit for name, limit in limits.items() if limit}
-
-
-def read_date(text: str, low: datetime | None, high: datetime | None) -> datetime:
-    """Read a date or a time in ISO format, within the limits."""
+def read_features(content: bytes, max_rows: int) -> Any:
+    """Return what the body of a request holds under `features`."""
     try:
-        date = datetime.fromisoformat(text)
-        if date.tzinfo:
-            date = date.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        raise ValueError("should be a date like 2026-01-31") from None
-    if low and date < low:
-        raise ValueError(f"should not be before {low.date()}")
-    if high and date > high:
-        raise ValueError(f"should not be after {high.date()}")
-    return date
+        body = from_json(content, catch_duplicate_keys=True)
+    except ValueError as error:
+        if content.startswith(b"\x1f\x8b"):
+            raise refuse(415, "the body must not be compressed (gzip)") from error
+        if content.startswith(b"\xef\xbb\xbf"):
+            error = ValueError("it begins with a byte order mark; send it without")
+        elif b"\0" in content[:4]:
+            error = ValueError("it is UTF-16 or UTF-32; send UTF-8")
+        raise refuse(400, f"not JSON: {error}") from error
 
-
-def check_category(text: str, column: Column) -> str:
-    """Refuse a category that the schema does not list, whatever its blanks and letter case."""
-    known = spellings(column.categories)
-    if text not in known and clean_text(text) not in known:
-        raise ValueError(
-            "should be one of " + ", ".join(map(str, column.categories[:20]))
-        )
-    return text
-
-
-def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
-    """Return the document: openapi.yaml with the schemas and an example of this model."""
-    text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
-    schema = reader.body.json_schema(ref_template="#/components/schemas/{model}")
-    rows = schema.pop("$defs")
-    document["components"]["schemas"] |= rows | {
-        "body": schema,
-        "answer": describe_answer(model),
-    }
-
-    row = model.example
-    features: Any = reader.read(json.dumps({"features": [row]}).encode())
-    (answer,) = model.predict(features)
-    predict = document["paths"]["/predict"]["post"]
-    predict["requestBody"]["content"]["application/json"]["examples"] = {
-        "one row": {"value": {"features": row}},
-        "several rows": {"value": {"features": [row, row]}},
-    }
-    predict["responses"]["200"]["content"]["application/json"]["examples"] = {
-        "one row": {"value": answer},
-        "several rows": {"value": {"predictions": [answer, answer]}},
-    }
-    return document
-
-
-def describe_answer(model: Model) -> dict[str, Any]:
-    """Return the schema of the answer to one row."""
-    properties: dict[str, Any] = {"prediction": {"type": "number"}}
-    if model.table.task == "classification":
-        shares = {
-            name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.names
-        }
-        properties = {
-            "prediction": {"enum": model.labels},
-            "probabilities": close({"type": "object", "properties": shares}),
-        }
-    return close({"type": "object", "properties": properties})
-
-
-def close(schema: dict[str, Any]) -> dict[str, Any]:
-    """Require all properties of an object, and allow no others."""
-    return schema | {
-        "required": list(schema["properties"]),
-        "additionalProperties": False,
-    }
+    if not isinstance(body, dict) or body.keys() != {"features"}:
+        raise refuse(422, 'the body should be {"features": …} and nothing else')
+    features = body["features"]
+    count = len(features) if isinstance(features, list) else 1
+    if not isinstance(features, dict | list) or not 1 <= count <= max_rows:
+        status = 413 if count > max_rows else 422
+        raise refuse(status, f"features should be a row or 1 to {max_rows:,} rows")
+    return features

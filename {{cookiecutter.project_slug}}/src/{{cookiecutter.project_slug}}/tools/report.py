@@ -1,7 +1,12 @@
-"""Run the notebooks from top to bottom, and write each as a web page into reports/.
+"""Run notebooks from top to bottom and write each as an HTML page into reports/.
 
-A page shows text, tables and figures, opens offline, and needs no other file. By default these are
-all notebooks in notebooks/. One that fails leaves a page up to there; the others still run.
+A page shows text, tables and figures without the code, in one file that opens offline.
+Without a name, all notebooks in notebooks/ are run. If one fails, its page ends at the
+error, the others still run, and the command exits with code 2.
+
+A value given by -p takes the type of the default in the cell tagged `parameters`.
+--slides adds a deck in which a heading of level 1 or 2 starts a slide. --pdf prints the
+page with an installed Chrome, Chromium or Edge. Neither needs the network.
 
 Examples:
     uv run report
@@ -9,251 +14,208 @@ Examples:
     uv run report --slides --pdf
 """
 
+import ast
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from argparse import Namespace
+from base64 import b64encode
 from datetime import datetime
-from html import escape
+from mimetypes import guess_type
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import nbformat
-from papermill import inspect_notebook
+from nbclient.exceptions import DeadKernelError
+from nbconvert import HTMLExporter, SlidesExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
+from papermill import PapermillExecutionError, execute_notebook
 
 from ..config import read_config
-from ..utils import (
-    UserError,
-    command,
-    command_line,
-    nearest,
-    write_atomically,
+from ..utils import UserError, command, command_line
+
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
+os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
+
+# A page loads nothing from elsewhere, so that it looks the same without the network.
+HEAD = """<meta http-equiv="Content-Security-Policy"
+content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
+<style>{css}</style></head>"""
+CSS = Path(__file__).with_name("report.css")
+
+PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.+)", re.MULTILINE)
+LOADS = re.compile(
+    r"https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)|src=[\"']?https?:(?!\S*mathjax)"
 )
-from .checks import find_notebooks
-from .notebooks import read_notebook, run_notebook
-from .report_pages import Report, fill_page, find_question, write_report, write_slides
+OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScript
+NOT_SHOWN = "an output needs the network or a kernel; save the figure as an image"
 
 BROWSERS = (
-    *(
-        "google-chrome",
-        "google-chrome-stable",
-        "chromium",
-        "chromium-browser",
-        "chrome",
-    ),
-    *("microsoft-edge", "microsoft-edge-stable", "msedge"),
+    "google-chrome",
+    "chromium",
+    "microsoft-edge",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
-WINDOWS_FOLDERS = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
-WINDOWS_FILES = (
-    "Google/Chrome/Application/chrome.exe",
-    "Microsoft/Edge/Application/msedge.exe",
-)
-MACOS_APPS = ("Google Chrome", "Chromium", "Microsoft Edge")
 
 
-def type_value(text: str) -> Any:
-    """Return a value typed as the command line of papermill does it: a word, a number or text."""
-    words = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text
+def find_notebooks(root: Path) -> list[Path]:
+    """Return all notebooks below notebooks/, in the order of their names."""
+    found = sorted((root / "notebooks").rglob("*.ipynb"))
+    return [path for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
-def choose_notebooks(names: list[str], root: Path) -> list[Path]:
-    """Return the notebooks of these names, by default all."""
-    known = find_notebooks(root)
-    for name in names:
-        if not Path(name).is_file():
-            raise UserError(f"no notebook {name}{nearest(name, map(str, known))}")
-    chosen = [Path(name) for name in names] or known
-    if not chosen:
-        raise UserError(f"no notebook in {root / 'notebooks'}")
-    return chosen
+def read_parameters(path: Path, given: dict[str, str]) -> dict[str, Any]:
+    """Return the given parameters that a notebook has, typed by their defaults.
 
+    A default in quotes makes it text; any other makes it a Python literal if it is one.
+    """
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"cannot read {path}: {error}".splitlines()[0]) from error
 
-def name_page(notebook: Path, root: Path) -> Path:
-    """Return the page of a notebook; folders below notebooks/ are kept."""
-    inside, notebooks = notebook.resolve(), (root / "notebooks").resolve()
-    below = (
-        inside.relative_to(notebooks)
-        if inside.is_relative_to(notebooks)
-        else inside.name
-    )
-    return (root / "reports" / below).with_suffix(".html")
-
-
-def share_parameters(
-    notebooks: list[Path], parameters: dict[str, Any]
-) -> dict[Path, dict[str, str]]:
-    """Return all parameters of each notebook as they will be, in Python."""
-    known = {path: inspect_notebook(read_notebook(path)) for path in notebooks}
-    names = {name for each in known.values() for name in each}
-    for name in parameters:
-        if name not in names:
-            places = ", ".join(str(path) for path in notebooks)
-            hint = (
-                nearest(name, names)
-                or f" (there are {', '.join(sorted(names)) or 'none'})"
-            )
-            raise UserError(f"no parameter {name!r} in {places}{hint}")
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    defaults = PARAMETER.findall("\n".join(cell.source for cell in tagged))
     return {
-        path: {
-            name: repr(parameters[name]) if name in parameters else about["default"]
-            for name, about in each.items()
-        }
-        for path, each in known.items()
+        name: given[name] if default[0] in "\"'" else _literal(given[name])
+        for name, default in defaults
+        if name in given
     }
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a page."""
-    with write_atomically(path) as file:
-        file.write_text(text, encoding="utf-8")
+def _literal(text: str) -> Any:
+    """Return the value of a Python literal; the text itself if it is not one."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
-def make_report(
-    notebook: Path, parameters: dict[str, Any], all_parameters: dict[str, str]
-) -> Report:
-    """Run a notebook, and return what there is to tell of it."""
-    when, start, error = f"{datetime.now():%Y-%m-%d %H:%M}", perf_counter(), ""
-    with TemporaryDirectory() as folder:
-        output = Path(folder, "run.ipynb")
-        try:
-            run_notebook(notebook, output, parameters, progress=sys.stderr.isatty())
-        except UserError as failure:
-            error = str(failure)
-        seconds, made = perf_counter() - start, nbformat.read(output, as_version=4)
-    return Report(
-        notebook.stem, made, notebook.parent, when, seconds, all_parameters, error
-    )
-
-
-def find_browser() -> str:
-    """Return an installed browser that prints pages from the command line."""
-    folders = [Path(os.environ[name]) for name in WINDOWS_FOLDERS if name in os.environ]
-    places = [folder / file for folder in folders for file in WINDOWS_FILES]
-    places += [
-        Path(f"/Applications/{app}.app/Contents/MacOS/{app}") for app in MACOS_APPS
-    ]
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
-    found += [str(path) for path in places if path.is_file()]
-    if not found:
-        raise UserError(
-            "no Chrome, Chromium or Edge for --pdf; print the page from your browser"
+def run_notebook(path: Path, output: Path, values: dict[str, Any]) -> str:
+    """Run a notebook in its own folder, write it with its outputs, return the error."""
+    try:
+        execute_notebook(
+            path,
+            output,
+            values,
+            kernel_name="python3",
+            language="python",
+            cwd=path.parent,
+            progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--log-level=CRITICAL"],
         )
-    return found[0]
+    except DeadKernelError as error:
+        return f"{path}: {error}"
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        return f"{path}, In [{error.exec_count}]: {reason}"
+    return ""
 
 
-def print_command(
-    browser: str, page: Path, pdf: Path, profile: str, is_root: bool
-) -> list[str]:
-    """Return the command that prints a page; a profile of its own lets no open window answer."""
-    options = ["--headless", "--no-pdf-header-footer", "--no-first-run"]
-    options += ["--disable-background-networking", "--disable-component-update"]
-    options += ["--no-sandbox"] if is_root else []
-    files = [f"--user-data-dir={profile}", f"--print-to-pdf={pdf.resolve()}"]
-    return [browser, *options, *files, page.resolve().as_uri()]
+def prepare(run: NotebookNode, path: Path, code: bool) -> None:
+    """Replace what a page cannot show; without the code, drop warnings as well."""
+    for cell in run.cells:
+        for name, files in cell.get("attachments", {}).items():
+            ((kind, content),) = files.items()
+            url = f"data:{kind};base64,{content}"
+            cell.source = cell.source.replace(f"attachment:{quote(name)}", url)
+
+        if cell.source.startswith(("# ", "## ")):
+            cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
+
+        outputs = cell.get("outputs", [])
+        cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
+        for output in outputs:
+            if not opens_offline(output.get("data", {})):
+                place = f"{path}, In [{cell.execution_count}]"
+                print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
+                output.data = {"text/markdown": f"*Not shown: {NOT_SHOWN}.*"}
 
 
-def print_page(browser: str, page: Path, pdf: Path) -> None:
-    """Print a page to a PDF."""
-    is_root = getattr(os, "geteuid", lambda: 1)() == 0
-    with (
-        TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        write_atomically(pdf) as file,
-    ):
-        ordered = print_command(browser, page, file, profile, is_root)
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(ordered, capture_output=True, check=False, timeout=120)
+def opens_offline(data: dict[str, str]) -> bool:
+    """Say whether an output shows without the network and without a kernel."""
+    html = data.get("text/html", "") + data.get("application/javascript", "")
+    if html:
+        return len(html) > OWN_LIBRARY or not LOADS.search(html)
+    return "application/vnd." not in str(data.keys())
+
+
+def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) -> None:
+    """Write a notebook as a page, or as slides, in one file."""
+
+    def embed(image: re.Match[str]) -> str:
+        file = folder / unquote(image[2])
         if not file.is_file():
-            raise UserError(
-                f"{browser} wrote no PDF; open {page} in your browser and print it"
-            )
+            return image[0]
+        content = b64encode(file.read_bytes()).decode()
+        return f"{image[1]}data:{guess_type(file)[0]};base64,{content}"
 
-
-def write_index(reports: list[tuple[Report, dict[str, Path]]], index: Path) -> str:
-    """Return the page that leads to the others: each report with its files, then older ones."""
-    entries = []
-    for report, files in reports:
-        links = {what: link(path, index) for what, path in files.items()}
-        ways = " · ".join(
-            f'<a href="{to}">{escape(what)}</a>' for what, to in links.items()
-        )
-        also = f"<p>{ways}</p>" if len(links) > 1 else ""
-        failed = f'<p class="failed">{escape(report.error)}</p>' if report.error else ""
-        entries.append(
-            f'<section class="entry"><h2><a href="{links["page"]}">{escape(report.title)}</a></h2>'
-            f"{failed}{find_question(report.notebook)}{report.run_line}{also}</section>"
-        )
-    known = {index, *(path for _, files in reports for path in files.values())}
-    older = sorted(
-        {*index.parent.rglob("*.html"), *index.parent.rglob("*.pdf")} - known
+    exporter = SlidesExporter if ".slides" in page.suffixes else HTMLExporter
+    html, _ = exporter(exclude_input=not code).from_notebook_node(run)
+    html = re.sub(r'(<img\b[^>]*?src=")([^":]+)', embed, html)
+    html = re.sub(
+        r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>', r'<a href="\1">\1</a>', html
     )
-    items = [
-        f'<li><a href="{link(each, index)}">{escape(each.name)}</a></li>'
-        for each in older
-    ]
-    if items:
-        entries.append(
-            f'<section class="entry"><h2>Older</h2><ul>{"".join(items)}</ul></section>'
+    html = re.sub(r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?', "", html)
+    html = re.sub(r'(href="[^":]+)\.ipynb', r"\1.html", html)
+
+    head = HEAD.format(css=CSS.read_text(encoding="utf-8"))
+    page.write_text(html.replace("</head>", head, 1), encoding="utf-8")
+
+
+def print_pdf(page: Path) -> None:
+    """Print a page with an installed browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        raise UserError(
+            "no Chrome, Chromium or Edge for --pdf; print the page yourself"
         )
-    return fill_page("Reports", "index", f"<h1>Reports</h1>{''.join(entries)}")
+    pdf = f"--print-to-pdf={page.with_suffix('.pdf')}"
+    options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", pdf]
+    subprocess.run(
+        [browser, *options, page.resolve().as_uri()], check=True, capture_output=True
+    )
 
 
-def link(path: Path, index: Path) -> str:
-    """Return the way from the index to a file, as HTML."""
-    return escape(quote(path.relative_to(index.parent).as_posix()))
-
-
-def run(
-    notebooks: list[Path],
-    parameters: dict[str, Any],
-    root: Path,
-    code: bool = False,
-    slides: bool = False,
-    pdf: bool = False,
-) -> None:
-    """Run the notebooks, write their pages and an index; raise UserError where one failed."""
-    browser = find_browser() if pdf else ""
-    index = root / "reports" / "index.html"
-    pages = [name_page(notebook, root) for notebook in notebooks]
-    for page in pages:
-        if [index, *pages].count(page) > 1:
-            raise UserError(f"two pages would be called {page}; rename a notebook")
-    shared = share_parameters(notebooks, parameters)
-    reports: list[tuple[Report, dict[str, Path]]] = []
-    for notebook, page in zip(notebooks, pages, strict=True):
-        known = shared[notebook]
-        given = {name: value for name, value in parameters.items() if name in known}
-        report = make_report(notebook, given, known)
-        made = {"page": page}
-        write_text(page, write_report(report, code))
-        if slides:
-            made["slides"] = page.with_suffix(".slides.html")
-            write_text(made["slides"], write_slides(report, code))
-        if browser:
-            made["PDF"] = page.with_suffix(".pdf")
-            print_page(browser, page, made["PDF"])
-        reports.append((report, made))
-        print(
-            f"{report.name}: {report.seconds:.1f} s, {', '.join(map(str, made.values()))}"
-        )
-    write_text(index, write_index(reports, index))
-    print(f"All of them: {index}")
-    failed = [
-        f"{each.error}; up to there: {made['page']}"
-        for each, made in reports
-        if each.error
+def write_report(
+    path: Path, reports: Path, values: dict[str, Any], options: Namespace
+) -> list[str]:
+    """Run a notebook and write its page, slides and PDF; return its errors."""
+    page, output = reports / f"{path.stem}.html", reports / path.name
+    error = run_notebook(path, output, values)
+    run = nbformat.read(output, as_version=4)
+    run.metadata.title = path.stem
+    # What follows an error is left out: it discusses results that do not exist.
+    ran = [cell.metadata.get("papermill", {"start_time": True}) for cell in run.cells]
+    run.cells = [
+        cell for cell, about in zip(run.cells, ran, strict=True) if about["start_time"]
     ]
-    if failed:
-        raise UserError("\nerror: ".join(failed))
+    prepare(run, path, options.code)
+    when = f"---\nRun on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
+    run.cells.append(new_markdown_cell(when))
+
+    write_page(run, path.parent, page, options.code)
+    if options.slides:
+        write_page(run, path.parent, page.with_suffix(".slides.html"), options.code)
+    if options.pdf:
+        print_pdf(page)
+    print(f"{path}: {page}")
+    return [f"{error}; see {page}"] if error else []
+
+
+def write_index(reports: Path) -> None:
+    """Write the page that lists all reports, model cards and the drift report."""
+    pages = [page for page in reports.glob("*.html") if page.name != "index.html"]
+    items = [f"* [{page.stem}]({quote(page.name)})" for page in sorted(pages)]
+    index = new_notebook(cells=[new_markdown_cell("\n".join(["# Reports", *items]))])
+    write_page(index, reports, reports / "index.html")
 
 
 @command
@@ -261,31 +223,28 @@ def main() -> None:
     """Write reports from the command line."""
     parser = command_line(__doc__)
     add = parser.add_argument
-    add(
-        "notebooks",
-        metavar="NOTEBOOK",
-        nargs="*",
-        help="what to run; all, if none is named",
-    )
-    add(
-        "-p",
-        dest="parameters",
-        metavar=("NAME", "VALUE"),
-        nargs=2,
-        action="append",
-        default=[],
-        help="a parameter, for the notebooks that have it; may come again",
-    )
-    add("--code", action="store_true", help="show the code too")
-    add("--slides", action="store_true", help="also make a deck of slides of each")
-    add(
-        "--pdf",
-        action="store_true",
-        help="also print each page, by an installed browser",
-    )
+    add("notebooks", metavar="NOTEBOOK", nargs="*", type=Path, help="what to run")
+    add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    add("--code", action="store_true", help="show the code as well")
+    add("--slides", action="store_true", help="also write slides")
+    add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
+    logging.disable()  # papermill and nbclient log what is reported below
 
     root = read_config().root
-    notebooks = choose_notebooks(options.notebooks, root)
-    parameters = {name: type_value(value) for name, value in options.parameters}
-    run(notebooks, parameters, root, options.code, options.slides, options.pdf)
+    paths = options.notebooks or find_notebooks(root)
+    pages = {root / "reports" / f"{path.stem}.html" for path in paths}
+    if not paths or len(pages) < len(paths):
+        raise UserError(f"no notebook in {root / 'notebooks'}, or two of one name")
+    given = dict(options.p)
+    values = [read_parameters(path, given) for path in paths]
+    for name in given.keys() - set().union(*values):
+        raise UserError(f"no notebook has a parameter {name!r}")
+
+    (root / "reports").mkdir(exist_ok=True)
+    errors = []
+    for path, chosen in zip(paths, values, strict=True):
+        errors += write_report(path, root / "reports", chosen, options)
+    write_index(root / "reports")
+    if errors:
+        raise UserError("\nerror: ".join(errors))

@@ -44,12 +44,27 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> Exporte
 
     Raises UserError if it can't be converted, or if its answers differ.
     """
+    _round_thresholds(pipeline)
     onnx_model = _convert(pipeline, dataset, model)
     set_contract(onnx_model, {"offset": dataset.offset})
     outputs, _ = load_onnx(onnx_model.SerializeToString())
     _check_outputs(pipeline, outputs, dataset, model)
     _check_single_rows(outputs, dataset)
     return Exported(onnx_model, outputs)
+
+
+def _round_thresholds(pipeline: Pipeline) -> None:
+    """Round the thresholds of boosted trees down to float32, as ONNX holds them.
+
+    Features are float32, so the trees decide as before. Rounded to the nearest, a
+    threshold could pass a feature that it was just below.
+    """
+    for trees in getattr(pipeline[-1], "_predictors", []):
+        for tree in trees:
+            exact = tree.nodes["num_threshold"]
+            rounded = exact.astype(np.float32)
+            below = np.nextafter(rounded, np.float32(-np.inf))
+            tree.nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
 
 
 def _convert(pipeline: Pipeline, dataset: Dataset, model: str) -> onnx.ModelProto:

@@ -1,60 +1,51 @@
 "use strict";
 
-const MOST_BARS = 10;
+const MOST_CLASSES = 10;
+const MOST_REASONS = 6;
 const PATIENCE = 30_000; // milliseconds
 
 const at = (id) => document.getElementById(id);
 
 if (at("swagger-ui")) showDocs();
-else if (at("form")) startForm();
+else startForm();
 
 function showDocs() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
   dark.addEventListener("change", follow);
   follow();
-  at("swagger-ui").style.overflowX = "auto"; // its tables are wider than a phone
-  SwaggerUIBundle({
-    url: "openapi.json",
-    dom_id: "#swagger-ui",
-    tryItOutEnabled: true,
-    displayRequestDuration: true,
-    validatorUrl: null, // would ask another host
-  });
+  SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", tryItOutEnabled: true, validatorUrl: null });
 }
 
 function startForm() {
-  const form = at("form");
   const controls = [...document.querySelectorAll("[data-column]")];
   let asked = 0;
 
-  form.addEventListener("submit", async (event) => {
+  for (const time of document.querySelectorAll("time")) time.textContent = readableDate(time.dateTime);
+  at("form").addEventListener("submit", async (event) => {
     event.preventDefault();
     const number = ++asked;
+    const body = { features: readRow(controls) };
     const problems = controls.filter((control) => control.validity.badInput).map(unreadable);
-    const body = JSON.stringify({ features: readRow(controls) });
     const answer = problems.length ? { problems } : await ask(body);
     if (number !== asked) return; // a later answer is on its way
     showProblems(controls, answer);
     if (answer.content) showAnswer(body, answer.content);
   });
-  form.addEventListener("reset", () => showProblems(controls, {}));
+  at("form").addEventListener("reset", () => showProblems(controls, {}));
   for (const kind of ["input", "reset"]) {
-    form.addEventListener(kind, ({ target }) => {
-      if (target.id !== "find") at("answer").classList.add("old");
+    at("form").addEventListener(kind, ({ target }) => {
+      if (target.id === "find") findColumns(controls, target.value);
+      else for (const id of ["answer", "reasons"]) at(id).classList.add("old");
     });
   }
-  at("find")?.addEventListener("input", ({ target }) => find(controls, target.value));
-  at("find")?.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") event.preventDefault();
-  });
 }
 
-/* ---- the row ---- */
+/* ---- the request ---- */
 
 // fromEntries and not assignment, because a column may be called "__proto__".
 function readRow(controls) {
-  const known = controls.filter((control) => control.value.trim() !== "");
+  const known = controls.filter(({ value }) => value.trim() !== "");
   return Object.fromEntries(known.map((control) => [control.dataset.column, readValue(control)]));
 }
 
@@ -67,100 +58,108 @@ function unreadable({ dataset: { column, kind } }) {
   return { column, problem: kind === "date" ? "should be a whole date" : "should be a number" };
 }
 
-/* ---- the server ---- */
-
 async function ask(body) {
-  const headers = { "Content-Type": "application/json" };
-  const signal = AbortSignal.timeout(PATIENCE);
+  const options = {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(PATIENCE),
+  };
   let response;
   try {
-    response = await fetch("predict", { method: "POST", headers, body, signal });
+    response = await fetch("predict?explain=true", options);
   } catch {
-    return { failure: "The server does not answer. Does it still run?" };
+    return { failure: "The server does not answer. Is it running?" };
   }
   const content = await response.json().catch(() => null);
   if (response.ok && content) return { content };
-  const problems = content?.errors ?? [];
-  const reason = content?.detail ?? response.statusText;
-  return { problems, failure: problems.length ? "" : `${response.status}: ${reason}` };
+  const problems = content?.errors?.filter(({ column }) => column) ?? [];
+  return { problems, failure: problems.length ? "" : `${response.status}: ${content?.detail ?? response.statusText}` };
 }
 
-/* ---- what is shown ---- */
+/* ---- the answer ---- */
 
 function showProblems(controls, { problems = [], failure = "" }) {
-  const left = new Map(problems.map(({ column, problem }) => [column, problem]));
-  let first = null;
+  const byColumn = new Map(problems.map(({ column, problem }) => [column, problem]));
+  at("failure").textContent = failure;
   for (const control of controls) {
-    const problem = left.get(control.dataset.column) ?? "";
-    left.delete(control.dataset.column);
-    at(control.id.replace("field", "problem")).textContent = problem;
-    if (!problem) {
-      control.removeAttribute("aria-invalid");
-      continue;
-    }
-    control.setAttribute("aria-invalid", "true");
-    control.closest(".field").hidden = false;
-    first ??= control;
+    const problem = byColumn.get(control.dataset.column) ?? "";
+    at(`${control.id}-problem`).textContent = problem;
+    control.toggleAttribute("aria-invalid", Boolean(problem));
+    if (problem) control.closest(".field").hidden = false;
   }
-  const elsewhere = [...left].map(([column, problem]) => `${column ?? ""} ${problem}`.trim());
-  at("failure").textContent = [failure, ...elsewhere].filter(Boolean).join("; ");
-  first?.focus();
+  document.querySelector("[aria-invalid]")?.focus();
 }
 
 function showAnswer(request, content) {
-  const { prediction, probabilities } = content;
+  const { prediction, probabilities, explanation } = content;
   const best = probabilities ? String(prediction) : readable(prediction);
-  const parts = [make("p", { className: "best" }, make("data", { value: prediction }, best))];
-  if (probabilities) parts.push(makeBars(Object.entries(probabilities), String(prediction)));
-  parts.push(make("p", { className: "note" }, "This was before you changed the values."));
+  const parts = [make("p", { className: "best" }, best)];
+  if (probabilities) parts.push(makeClasses(Object.entries(probabilities), best));
   at("answer").replaceChildren(...parts);
-  at("answer").classList.remove("old");
-  at("request").textContent = JSON.stringify(JSON.parse(request), null, 2);
+  at("effects").replaceChildren(...makeReasons(explanation, probabilities && best));
+  at("request").textContent = JSON.stringify(request, null, 2);
   at("response").textContent = JSON.stringify(content, null, 2);
-  at("as-json").hidden = false;
+  for (const id of ["answer", "reasons"]) at(id).classList.remove("old");
+  for (const id of ["reasons", "as-json"]) at(id).hidden = false;
   at("answer").parentElement.scrollIntoView({ block: "nearest" });
 }
 
 // Few classes keep their order, so that the eye finds them again; of many the likely ones come first.
-function makeBars(classes, best) {
-  const many = classes.length > MOST_BARS;
+function makeClasses(classes, best) {
+  const many = classes.length > MOST_CLASSES;
   const sorted = many ? classes.toSorted(([, one], [, other]) => other - one) : classes;
-  const rest = sorted.slice(MOST_BARS);
-  const bars = sorted.slice(0, MOST_BARS).map(([label, p]) => makeBar(label, p, label === best));
-  if (rest.length) {
-    const sum = rest.reduce((total, [, p]) => total + p, 0);
-    bars.push(makeBar(`${rest.length} more`, sum, false));
-  }
+  const bars = sorted.slice(0, MOST_CLASSES).map(([label, share]) => makeBar(label, percent(share), share, label === best ? "likeliest" : ""));
+  if (many) bars.push(makeBar(`${classes.length - MOST_CLASSES} others are less likely`, "", 0, ""));
   return make("ul", { className: "bars" }, ...bars);
 }
 
-function makeBar(label, probability, isBest) {
+function makeReasons(explanation, label) {
+  const shown = explanation.filter(({ effect }) => Math.abs(effect) >= (label ? 0.0005 : Number.MIN_VALUE));
+  const largest = Math.abs(shown[0]?.effect);
+  if (!shown.length) return [make("li", {}, "Every column is typical, or makes no difference.")];
+  return shown.slice(0, MOST_REASONS).map(({ column, value, effect }) => {
+    const raises = effect > 0;
+    const amount = label ? `${readable(100 * Math.abs(effect), 2)} points` : readable(Math.abs(effect), 3);
+    const given = value === null ? `${column} not known` : `${column} ${readableValue(value)}`;
+    const text = `${given} ${raises ? "raises" : "lowers"} ${label ? `the probability of ${label}` : "the prediction"} by ${amount}`;
+    return makeBar(text, "", Math.abs(effect) / largest, raises ? "raises" : "lowers");
+  });
+}
+
+function makeBar(text, figure, share, className) {
   const fill = make("span", { className: "fill" });
-  fill.style.width = `${100 * probability}%`;
+  fill.style.width = `${100 * share}%`;
   const track = make("span", { className: "track", ariaHidden: "true" }, fill);
-  const share = make("data", { value: probability }, percent(probability));
-  return make("li", { className: isBest ? "likeliest" : "" }, make("span", {}, label), share, track);
+  return make("li", { className }, make("span", {}, text), make("data", {}, figure), track);
 }
 
-function percent(probability) {
-  if (probability > 0 && probability < 0.001) return "< 0.1 %";
-  if (probability < 1 && probability > 0.999) return "> 99.9 %";
-  return `${(100 * probability).toFixed(1)} %`;
+function percent(share) {
+  if (share > 0 && share < 0.001) return "< 0.1 %";
+  if (share < 1 && share > 0.999) return "> 99.9 %";
+  return `${(100 * share).toFixed(1)} %`;
 }
 
-function readable(number) {
-  return Number(number).toLocaleString("en", { maximumSignificantDigits: 6 });
+function readable(number, digits = 6) {
+  return number.toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
-function find(controls, words) {
+function readableValue(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return readable(value);
+  return /^\d{4}-\d\d-\d\dT/.test(value) ? readableDate(value) : value;
+}
+
+function readableDate(text) {
+  const date = new Date(text.length > 10 ? text : `${text}T00:00:00`);
+  return date.toLocaleDateString(); // as the browser's own fields have it
+}
+
+function findColumns(controls, words) {
   const wanted = words.trim().toLowerCase();
-  let count = 0;
   for (const control of controls) {
-    const shown = control.dataset.column.toLowerCase().includes(wanted);
-    control.closest(".field").hidden = !shown;
-    count += shown;
+    control.closest(".field").hidden = !control.dataset.column.toLowerCase().includes(wanted);
   }
-  at("found").textContent = wanted ? `${count} of ${controls.length} columns` : `${count} columns`;
 }
 
 // Text is only ever set as text: names and labels come from a table and may hold anything.

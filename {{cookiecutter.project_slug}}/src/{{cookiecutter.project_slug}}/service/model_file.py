@@ -1,0 +1,92 @@
+"""Serve the newest model: a new model file is loaded as soon as it is in place."""
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from werkzeug.exceptions import ServiceUnavailable
+
+from ..config import Config, ServingConfig
+from ..prediction import Model, load_model
+from ..schema import Column, read_columns
+from ..utils import UserError
+from .request_validation import RequestReader
+
+SECONDS_BETWEEN_LOOKS = 1
+
+log = logging.getLogger(__name__)
+
+
+class ModelFile:
+    """The model in a file. A new file replaces it, if it can be served."""
+
+    def __init__(self, path: Path, config: ServingConfig) -> None:
+        """Load the file, if there is one."""
+        self.path = path
+        self.config = config
+        self.served: tuple[Model, RequestReader] | None = None
+        self.problem: str | None = None
+        self.date = ""  # of the file that is served
+        self._state: object = ()
+        self.look()
+
+    def get(self) -> tuple[Model, RequestReader]:
+        """Return the model and the reader of its requests, after a look at the file."""
+        if time.monotonic() >= self._next_look:
+            self.look()  # other threads go on with the previous model
+        if self.served is None:
+            raise ServiceUnavailable(self.problem)
+        return self.served
+
+    def look(self) -> None:
+        """Load the file if it has changed; if it can't be served, say why."""
+        self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        try:
+            found = self.path.stat()
+            state = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            state = None
+        if state == self._state:
+            return
+
+        self._state = state
+        try:
+            model = load_model(self.path)
+            if self.served:
+                columns = self.served[0].table.columns
+                check_columns(self.path, model.table.columns, columns, "restart")
+        except UserError as error:
+            self.problem = str(error)
+            previous = "; the previous model keeps serving" if self.served else ""
+            log.error("%s%s", error, previous)
+            return
+
+        self.served = model, RequestReader(model.table, self.config)
+        self.problem = None
+        date = datetime.fromtimestamp(found.st_mtime, UTC)
+        self.date = date.isoformat(timespec="seconds")
+        log.info("serving %s of %s, %s", self.path, self.date, model.sha256)
+
+
+def check_model(path: Path, config: Config) -> None:
+    """Refuse a model file that can't be served, or has other columns than schema.yaml.
+
+    An image of the service has no schema.yaml: the model file says what it takes.
+    """
+    columns = load_model(path).table.columns
+    if config.schema_file.exists():
+        expected = read_columns(config.schema_file, config.table)
+        check_columns(path, columns, expected, "run: uv run train")
+
+
+def check_columns(
+    path: Path, columns: Iterable[Column], expected: Iterable[Column], advice: str
+) -> None:
+    """Refuse columns that clients, or schema.yaml, do not expect."""
+    kinds = {(column.name, column.kind) for column in columns}
+    differing = kinds ^ {(column.name, column.kind) for column in expected}
+    if differing:
+        names = ", ".join(sorted({name for name, _ in differing}))
+        raise UserError(f"{path} has other columns than expected ({names}); {advice}")
