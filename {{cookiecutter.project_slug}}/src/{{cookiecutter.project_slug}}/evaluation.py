@@ -26,7 +26,7 @@ from .prediction import choose_classes
 from .utils import UserError, nearest
 
 RESAMPLES, RESAMPLED_ROWS = 200, 2_000
-SEGMENT_RESAMPLES, MOST_SEGMENTS = 100, 10
+SEGMENT_RESAMPLES, MOST_SEGMENTS = 50, 10
 FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
 FEWEST_INTERVAL_ROWS = 10
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
@@ -357,7 +357,7 @@ def rank_features(
     scorer: Scorer,
     seed: int,
     threshold: float | None = None,
-) -> list[dict[str, Any]]:
+) -> list[dict[Any, Any]]:
     """Return by how much the metric gets worse when a feature is shuffled.
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first, of

@@ -72,6 +72,8 @@ def number_categories() -> OrdinalEncoder:
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
 
 
+FEWEST_VALUES = 10  # of a number that is used
+
 Prepare = Callable[[list[int], list[int]], ColumnTransformer]
 
 # From the simplest to the most complex: among models that tie, the first one wins.
@@ -111,7 +113,8 @@ def build_pipeline(
 ) -> Pipeline:
     """Return the unfitted pipeline of a model for the features in X.
 
-    X has numbers, and categories as text, in any order. The settings of the model in
+    X has numbers, and categories as text, in any order. Numbers that are nearly always
+    missing are not used: a fold may have none of their values. The settings of the model in
     config.yaml go to its estimator.
     """
     prepare, estimator = find_model(model, task)
@@ -128,7 +131,10 @@ def build_pipeline(
 
     positions = np.arange(X.shape[1])
     is_text = is_category(X)
-    numbers, categories = positions[~is_text].tolist(), positions[is_text].tolist()
+    is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
+    if not (is_text | is_number).any():
+        raise UserError("no feature has enough values to train a model on")
+    numbers, categories = positions[is_number].tolist(), positions[is_text].tolist()
     return Pipeline([("prepare", prepare(numbers, categories)), ("model", estimator)])
 
 

@@ -14,7 +14,7 @@ from ..prediction import name_label
 
 TEMPLATES = Path(__file__).parent
 TEXT = Path("docs", "model-card.md")  # the part of the card that people write
-DRAWN_ROWS = 20_000
+DRAWN_ROWS = 5_000
 LONGEST = 60  # characters of a name
 
 Figures = dict[str, str]  # SVG by title

@@ -172,7 +172,7 @@ def _hash_rows(
     Rows of one group have one number. Rows that are equal are counted, so that each has
     its own.
     """
-    values = rows[list(key) or list(rows)]
+    values = rows[list(key)] if key else rows
     hashes = pd.util.hash_pandas_object(values, index=False)
     if hashes.duplicated().any():
         counted = hashes.groupby(hashes).cumcount()

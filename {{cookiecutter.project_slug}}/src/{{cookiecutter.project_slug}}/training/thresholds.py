@@ -29,8 +29,10 @@ def choose_threshold(
     fitted on the other folds.
     """
     rule = config.threshold
-    if rule is None or rule.value is not None:
-        return rule and rule.value
+    if rule is None:
+        return None
+    if rule.value is not None:
+        return rule.value
     y, outputs = predict_out_of_fold(dataset, model, config)
     return find_threshold(y, outputs[:, 1], rule)
 
