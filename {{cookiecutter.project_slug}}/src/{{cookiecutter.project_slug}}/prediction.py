@@ -75,7 +75,7 @@ class Model:
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
-        labels = [self.labels[position] for position in outputs.argmax(axis=1)]
+        labels = [self.labels[position] for position in outputs.argmax(axis=1).tolist()]
         return [
             {
                 "prediction": label,
