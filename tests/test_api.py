@@ -103,10 +103,10 @@ def test_the_document_is_openapi(document):
 
 def test_the_answers_are_as_the_document_says(port, document):
     check(document, "/health", *ask(port, "GET", "/health"))
-    (features,) = document["components"]["schemas"]["Request"]["properties"].values()
+    asked = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     for query in ("", "?explain=true"):
-        for example in features["examples"]:
-            body = json.dumps({"features": example}).encode()
+        for example in asked["examples"].values():
+            body = json.dumps(example["value"]).encode()
             answer = ask(port, "POST", f"/predict{query}", body, JSON)
             assert answer[0] == 200
             check(document, "/predict", *answer)
