@@ -28,22 +28,23 @@ PROOFS = {
     " test_a_package_with_another_hash_is_not_installed",
     "Every night": "test_the_audit_fails_if_a_pinned_package_has_a_known_hole",
     "The last command": "test_a_package_is_upgraded_as_the_page_says",
-    "A password": "test_ruff_refuses_secrets_and_pickles test_the_hook_refuses_with_a_line",
+    "A password": "test_ruff_refuses_secrets_and_pickles test_other_files_are_refused_with_their_way_out",
     "`.env` is": "test_a_secret_comes_from_a_file_that_git_ignores test_git_ignores_what_is_made"
     " test_the_image_runs_nothing_as_root_and_takes_nothing_else",
     "`docker run": "test_systemd_takes_the_line_on_secrets"
     " test_the_step_for_the_night_s_files_fits_into_the_workflow",
     "Git strips": "test_ids_and_kept_outputs_are_committed_and_the_noise_of_jupyter_is_not"
     " test_git_ignores_what_is_made",
-    "Raw files": "test_raw_files_can_be_kept_out_of_git",
+    "Raw files": "test_raw_files_are_kept_out_of_git",
     "The service's log": "test_the_container_needs_no_file_to_write_and_no_privilege",
     "It is ONNX": "test_a_pickle_in_the_model_s_place_runs_nothing"
     " test_ruff_refuses_secrets_and_pickles",
     "A model file": "test_a_new_model_is_served_and_a_broken_one_is_not"
     " test_a_model_of_another_schema_is_refused_at_the_start",
     "It listens": "test_it_listens_on_this_machine_alone_unless_told",
-    "A request": "test_the_rows_are_counted test_a_body_sent_in_chunks_has_the_same_limit",
-    "Its pages": "test_pages_are_served_with_strict_security_headers",
+    "A request": "test_what_is_not_a_request_is_a_problem test_a_body_sent_in_chunks_has_the_same_limit",
+    "Its pages": "test_pages_are_strict_and_have_a_field_for_each_feature",
+    "`metrics_port`": "test_metrics_have_a_port_of_their_own",
     "It runs as": "test_the_page_has_the_numbers_of_the_image"
     " test_the_image_runs_nothing_as_root_and_takes_nothing_else",
     "It writes no file": "test_the_container_needs_no_file_to_write_and_no_privilege",
@@ -107,7 +108,7 @@ def test_the_workflow_runs_the_commands_of_the_docs(project):
             assert f"\n{command}\n" in docs or f"\n| `{command}` |" in docs, command
     assert block(project.path / "README.md", "ruff").splitlines() == [
         "uv run setup-clone",
-        *commands(content["jobs"]["check"])[:-1],
+        *commands(content["jobs"]["check"])[:-2],
     ]
     upload = content["jobs"]["check"]["steps"][-1]
     assert upload["if"] == "always()"
@@ -135,7 +136,7 @@ def test_the_tests_run_on_three_systems_and_on_the_python_of_the_image(project):
     job = workflow(project)["jobs"]["test"]
     matrix = job["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
-    assert commands(job) == ["uv run setup-clone", "uv run pytest"]
+    assert commands(job) == ["uv run setup-clone", "uv run pipeline.py", "uv run pytest"]
     pyproject = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
     assert pyproject["project"]["requires-python"].startswith(f">={matrix['python'][0]},")
     images = [rest for name, rest in instructions(project) if name == "FROM"]
@@ -199,15 +200,18 @@ def test_ruff_refuses_secrets_and_pickles(project, line, rule):
         assert f"{rule} " in found, found
 
 
-def test_raw_files_can_be_kept_out_of_git(bake):
+def test_raw_files_are_kept_out_of_git(bake):
     project = bake()
-    (project.path / "data" / "raw" / "orders.csv").touch()
-    status = ("git", "status", "--porcelain")
-    assert project.run(*status).stdout == "?? data/raw/orders.csv\n"
-    (line,) = re.findall(r"write `(.*?)` into `\.gitignore`", security(project))
+    for folder in (project.path, project.path / "second"):
+        (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
+        (folder / "data" / "raw" / "orders.csv").touch()
+    status = ("git", "status", "--porcelain", "--untracked-files=all")
+    assert project.run(*status).stdout == ""
+    (line,) = re.findall(r"`(!/data/raw/[^`]*)` to `\.gitignore`", security(project))
     with (project.path / ".gitignore").open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
-    assert project.run(*status).stdout == " M .gitignore\n"
+    listed = project.run(*status).stdout
+    assert listed == " M .gitignore\n?? data/raw/orders.csv\n"
 
 
 @pytest.mark.slow

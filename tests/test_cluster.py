@@ -105,13 +105,11 @@ def test_both_engines_make_the_same_of_any_table(project, cluster, tmp_path):
     command = ("uv", "run", "python", script, cluster.address, tmp_path)
     result = project.run(*command, env=CALM | {"PYTHONPATH": str(project.path)})
     assert result.returncode == 0, result.stderr[-5000:]
-    refused, count = result.stdout.splitlines()
-    assert refused.startswith("a worker can't write ")
-    assert count.startswith("6 tables, ")
+    assert result.stdout.startswith("6 tables, ")
 
 
 @pytest.mark.parametrize("kill", [True, False])
-def test_a_folder_of_parts_is_the_same_also_when_a_worker_is_killed(
+def test_the_table_is_the_same_also_when_a_worker_is_killed(
     project, cluster, expected, kill
 ):
     command = [*PIPELINE, "data/processed/many.parquet", "--verbose", "--engine", "dask"]
@@ -127,7 +125,7 @@ def test_a_folder_of_parts_is_the_same_also_when_a_worker_is_killed(
             cluster.workers[0] = None
             kill = False
     assert run.wait() == 0, said
-    assert sum(" part " in line for line in said) == FILES
+    assert sum(" part " in line for line in said) >= FILES
     assert not [line for line in said if "Traceback" in line or "distributed" in line]
     assert outcome(project) == expected
     tables = (f"data/processed/{name}.parquet" for name in ("one", "many"))

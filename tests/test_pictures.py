@@ -126,5 +126,5 @@ def test_the_picture_of_a_report_shows_the_models_compared(open_page, trained):
     assert result.returncode == 0, result.stderr
     page = open_page((trained.path / "reports" / f"{notebook}.html").as_uri(), 800)
     top = page.get_by_role("heading", name="Every model on every fold")
-    bottom, style = page.locator("img").first, trained.path / "tools/report.html"
+    bottom, style = page.locator("img").first, trained.path / "src/customer_churn/tools/report.css"
     check_picture(page, "report.png", top, bottom, style, margin=16)

@@ -1,178 +1,184 @@
-"""The nightly ETL: raw files in, one clean table out, and a record of what happened to each row.
+"""The nightly ETL: raw rows in, one clean table out, a record of what became of them.
 
 Examples:
     uv run pipeline.py
-    uv run pipeline.py --raw "data/raw/2026-*.csv.gz" --output data/processed/2026.parquet
+    uv run pipeline.py --raw "data/raw/2026-*.csv.gz" --output 2026.parquet
     uv run pipeline.py --dry-run --verbose
+    uv run pipeline.py --workers 4
     uv run pipeline.py --watch
     uv run pipeline.py --engine dask --scheduler tcp://10.0.0.1:8786
 """
 
 import logging
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.etl.parts import Part, join_parts, join_rejected, write_part
-from {{ cookiecutter.project_slug }}.etl.raw_data import find_files, read_batches
-from {{ cookiecutter.project_slug }}.etl.runs import follow, heal, make_room, record_run, replace
-from {{ cookiecutter.project_slug }}.schema import read_table
+from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
+from {{ cookiecutter.project_slug }}.drift import log_drift
+from {{ cookiecutter.project_slug }}.etl import parts as etl
+from {{ cookiecutter.project_slug }}.etl.parts import Part, Replaced
+from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
+from {{ cookiecutter.project_slug }}.etl.runs import (
+    COUNTS,
+    collect,
+    follow,
+    make_room,
+    record_run,
+    remove_leftovers,
+)
+from {{ cookiecutter.project_slug }}.etl.sources import fill_table, name_source, read_source
+from {{ cookiecutter.project_slug }}.etl.workers import Function, run_parallel
+from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-Transform = Callable[[Sequence[Path], Path, Config], Iterable[Part]]
+Share = Callable[[Function, Iterable[object]], Iterable[Part]]
 
 SHOWN = 20  # reasons why rows were rejected
 
 log = logging.getLogger("pipeline")
 
 
-def extract(pattern: str) -> list[Path]:
-    """Find the raw files."""
-    files = find_files(pattern)
-    log.info("extract: %d files match %s", len(files), pattern)
-    return files
+def extract(pattern: str | None, folder: Path, config: Config) -> Iterator[RawData]:
+    """Read the raw rows, batch by batch."""
+    names = [column.name for column in read_table(config).columns]
+    log.info("extract: %s", name_source(config, pattern))
+    return read_source(config, names, pattern, folder)
 
 
-def transform(files: Sequence[Path], folder: Path, config: Config) -> Iterator[Part]:
-    """Clean the rows of the files and check them against the schema, batch by batch."""
-    table = read_table(config)
-    names = [column.name for column in table.columns]
-    for number, batch in enumerate(read_batches(files, names, config.table)):
-        yield write_part(number, [batch], folder, table)
+def transform(
+    batches: Iterable[RawData], folder: Path, table: Table, share: Share
+) -> list[Part]:
+    """Clean the rows and check them against the schema, batch by batch."""
+    process = partial(etl.clean, table=table)
+    write = partial(etl.write_part, folder=folder.absolute(), process=process)
+    return collect(share(write, enumerate(batches)), log)
 
 
-def load(new: Path, output: Path) -> None:
-    """Put the clean table in the place of the old one."""
-    replace(new, output)
+def load(new: Path, output: Path, config: Config) -> dict[str, object]:
+    """Replace the old clean table, in the database too if config.yaml names a sink.
+
+    Returns how far the table has drifted from the training data, if there is a model.
+    """
+    if config.sink:
+        fill_table(config.sink, new)
+        log.info("load: table %s", config.sink.table)
+    utils.replace_file(new, output)
     log.info("load: %s", output)
+    drift = log_drift(config.paths.model, output, config.training.max_drift)
+    return {"drift": drift} if drift else {}
 
 
 def run(
-    pattern: str,
+    pattern: str | None,
     output: Path,
     config: Config,
-    transform: Transform = transform,
-    one_file: bool = True,
+    share: Share = partial(run_parallel, workers=None),  # noqa: B008 - has no state
     dry: bool = False,
 ) -> dict[str, object]:
     """Run the whole ETL and return its record; a run that fails leaves the old output.
 
-    A `dry` run reports and writes nothing.
+    Without a `pattern` of files, the rows come from where config.yaml says. A `dry` run
+    reports and writes nothing.
     """
-    paths = config.paths
+    table, paths = read_table(config), config.paths
     with (
         record_run(output, paths.logs, dry) as record,
         make_room(output, dry) as folder,
     ):
         if not dry:
-            heal(paths.rejected)
-        parts = show_progress(transform(extract(pattern), folder, config))
-        if not any(part.kept + part.rejected for part in parts):
-            raise UserError(f"{pattern} has a header but no rows")
-        new, kept = join_parts(parts, folder, config.table.key, one_file)
-        counts = count_rows(parts, kept)
+            remove_leftovers(paths.rejected)
+        parts = transform(extract(pattern, folder, config), folder, table, share)
+        if not any(part.rows for part in parts):
+            raise UserError(f"{name_source(config, pattern)} has a header but no rows")
+        new = folder / "joined"
+        replaced = etl.join_parts(parts, folder, new, table)
+        counts = count_rows(parts, replaced)
         record.update(counts)
-        log.info(
-            "transform: %d rows read, %d kept, %d rejected, %d duplicates",
-            *counts.values(),
-        )
         if not dry:
-            join_rejected(parts, folder, paths.rejected)
+            names = [column.name for column in table.columns]
+            etl.save_rejected(parts, folder, names, paths.rejected)
             log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
         judge(parts, counts, config)
         if not dry:
-            load(new, output)
+            record.update(load(new, output, config))
     return record
 
 
-def show_progress(parts: Iterable[Part]) -> list[Part]:
-    """Return the parts in their order; meanwhile show at a terminal how far they are."""
-    done = []
-    with (
-        tqdm(unit=" rows", unit_scale=True, disable=None) as bar,
-        logging_redirect_tqdm(),
-    ):
-        for part in parts:
-            done.append(part)
-            log.debug("part %d: %d kept, %d rejected, %d duplicates", *part[:4])
-            bar.update(sum(part[1:4]))
-    return sorted(done, key=lambda part: part.number)
-
-
-def count_rows(parts: Sequence[Part], kept: int) -> dict[str, int]:
-    """Say what became of all rows, `kept` of which are left without duplicates."""
-    rejected = sum(part.rejected for part in parts)
-    read = sum(part.kept + part.rejected + part.duplicates for part in parts)
-    return {
-        "rows_read": read,
-        "rows_kept": kept,
-        "rows_rejected": rejected,
-        "rows_duplicate": read - kept - rejected,
-    }
+def count_rows(parts: Sequence[Part], replaced: Replaced) -> dict[str, int]:
+    """Return what became of all rows, and log it."""
+    read = sum(part.rows for part in parts)
+    rejected, duplicate = sum(part.rejected for part in parts), replaced.total()
+    kept = read - rejected - duplicate
+    log.info(
+        "transform: %d rows read, %d kept, %d rejected, %d duplicates",
+        *(read, kept, rejected, duplicate),
+    )
+    for (source, winner), count in replaced.most_common(SHOWN):
+        log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
+    return dict(zip(COUNTS, (read, kept, rejected, duplicate), strict=True))
 
 
 def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None:
-    """Say why rows were rejected; raise UserError where they are too many."""
+    """Log why rows were rejected; raise UserError if they are too many.
+
+    Rows out of scope do not count.
+    """
     reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)
-    share, limit = (
-        counts["rows_rejected"] / counts["rows_read"],
-        config.table.max_rejected_share,
-    )
+
+    aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
+    rejected, read = counts["rows_rejected"] - aside, counts["rows_read"] - aside
+    share, limit = rejected / max(read, 1), config.table.max_rejected_share
     if share > limit or not counts["rows_kept"]:
         raise UserError(
-            f"{share:.1%} of the rows do not fit schema.yaml, most often {reasons[0][0]}; "
-            f"max_rejected_share in config.yaml allows {limit:.1%}; see {config.paths.rejected}"
+            f"{share:.1%} of the rows do not fit schema.yaml, most often "
+            f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "
+            f"see {config.paths.rejected}"
         )
+
+
+def read_options() -> Namespace:
+    """Read the command line."""
+    parser = utils.command_line(__doc__)
+    add = parser.add_argument
+    add("--raw", metavar="GLOB", help="raw files to read: CSV, Parquet, Excel")
+    add("--output", metavar="PATH", type=Path, help="Parquet file to write")
+    add("--workers", metavar="N", type=utils.positive_integer, help="processes")
+    add("--engine", choices=["pandas", "dask"], default="pandas")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
+    add("--watch", action="store_true", help="run when a new file is complete")
+    add("--dry-run", action="store_true", help="report, and write nothing")
+    add("--verbose", action="store_true", help="log each part")
+    add("--debug", action="store_true", help="open pdb where it failed")
+    options = parser.parse_args()
+    if options.scheduler and options.engine != "dask":
+        raise UserError("--scheduler is for --engine dask")
+    return options
 
 
 @utils.command
 def main() -> None:
     """Run the pipeline from the command line."""
-    parser = utils.command_line(__doc__)
-    parser.add_argument(
-        "--raw", metavar="GLOB", help="raw files to read: CSV, .gz, .zst, Parquet"
+    options, config = read_options(), read_config()
+    utils.set_up_logging(
+        None if options.dry_run else config.paths.logs / "pipeline.log"
     )
-    parser.add_argument(
-        "--output", metavar="PATH", type=Path, help="Parquet file to write"
-    )
-    parser.add_argument("--engine", choices=["pandas", "dask"], default="pandas")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
-    parser.add_argument(
-        "--watch", action="store_true", help="run when a new file is complete"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="report, and write nothing"
-    )
-    parser.add_argument("--verbose", action="store_true", help="log each part")
-    parser.add_argument("--debug", action="store_true", help="open pdb where it failed")
-    options = parser.parse_args()
-
-    config = read_config()
-    pattern = options.raw or config.paths.raw
-    log_file = None if options.dry_run else config.paths.logs / "pipeline.log"
-    utils.set_up_logging(log_file)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    output = options.output or config.paths.processed
-    night = partial(run, pattern, output, config, dry=options.dry_run)
+    share: Share = partial(run_parallel, workers=options.workers)
     if options.engine == "dask":
-        from {{ cookiecutter.project_slug }}.etl import (
-            cluster,
-        )  # Dask is an extra, see docs/production.md
+        from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
-        cleaned = partial(cluster.transform, scheduler=options.scheduler)
-        night = partial(night, transform=cleaned, one_file=False)
-    elif options.scheduler:
-        raise UserError("--scheduler is for --engine dask")
+        share = partial(cluster.run_parallel, scheduler=options.scheduler)
+    output = options.output or config.paths.processed
+    night = partial(run, options.raw, output, config, share, options.dry_run)
     if options.watch:
-        follow(pattern, night)
+        follow(options.raw or config.paths.raw, night)
     else:
         night()
 

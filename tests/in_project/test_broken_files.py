@@ -42,7 +42,7 @@ JUNK = [b'"', b'""', b'"\n', b"\0", b"\xff", b"\xe4", b",", b",,", b"\n", b"\r",
 def config(tmp_path):
     """A project with a table of its own, in which any share of rows may be rejected."""
     content = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
-    content["table"] |= {"key": "id", "target": "word", "exclude": [], "max_rejected_share": 1.0}
+    content["table"] |= {"key": ["id"], "target": "word", "exclude": [], "max_rejected_share": 1.0}
     schema = {"schema_type": "dataframe", "strict": True, "columns": COLUMNS}
     for name, values in (("config", content), ("schema", schema)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False), "utf-8")
@@ -150,15 +150,13 @@ def check_run(config, file, record, rows, broken):
         assert found.pop(line) == (reason, ("",) * len(NAMES), raw)
     good = [cells for line, cells in rows if found.pop(line, (0, cells))[1:] != (cells, "")]
     assert not found
-    first = {}
-    for cells in good:
-        first.setdefault(cells[0].strip(), cells[2].strip())
+    last = {cells[0].strip(): cells[2].strip() for cells in good}
     kept = pd.read_parquet(config.paths.processed)
     assert dict(zip(kept["id"], kept["note"].fillna("").replace("-", ""), strict=True)) == {
-        key: "" if note in config.table.missing_values else note for key, note in first.items()
+        key: "" if note in config.table.missing_values else note for key, note in last.items()
     }
-    assert record["rows_kept"] == len(kept) == len(first)
-    assert record["rows_duplicate"] == len(good) - len(first)
+    assert record["rows_kept"] == len(kept) == len(last)
+    assert record["rows_duplicate"] == len(good) - len(last)
     assert record["rows_read"] == len(rows) + len(broken)
 
 

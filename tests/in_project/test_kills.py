@@ -12,7 +12,6 @@ import signal
 import time
 
 import pipeline
-import pytest
 from conftest import PROJECT
 from customer_churn.config import read_config
 from customer_churn.utils import UserError, fingerprint
@@ -27,14 +26,14 @@ def write_table(file, letter):
     file.write_text("\n".join(lines).replace("C0", f"{letter}0"), encoding="utf-8")
 
 
-def start(file, config, one_file):
+def start(file, config):
     """Start a run in a child, and return its number; it ends with 0, 2 for a UserError, or 1."""
     child = os.fork()
     if child:
         return child
     try:
         signal.alarm(30)  # ends a child that hangs
-        pipeline.run(str(file), config.paths.processed, config, one_file=one_file)
+        pipeline.run(str(file), config.paths.processed, config)
         os._exit(0)
     except UserError:
         os._exit(2)
@@ -53,9 +52,8 @@ def everything(config):
     return {path.name for folder in folders for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("one_file", "kills"), [(True, 200), (False, 60)])
-def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, kills):
-    draw = random.Random(0)
+def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path):
+    draw, kills = random.Random(0), 200
     for name in ("config.yaml", "schema.yaml"):
         shutil.copy(PROJECT / name, tmp_path)
     config = read_config(tmp_path)
@@ -67,14 +65,14 @@ def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, k
         write_table(file, file.stem)
         pipeline.run(str(file), tmp_path / "warm.parquet", config)  # all is loaded for the children
         begin = time.monotonic()
-        assert wait(start(file, config, one_file)) == 0
+        assert wait(start(file, config)) == 0
         seconds = time.monotonic() - begin
         outputs.append(fingerprint(output))
     assert outputs[0] != outputs[1]
 
     seen, ends, is_now = set(), [], 1
     for number in range(kills):
-        child = start(files[1 - is_now], config, one_file)
+        child = start(files[1 - is_now], config)
         # Half of them where things are written and replaced.
         time.sleep(draw.uniform(0.6 * (number % 2), 1) * seconds)
         os.kill(child, signal.SIGKILL)
@@ -85,18 +83,15 @@ def test_a_killed_run_leaves_the_old_output_or_the_new_one(tmp_path, one_file, k
         seconds *= 0.9 if ends[-1] == 0 else 1.03
         left = sorted(path.name for path in output.parent.glob(".*/*"))
         seen.add((output.exists(), len(everything(config)) - 2, *left))
-        if output.exists():
-            is_now = outputs.index(fingerprint(output))
-        else:
-            assert not one_file  # a folder can't be replaced at once: the next run brings it back
-        if number % 2 or not output.exists():
-            assert wait(start(broken, config, one_file)) == 2
+        is_now = outputs.index(fingerprint(output))
+        if number % 2:
+            assert wait(start(broken, config)) == 2
             assert everything(config) == names
             is_now = outputs.index(fingerprint(output))
     assert ends.count(-signal.SIGKILL) > kills / 2
     assert len(seen) > 5, "the kills met the run in few places"
 
-    assert wait(start(files[0], config, one_file)) == 0
+    assert wait(start(files[0], config)) == 0
     assert fingerprint(output) == outputs[0]
     assert everything(config) == names
     lines = (config.paths.logs / "pipeline.jsonl").read_text(encoding="utf-8").splitlines()

@@ -14,57 +14,29 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from .schema import Column, Kind, Spelling
+from .schema import Column, Kind
 from .utils import clean_text
 
 LARGEST_EXACT_INTEGER = 2**53  # a float64 holds every integer up to this one
 
-CURRENCIES = [
-    *"$€£¥₹₽₩₺₪₫฿",
-    *[
-        "AUD",
-        "BRL",
-        "CAD",
-        "CHF",
-        "CNY",
-        "CZK",
-        "DKK",
-        "EUR",
-        "GBP",
-        "HKD",
-        "HUF",
-        "ILS",
-    ],
-    *[
-        "INR",
-        "JPY",
-        "KRW",
-        "MXN",
-        "NOK",
-        "NZD",
-        "PLN",
-        "RON",
-        "RUB",
-        "SEK",
-        "SGD",
-        "THB",
-    ],
-    *["TRY", "USD", "ZAR"],
-]
-_ANY_UNIT = "|".join(re.escape(unit) for unit in [*CURRENCIES, "%"])
-_PLAIN_NUMBER = re.compile(
-    r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
-)
 _EXPECTED: dict[Kind, str] = {
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "date": "a date like 2026-01-31",
-    "category": "text",
+    "number": "should be a number",
+    "integer": "should be a whole number",
+    "boolean": "should be true or false, or spelled as in the table",
+    "date": "should be a date like 2026-01-31",
+    "category": "should be text",
 }
 MOST_LISTED = 20  # categories, in a message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
+_SEPARATORS = (
+    ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
+)
+_NUMBER = re.compile(
+    rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def read_cell(text: str, column: Column) -> Any:
@@ -73,29 +45,23 @@ def read_cell(text: str, column: Column) -> Any:
     Numbers are floats, whole numbers integers, dates naive datetimes in UTC. Raises
     ValueError if the text is not a value of the column's kind.
     """
-    spelling = column.spelling
     text = clean_cell(text)
     text = column.replace.get(text, text)
-    if is_missing(text, spelling):
+    if clean_text(text) in cleaned(column.spelling.missing):
         return None
-    match column.kind:
-        case "number":
-            return read_number(text, spelling.decimal, column.unit)
-        case "integer":
-            return read_integer(text, spelling.decimal, column.unit)
-        case "boolean":
-            return read_boolean(text, spelling)
-        case "date":
-            return read_date(text, spelling.date_formats)
-        case "category":
-            return read_category(text, column.categories)
+    try:
+        return _READERS[column.kind](text, column)
+    except (ValueError, OverflowError) as error:
+        if column.unreadable == "missing":
+            return None
+        raise ValueError(_EXPECTED[column.kind]) from error
 
 
 def read_value(value: Any, column: Column) -> Any:
     """Return the value of a cell that JSON holds: as text, or with a type of its own.
 
-    Text is read as in the table's files. So is a number, unless the column holds
-    numbers, too. Raises ValueError if it is not a value of the column's kind.
+    Text is read as in the table's files; so is a number, once it is spelled as there.
+    Raises ValueError if it is not a value of the column's kind.
     """
     if value is None:
         return None
@@ -106,7 +72,7 @@ def read_value(value: Any, column: Column) -> Any:
 
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not abs(value) <= sys.float_info.max:
-        raise ValueError(f"should be {_EXPECTED[column.kind]}")
+        raise ValueError(_EXPECTED[column.kind])
     return read_cell(_as_in_file(value, column), column)
 
 
@@ -176,111 +142,72 @@ def clean_cell(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def is_missing(text: str, spelling: Spelling) -> bool:
-    """Whether a text spells a missing value, in any letter case."""
-    return clean_text(text) in cleaned(spelling.missing)
-
-
 @lru_cache
 def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
     """Return the texts as they are compared: without differences in case and spaces."""
     return frozenset(clean_text(text) for text in texts)
 
 
-def read_number(text: str, decimal: str = ".", unit: str | None = None) -> float:
-    """Read a number: 1,234.50 or 1.234,50, (5) as -5, 12 % as 12, 7:30 as 450 minutes.
+def read_number(text: str, column: Column) -> float:
+    """Read a number: 1,234.50 or 1.234,50, (5) as -5, 7:30 as 450 minutes.
 
-    A unit may precede or follow it: the column's own or, if it has none, a currency
-    or a percent sign.
+    The column's unit, if it has one, may precede or follow it.
     """
-    time = _TIME_OF_DAY.fullmatch(text)
-    if time:
+    if time := _TIME_OF_DAY.fullmatch(text):
         hours, minutes, seconds = (int(part or 0) for part in time.groups())
         return hours * 60 + minutes + seconds / 60
 
-    in_parentheses = text.startswith("(") and text.endswith(")")
-    digits = text[1:-1] if in_parentheses else text
-    digits = digits.replace("\N{MINUS SIGN}", "-")
-    digits = _without_unit(digits, unit)
-    digits = _without_separators(digits, decimal)
-    if not _PLAIN_NUMBER.fullmatch(digits):
-        raise ValueError("should be a number")
+    digits = text.replace("\N{MINUS SIGN}", "-")
+    if column.spelling.decimal == ",":
+        digits = digits.translate(_SWAP_POINT_AND_COMMA)
+    if column.unit:
+        before, _, after = (part.strip() for part in digits.partition(column.unit))
+        digits = before + after if not before.strip("+-(") or not after else text
+    if digits.startswith("(") and digits.endswith(")"):
+        digits = f"-{digits[1:-1]}"
+    if not _NUMBER.fullmatch(digits):
+        raise ValueError(text)
 
-    number = float(digits)
-    if not math.isfinite(number) or (in_parentheses and digits[0] in "+-"):
-        raise ValueError("should be a number")
-    return -number if in_parentheses else number
-
-
-def _without_unit(text: str, unit: str | None) -> str:
-    """Remove the unit of a number, if it has one: $-5, -$5 and -5 $ become -5."""
-    match = _unit_pattern(unit).fullmatch(text)
-    if match is None:
-        return text
-    sign, after, before = match.groups()
-    return sign + (after if before is None else before)
+    number = float(re.sub(f"[{_SEPARATORS}]", "", digits))
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
-@lru_cache
-def _unit_pattern(unit: str | None) -> re.Pattern[str]:
-    """Return what matches a number with its unit before or after it."""
-    unit = _ANY_UNIT if unit is None else re.escape(unit)
-    return re.compile(rf"([-+]?)\s*(?:(?:{unit})\s*([-+]?.*?)|(.*?)\s*(?:{unit}))\s*")
-
-
-def _without_separators(text: str, decimal: str) -> str:
-    """Remove thousands separators, and write the decimal sign as a point."""
-    thousands = "," if decimal == "." else "."
-    whole, point, part = text.partition(decimal)
-    if re.fullmatch(
-        rf"[-+]?\d{{1,3}}([{thousands}'\u2019\s]\d{{3}})+", whole, re.ASCII
-    ):
-        whole = re.sub(rf"[{thousands}'\u2019\s]", "", whole)
-    if thousands in whole + part:  # 12.5 where the decimal sign is a comma
-        raise ValueError("should be a number")
-    return f"{whole}.{part}" if point else whole
-
-
-def read_integer(text: str, decimal: str = ".", unit: str | None = None) -> int:
+def read_integer(text: str, column: Column) -> int:
     """Read a whole number small enough to be held exactly."""
-    number = read_number(text, decimal, unit)
+    number = read_number(text, column)
     if number % 1 or abs(number) > LARGEST_EXACT_INTEGER:
-        raise ValueError("should be a whole number")
+        raise ValueError(text)
     return int(number)
 
 
-def read_boolean(text: str, spelling: Spelling) -> bool:
+def read_boolean(text: str, column: Column) -> bool:
     """Read a boolean in any letter case: true, false, and the table's own spellings."""
     text = clean_text(text)
-    if text == "true" or text in cleaned(spelling.true):
-        return True
-    if text == "false" or text in cleaned(spelling.false):
-        return False
-    raise ValueError("should be true or false, or spelled as in the table")
+    for value in (True, False):
+        spelled = column.spelling.true if value else column.spelling.false
+        if text == str(value).lower() or text in cleaned(spelled):
+            return value
+    raise ValueError(text)
 
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
     """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
-    parsers: list[Callable[[str], datetime]] = [datetime.fromisoformat]
-    parsers += [_parser(form) for form in formats]
-    for parse in parsers:
+    for form in ("", *formats):
         try:
-            date = parse(text)
+            date = (
+                datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+            )
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
         except (ValueError, OverflowError):
             continue
-    raise ValueError("should be a date like 2026-01-31")
+    raise ValueError(text)
 
 
-@lru_cache
-def _parser(form: str) -> Callable[[str], datetime]:
-    """Return a function that reads dates of one format."""
-    return lambda text: datetime.strptime(text, form)
-
-
-def read_category(text: str, categories: tuple[Any, ...] = ()) -> str:
+def _read_category(text: str, column: Column) -> str:
     """Spell a category as the schema does: spaces and letter case do not matter."""
-    known = spellings(categories)
+    known = spellings(column.categories)
     return known.get(text) or known.get(clean_text(text), text)
 
 
@@ -288,5 +215,13 @@ def read_category(text: str, categories: tuple[Any, ...] = ()) -> str:
 def spellings(categories: tuple[Any, ...]) -> dict[str, str]:
     """Return the schema's spelling of each category, and of its cleaned text."""
     names = [clean_cell(str(category)) for category in categories]
-    by_cleaned_text = {clean_text(name): name for name in names}
-    return by_cleaned_text | {name: name for name in names}
+    return {clean_text(name): name for name in names} | {name: name for name in names}
+
+
+_READERS: dict[Kind, Callable[[str, Column], Any]] = {
+    "number": read_number,
+    "integer": read_integer,
+    "boolean": read_boolean,
+    "date": lambda text, column: read_date(text, column.spelling.date_formats),
+    "category": _read_category,
+}

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from .utils import UserError
@@ -44,14 +51,35 @@ class Paths(Section):
     logs: Path
 
 
+class SourceConfig(Section):
+    """Where rows come from, if not from the raw files alone.
+
+    `query` is a file of SQL. `database` names what runs it; otherwise DuckDB does, and
+    the query sees the raw files as tables.
+    """
+
+    query: Path | None = None
+    database: str | None = None
+
+
+class SinkConfig(Section):
+    """A table in a database that the clean rows are loaded into as well."""
+
+    database: str
+    table: str
+
+
 class TableConfig(Section):
     """How the table's files are written, and what its columns are for.
 
-    `date_formats` are tried in their order, after ISO 8601. Name them by column where
+    `sheet` names the one to read of an Excel file, by default the first. Of rows with
+    the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
+    which it is not true are out of scope. `date_formats` are tried in their order, after ISO 8601. Name them by column where
     columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
+    sheet: str | None = None
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     missing_values: list[str] = [""]
@@ -59,6 +87,8 @@ class TableConfig(Section):
     false_values: list[str] = ["false"]
     date_formats: list[str] | dict[str, list[str]] = []
     key: Annotated[list[str], BeforeValidator(_as_list)] = []
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
     target: str
     task: Task | None = None
     exclude: list[str] = []
@@ -70,11 +100,45 @@ class TableConfig(Section):
         return formats if isinstance(formats, list) else formats.get(column, [])
 
 
+class Cost(Section):
+    """The cost of each kind of error, in any unit."""
+
+    false_positive: float = Field(ge=0)
+    false_negative: float = Field(ge=0)
+
+
+class Threshold(Section):
+    """The threshold of the positive class, or how to choose it: one of these."""
+
+    value: float | None = Field(default=None, gt=0, lt=1)
+    recall: float | None = Field(default=None, gt=0, le=1)
+    precision: float | None = Field(default=None, gt=0, le=1)
+    cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Threshold":
+        """Refuse none and more than one."""
+        if len(self.model_fields_set) != 1:
+            raise ValueError("write a number, or one of recall, precision and cost")
+        return self
+
+
+def _as_threshold(value: Any) -> Any:
+    """Let a threshold be written as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"value": value} if is_number else value
+
+
 class TrainingConfig(Section):
-    """Which model is trained, and how it is judged."""
+    """Which model is trained, how it is evaluated, and when it is served."""
 
     model: str
     metric: str | None = None
+    threshold: Annotated[Threshold | None, BeforeValidator(_as_threshold)] = None
+    positive: bool | int | str | None = None
+    promote: Literal["if_better", "always", "never"] = "if_better"
+    keep_models: int = Field(default=10, ge=2)
+    max_drift: float = Field(default=0.1, gt=0)
     test_share: float = Field(default=0.2, gt=0, lt=1)
     date: str | None = None
     group: str | None = None
@@ -99,6 +163,7 @@ class ServingConfig(Section):
     max_bytes: int = Field(default=10_000_000, ge=1)
     access_log: bool = True
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    log_predictions: Path | None = None
 
 
 class Config(BaseSettings):
@@ -113,6 +178,8 @@ class Config(BaseSettings):
 
     root: Path
     paths: Paths
+    source: SourceConfig = SourceConfig()
+    sink: SinkConfig | None = None
     table: TableConfig
     training: TrainingConfig
     serving: ServingConfig
@@ -168,7 +235,11 @@ def read_config(start: Path | None = None) -> Config:
 
     paths = {name: root / path for name, path in config.paths if name != "raw"}
     raw = str(Path(escape(str(root)), config.paths.raw))
-    return config.model_copy(update={"paths": Paths(raw=raw, **paths)})
+    source = config.source
+    if source.query:
+        source = source.model_copy(update={"query": root / source.query})
+    updated = {"paths": Paths(raw=raw, **paths), "source": source}
+    return config.model_copy(update=updated)
 
 
 def _describe_error(error: ValidationError) -> str:

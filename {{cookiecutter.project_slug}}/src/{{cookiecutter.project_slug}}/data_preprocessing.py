@@ -16,8 +16,11 @@ from pandas.api.types import pandas_dtype
 
 from .cells import LARGEST_EXACT_INTEGER, clean_cell, cleaned, read_cell
 from .schema import DTYPES, Column, Table
+from .utils import UserError
 
 MISSING = "is missing"
+UNREADABLE = "can't be read"
+OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
 
@@ -25,12 +28,14 @@ class Transformed(NamedTuple):
     """The outcome of `transform`. Each raw row is in exactly one of the first three.
 
     `problems` has a row for each cell at fault: its row (the label in the raw table),
-    column, problem, and the failed check, which is the problem without the value.
+    column, problem, and the failed check, which is the problem without the value. Cells
+    that were set to missing, as schema.yaml says by `out_of_range: missing`, are there
+    too; they reject no row.
     """
 
     kept: pd.DataFrame
     rejected: pd.Series  # the reasons, by the row's label
-    duplicates: pd.Index  # the labels of rows whose key came before
+    duplicates: pd.Index  # the labels of rows whose key another row has
     problems: pd.DataFrame
 
 
@@ -38,19 +43,24 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """Turn text into typed columns, reject what the schema forbids, drop duplicates.
 
     `raw` holds text in every column of the table, and each row has its own label. Of
-    rows with the same key the first good one is kept.
+    good rows with the same key the last one is kept, or the first. A row that is out of
+    scope need not be within the limits, but its cells must be readable.
     """
     parsed, unreadable = parse_table(raw, table.columns)
-    failures = check_limits(parsed, table.columns)
+    out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
+    in_scope = parsed.drop(index=out_of_scope["row"])
+    failures = check_limits(in_scope, table.columns)
     # An unreadable cell is missing too: the first problem of each cell is enough.
-    problems = pd.concat([unreadable, failures], ignore_index=True)
+    problems = pd.concat([unreadable, out_of_scope, failures], ignore_index=True)
     problems = problems.drop_duplicates(["row", "column"])
-    rejected = join_reasons(problems)
+    is_emptied = find_emptied(problems, table.columns)
+    problems.loc[is_emptied, "check"] += "; set to missing"
+    rejected = join_reasons(problems[~is_emptied])
 
-    good = parsed.drop(index=rejected.index)
+    good = empty_cells(parsed, problems[is_emptied]).drop(index=rejected.index)
     is_duplicate = pd.Series(False, index=good.index)
     if table.key:
-        is_duplicate = good.duplicated(list(table.key))
+        is_duplicate = good.duplicated(list(table.key), keep=table.keep)
     duplicates = good.index[is_duplicate]
     return Transformed(good[~is_duplicate], rejected, duplicates, problems)
 
@@ -62,24 +72,22 @@ def parse_table(
     parsed = {}
     problems = [list_problems([], "", [], "")]
     for column in columns:
-        # Each distinct text is read once: most columns have few.
-        codes, texts = pd.factorize(raw[column.name], use_na_sentinel=False)
-        values, is_unreadable = parse_column(pd.Series(texts, dtype="str"), column)
-        parsed[column.name] = values.take(codes).set_axis(raw.index)
-
-        rows = raw.index[is_unreadable[codes]]
-        cells = [f"{text[:50]!r} can't be read" for text in raw.loc[rows, column.name]]
-        problems.append(list_problems(rows, column.name, cells, "can't be read"))
+        parsed[column.name], is_unreadable = parse_column(raw[column.name], column)
+        rows = raw.index[is_unreadable]
+        cells = [f"{text[:50]!r} {UNREADABLE}" for text in raw.loc[rows, column.name]]
+        problems.append(list_problems(rows, column.name, cells, UNREADABLE))
     return pd.DataFrame(parsed, index=raw.index), pd.concat(problems)
 
 
-def parse_column(text: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
+def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
     """Turn texts into values of the column's kind, and say which can't be read.
 
     Plain texts are parsed all at once, the others one by one by `read_cell`, which
     gives the same values. A text that can't be read is missing in the result.
     """
-    text = clean_column(text, column)
+    # Each distinct text is read once: most columns have few.
+    codes, texts = pd.factorize(raw, use_na_sentinel=False)
+    text = clean_column(pd.Series(texts, dtype="str"), column)
     values = _parse_plain(text, column)
     is_unreadable = np.zeros(len(text), dtype=bool)
     for position in np.flatnonzero(values.isna() & text.notna()).tolist():
@@ -87,14 +95,15 @@ def parse_column(text: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray
             values.iat[position] = read_cell(str(text.iat[position]), column)
         except ValueError:
             is_unreadable[position] = True
-    return values.astype(pandas_dtype(DTYPES[column.kind])), is_unreadable
+    values = values.astype(pandas_dtype(DTYPES[column.kind]))
+    return values.take(codes).set_axis(raw.index), is_unreadable[codes]
 
 
 def clean_column(text: pd.Series, column: Column) -> pd.Series:
     """Do for a whole column what `read_cell` does first, and mark missing values."""
     text = text.str.strip()
-    if not text.str.isascii().all():
-        text = text.map(clean_cell, na_action="ignore")
+    if not text.dropna().str.isascii().all():
+        text = text.map(clean_cell, na_action="ignore").astype("str")
     if column.replace:
         text = text.replace(dict(column.replace))
     return text.mask(text.str.casefold().isin(cleaned(column.spelling.missing)))
@@ -152,6 +161,37 @@ def _failed_checks(
         listed = ", ".join(map(str, column.categories[:6]))
         is_unknown = values.notna() & ~values.isin(column.categories)
         yield f"is not one of {listed}", is_unknown
+
+
+def list_out_of_scope(
+    parsed: pd.DataFrame, unreadable: pd.Series, query: str | None
+) -> pd.DataFrame:
+    """Return the readable rows for which the filter is not true, as problems."""
+    if query is None:
+        return list_problems([], "", [], "")
+    readable = parsed.drop(index=unreadable.unique())
+    try:
+        is_true = readable.eval(query, engine="python")
+        is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
+        rows = readable.index[~is_in_scope]
+    except Exception as error:  # pandas raises errors of many kinds
+        reason = " ".join(str(error).split())
+        raise UserError(f"config.yaml: filter: {query}: {reason}") from error
+    problem = f"{query} is not true"
+    return list_problems(rows, OUT_OF_SCOPE, [problem] * len(rows), problem)
+
+
+def find_emptied(problems: pd.DataFrame, columns: Iterable[Column]) -> pd.Series:
+    """Whether each problem is a value that becomes missing instead."""
+    names = [c.name for c in columns if c.nullable and c.out_of_range == "missing"]
+    return problems["column"].isin(names) & (problems["check"] != UNREADABLE)
+
+
+def empty_cells(parsed: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with some cells set to missing."""
+    rows_of = cells.groupby("column")["row"]
+    empty = {name: parsed[name].mask(parsed.index.isin(rows)) for name, rows in rows_of}
+    return parsed.assign(**empty)
 
 
 def list_problems(

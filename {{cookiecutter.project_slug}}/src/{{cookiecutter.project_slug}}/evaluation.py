@@ -5,11 +5,12 @@ config.yaml, as is every other scorer that scikit-learn knows by name.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
@@ -18,15 +19,17 @@ from sklearn.metrics import (
     get_scorer_names,
     log_loss,
     make_scorer,
-    roc_auc_score,
 )
 
 from .config import Task
+from .prediction import choose_classes
 from .utils import UserError, nearest
 
 RESAMPLES, RESAMPLED_ROWS = 200, 2_000
-SHUFFLES, SHUFFLED_ROWS = 5, 2_000
+SEGMENT_RESAMPLES, MOST_SEGMENTS = 50, 10
 FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
+FEWEST_INTERVAL_ROWS = 10
+SHUFFLES, SHUFFLED_ROWS = 5, 2_000
 
 Scorer = Callable[[Any, Any, np.ndarray], float]  # estimator, X, y: higher is better
 Predict = Callable[[pd.DataFrame], np.ndarray]  # from features to outputs
@@ -66,18 +69,34 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
 }
 
+# Of two classes, those of the positive one, which is the second label.
+BINARY_METRICS = {
+    "average_precision": Metric(
+        "average_precision", "average precision", "mean precision over all thresholds"
+    ),
+    "precision": Metric("precision", "precision", "share of the flagged that is right"),
+    "recall": Metric("recall", "recall", "share of the positive class that is flagged"),
+    "f1": Metric("f1", "F1", "harmonic mean of precision and recall"),
+}
 
-def list_metrics(name: str | None, task: Task) -> dict[str, Metric]:
-    """Return the metrics of a task by name, first the one that config.yaml names."""
-    metrics = METRICS[task]
+
+def list_metrics(
+    name: str | None, task: Task, classes: int | None = None
+) -> dict[str, Metric]:
+    """Return the metrics of a task by name, first the one that config.yaml names.
+
+    With two classes there are also those of the positive class.
+    """
+    metrics = METRICS[task] | (BINARY_METRICS if classes == 2 else {})
     if name is None:
         return metrics
     if name in metrics:
         return {name: metrics[name], **metrics}
-    for others in METRICS.values():
+    for others in (*METRICS.values(), BINARY_METRICS):
         if name in others:
+            kind = f"{classes} classes" if name in BINARY_METRICS else f"a {task}"
             raise UserError(
-                f"config.yaml: training.metric: {name!r} is not for a {task}; "
+                f"config.yaml: training.metric: {name!r} is not for {kind}; "
                 f"use one of {', '.join(metrics)} or another scorer of scikit-learn"
             )
     try:
@@ -98,18 +117,20 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
     It takes a fitted estimator that may not have seen every class, as happens on folds.
     """
     scorer: Any = get_scorer(metric.scorer)
-    if metric.scorer == "roc_auc" and classes > 2:
-        scorer = make_scorer(mean_roc_auc, response_method="predict_proba")
-    elif metric.scorer == "neg_log_loss":
+    if metric.scorer == "neg_log_loss":
         labels = list(range(classes))
         how = {"greater_is_better": False, "response_method": "predict_proba"}
         scorer = make_scorer(log_loss, labels=labels, **how)
 
     def score(estimator: Any, X: Any, y: np.ndarray) -> float:
-        outputs = predict_outputs(estimator, X, classes)
+        if not isinstance(estimator, GivenProbabilities | GivenNumbers):
+            estimator = as_estimator(predict_outputs(estimator, X, classes))
+            X = np.arange(len(y))
+        if metric.scorer == "roc_auc":  # ten times as fast as scikit-learn's
+            return calculate_roc_auc(y, estimator.outputs[X])
         try:
             with warnings.catch_warnings(action="ignore"):  # of classes without a row
-                return float(scorer(as_estimator(outputs), np.arange(len(y)), y))
+                return float(scorer(estimator, X, y))
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise UserError(f"training.metric: {metric.title}: {reason}") from error
@@ -117,13 +138,30 @@ def find_scorer(metric: Metric, classes: int) -> Scorer:
     return score
 
 
-def mean_roc_auc(y_true: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean ROC AUC of each class in y_true against the rest."""
-    present = np.unique(y_true)
+def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the ROC AUC of the second of two classes.
+
+    Of more classes it is the mean of each against the rest. Classes that y lacks are
+    left out; with one class it is NaN.
+    """
+    present = np.unique(y)
     if len(present) < 2:
         return float("nan")
-    areas = [roc_auc_score(y_true == code, probabilities[:, code]) for code in present]
-    return float(np.mean(areas))
+    positives = [1] if probabilities.shape[1] == 2 else present
+    return float(
+        np.mean([_area(y == code, probabilities[:, code]) for code in positives])
+    )
+
+
+def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
+    """Return the share of pairs of a positive and a negative row that are in order.
+
+    It is the area under the ROC curve (Hanley and McNeil, 1982).
+    """
+    positives = int(is_positive.sum())
+    negatives = len(is_positive) - positives
+    ranks = rankdata(scores)[is_positive].sum() - positives * (positives + 1) / 2
+    return float(ranks / (positives * negatives))
 
 
 def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
@@ -146,9 +184,10 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
     """An estimator with given outputs, for scorers. X is the positions of rows."""
 
-    def __init__(self, outputs: np.ndarray) -> None:
+    def __init__(self, outputs: np.ndarray, threshold: float | None = None) -> None:
         """Keep probabilities of shape (rows, classes)."""
         self.outputs = outputs
+        self.threshold = threshold
         self.classes_ = np.arange(outputs.shape[1])
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -156,8 +195,8 @@ class GivenProbabilities(ClassifierMixin, BaseEstimator):
         return self.outputs[X]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the most likely class of some rows."""
-        return self.outputs[X].argmax(axis=1)
+        """Return the classes of some rows."""
+        return choose_classes(self.outputs[X], self.threshold)
 
 
 class GivenNumbers(RegressorMixin, BaseEstimator):
@@ -172,17 +211,27 @@ class GivenNumbers(RegressorMixin, BaseEstimator):
         return self.outputs[X]
 
 
-def as_estimator(outputs: np.ndarray) -> Any:
+def as_estimator(outputs: np.ndarray, threshold: float | None = None) -> Any:
     """Return outputs as an estimator, which is what scorers take."""
-    return GivenProbabilities(outputs) if outputs.ndim == 2 else GivenNumbers(outputs)
+    if outputs.ndim == 2:
+        return GivenProbabilities(outputs, threshold)
+    return GivenNumbers(outputs)
+
+
+def count_classes(outputs: np.ndarray) -> int:
+    """Return the number of classes that outputs are for, or 0 for numbers."""
+    return outputs.shape[1] if outputs.ndim == 2 else 0
 
 
 def evaluate(
-    outputs: np.ndarray, y: np.ndarray, metrics: dict[str, Metric]
+    outputs: np.ndarray,
+    y: np.ndarray,
+    metrics: dict[str, Metric],
+    threshold: float | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model's outputs. Errors are in the target's unit."""
-    classes = outputs.shape[1] if outputs.ndim == 2 else 0
-    estimator, rows = as_estimator(outputs), np.arange(len(y))
+    estimator, rows = as_estimator(outputs, threshold), np.arange(len(y))
+    classes = count_classes(outputs)
     return {
         name: metric.sign * find_scorer(metric, classes)(estimator, rows, y)
         for name, metric in metrics.items()
@@ -197,35 +246,87 @@ def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray
 
 
 def estimate_interval(
-    outputs: np.ndarray, y: np.ndarray, metric: Metric, seed: int
+    outputs: np.ndarray,
+    y: np.ndarray,
+    metric: Metric,
+    seed: int,
+    threshold: float | None = None,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a metric, by the bootstrap.
 
-    The metric is computed again on rows drawn with replacement (Efron, "Bootstrap
-    methods", 1979). Of many rows only some are drawn, and the interval is narrowed to
-    what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
-    observations", 1997).
+    Of fewer than ten rows it is not defined (NaN).
     """
-    rows = len(y)
-    drawn_rows = min(rows, RESAMPLED_ROWS)
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(RESAMPLES):
-        drawn = random.integers(rows, size=drawn_rows)
-        values.append(evaluate(outputs[drawn], y[drawn], {"": metric})[""])
+    scores = _resample([as_estimator(outputs, threshold)], y, metric, seed, resamples)
+    low, high = _find_interval(scores[:, 0], len(y))
+    return (low, high) if metric.sign > 0 else (-high, -low)
 
-    value = evaluate(outputs, y, {"": metric})[""]
-    ends = np.nanquantile(values, [0.025, 0.975])
-    low, high = value + (ends - value) * np.sqrt(drawn_rows / rows)
+
+def estimate_improvement(
+    outputs: np.ndarray,
+    others: np.ndarray,
+    y: np.ndarray,
+    metric: Metric,
+    seed: int,
+    thresholds: Sequence[float | None] = (None, None),
+) -> tuple[float, float]:
+    """Return the 95 % confidence interval of how much better outputs are than others.
+
+    Both are scored on the same resampled rows (the paired bootstrap). Positive is
+    better, whether or not the metric is an error.
+    """
+    pair = map(as_estimator, (outputs, others), thresholds)
+    scores = _resample(list(pair), y, metric, seed, RESAMPLES)
+    return _find_interval(scores[:, 0] - scores[:, 1], len(y))
+
+
+def _resample(
+    estimators: Sequence[Any],
+    y: np.ndarray,
+    metric: Metric,
+    seed: int,
+    resamples: int,
+) -> np.ndarray:
+    """Score estimators on all rows, and then on rows drawn with replacement.
+
+    Returns the scores, shape (1 + resamples, estimators). See Efron, "Bootstrap
+    methods", 1979.
+    """
+    rows, random = len(y), np.random.default_rng(seed)
+    scorer = find_scorer(metric, count_classes(estimators[0].outputs))
+    scores = [[scorer(each, np.arange(rows), y) for each in estimators]]
+    for _ in range(resamples):
+        drawn = random.integers(rows, size=min(rows, RESAMPLED_ROWS))
+        scores.append([scorer(each, drawn, y[drawn]) for each in estimators])
+    return np.array(scores)
+
+
+def _find_interval(scores: np.ndarray, rows: int) -> tuple[float, float]:
+    """Return the 95 % interval of a score, from its value on all rows and on resamples.
+
+    If only some rows were drawn, it is narrowed to what all of them would give (Bickel,
+    Götze and van Zwet, "Resampling fewer than n observations", 1997).
+    """
+    value, resampled = scores[0], scores[1:]
+    if rows < FEWEST_INTERVAL_ROWS or np.isnan(resampled).all():
+        return float("nan"), float("nan")
+    ends = np.nanquantile(resampled, [0.025, 0.975])
+    low, high = value + (ends - value) * np.sqrt(min(1, RESAMPLED_ROWS / rows))
     return float(low), float(high)
 
 
 def evaluate_segments(
-    segments: pd.DataFrame, outputs: np.ndarray, y: np.ndarray, metric: Metric
+    segments: pd.DataFrame,
+    outputs: np.ndarray,
+    y: np.ndarray,
+    metric: Metric,
+    seed: int = 0,
+    threshold: float | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate the rows of each value of each column apart, the worst first.
 
-    Columns with many values and values with few rows are left out.
+    Columns with many values and values with few rows are left out. Each segment has its
+    95 % confidence interval.
     """
     found = []
     for column in segments:
@@ -235,11 +336,17 @@ def evaluate_segments(
             continue
         for value, size in sizes[sizes >= FEWEST_SEGMENT_ROWS].items():
             rows = (values == value).to_numpy(dtype=bool)
-            score = evaluate(outputs[rows], y[rows], {"": metric})[""]
+            score = evaluate(outputs[rows], y[rows], {"": metric}, threshold)[""]
             segment = {"column": column, "value": value, "rows": int(size)}
             if not np.isnan(score):
-                found.append({**segment, "score": score})
-    return sorted(found, key=lambda segment: metric.sign * segment["score"])
+                found.append((metric.sign * score, rows, {**segment, "score": score}))
+
+    worst = sorted(found, key=lambda each: each[0])[:MOST_SEGMENTS]
+    for _, rows, segment in worst:
+        segment["interval"] = estimate_interval(
+            outputs[rows], y[rows], metric, seed, threshold, SEGMENT_RESAMPLES
+        )
+    return [segment for _, _, segment in worst]
 
 
 def rank_features(
@@ -249,6 +356,7 @@ def rank_features(
     y: np.ndarray,
     scorer: Scorer,
     seed: int,
+    threshold: float | None = None,
 ) -> list[dict[Any, Any]]:
     """Return by how much the metric gets worse when a feature is shuffled.
 
@@ -258,7 +366,7 @@ def rank_features(
     rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
 
     def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
-        estimator = as_estimator(predict(shuffled))
+        estimator = as_estimator(predict(shuffled), threshold)
         return scorer(estimator, np.arange(len(y_true)), y_true)
 
     importance = permutation_importance(
@@ -281,4 +389,20 @@ def rank_features(
 
 def format_metrics(metrics: dict[str, float]) -> str:
     """Return metrics as one line of text."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return ", ".join(
+        f"{name} {format_number(value)}" for name, value in metrics.items()
+    )
+
+
+def format_number(value: float | None, like: float | None = None) -> str:
+    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
+
+    It has as many decimals as `like`, a number beside it, if there is one.
+    """
+    if value is None or np.isnan(value):
+        return "not defined"
+    size = abs(value if like is None else like)
+    if not size or not np.isfinite(size):
+        return f"{value:g}"
+    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
+    return f"{value:z,.{decimals}f}"

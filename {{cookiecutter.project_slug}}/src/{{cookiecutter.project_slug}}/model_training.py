@@ -72,6 +72,8 @@ def number_categories() -> OrdinalEncoder:
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
 
 
+FEWEST_VALUES = 10  # of a number that is used
+
 Prepare = Callable[[list[int], list[int]], ColumnTransformer]
 
 # From the simplest to the most complex: among models that tie, the first one wins.
@@ -111,7 +113,8 @@ def build_pipeline(
 ) -> Pipeline:
     """Return the unfitted pipeline of a model for the features in X.
 
-    X has numbers, and categories as text, in any order. The settings of the model in
+    X has numbers, and categories as text, in any order. Numbers that are nearly always
+    missing are not used: a fold may have none of their values. The settings of the model in
     config.yaml go to its estimator.
     """
     prepare, estimator = find_model(model, task)
@@ -128,7 +131,10 @@ def build_pipeline(
 
     positions = np.arange(X.shape[1])
     is_text = is_category(X)
-    numbers, categories = positions[~is_text].tolist(), positions[is_text].tolist()
+    is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
+    if not (is_text | is_number).any():
+        raise UserError("no feature has enough values to train a model on")
+    numbers, categories = positions[is_number].tolist(), positions[is_text].tolist()
     return Pipeline([("prepare", prepare(numbers, categories)), ("model", estimator)])
 
 
@@ -192,27 +198,45 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
     """Compute the features of a clean table, and hold out the test rows."""
     rows = frame[frame[table.target.name].notna()]
     X = features_of_table(rows, table.features)
+    keys = table.key or [each.name for each in (*table.features, table.target)]
     if table.task == "classification":
-        y, labels = encode_classes(rows[table.target.name])
-        split = split_rows(rows, y, table.task, config)
+        y, labels = encode_classes(rows[table.target.name], config.positive)
+        split = split_rows(rows, y, table.task, config, keys)
         return Dataset(table, rows, X, y, labels, split)
 
     y = rows[table.target.name].to_numpy(dtype=float)
-    split = split_rows(rows, y, table.task, config)
+    split = split_rows(rows, y, table.task, config, keys)
     offset = find_offset(y[split.train])
     return Dataset(table, rows, X, y, [], split, offset)
 
 
-def encode_classes(target: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Return the classes as positions in a sorted list of labels, and that list."""
+def encode_classes(
+    target: pd.Series, positive: Any = None
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the classes as positions in a list of labels, and that list.
+
+    The labels are sorted. Of two, the positive one is the second: the one that is
+    named, or else the rarer.
+    """
     y, labels = pd.factorize(target, sort=True)
+    labels = labels.tolist()
     if len(labels) < 2:
         raise UserError(
             f"the target {target.name!r} has {len(labels)} class(es) in the processed "
             "table, and a model needs at least two; check `target` in config.yaml and "
             "data/rejected/"
         )
-    return y, labels.tolist()
+    if positive is not None and positive not in labels:
+        raise UserError(
+            f"config.yaml: training.positive: {positive!r} is not a class of the "
+            f"target; there are: {', '.join(map(repr, labels[:20]))}"
+        )
+    if len(labels) == 2:
+        if positive is None:
+            positive = labels[int(np.mean(y) <= 0.5)]
+        if positive == labels[0]:
+            return 1 - y, labels[::-1]
+    return y, labels
 
 
 def find_offset(y_train: np.ndarray) -> float:

@@ -6,7 +6,7 @@ the functions for tables import pandas.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -46,7 +46,9 @@ class Model:
 
     `labels` are the classes (none in a regression), `features` the names of the
     features, `example` a typical row as JSON, and `about` describes the training:
-    data, metrics, versions. `sha256` is the hash of the file.
+    data, metrics, versions. `sha256` is the hash of the file. With a `threshold`, the
+    second of two labels is predicted if its probability reaches it. `reference` is what
+    `drift.py` compares new rows with.
     """
 
     table: Table
@@ -56,6 +58,8 @@ class Model:
     about: dict[str, Any]
     outputs: Outputs
     sha256: str
+    threshold: float | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
@@ -75,7 +79,8 @@ class Model:
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
-        labels = [self.labels[position] for position in outputs.argmax(axis=1).tolist()]
+        positions = choose_classes(outputs, self.threshold)
+        labels = [self.labels[position] for position in positions.tolist()]
         return [
             {
                 "prediction": label,
@@ -119,6 +124,15 @@ class Model:
         return self.outputs(numbers.astype(np.float32), categories)
 
 
+def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Return the position of each row's class: the most likely one, or, with a
+    threshold, the second of two if its probability reaches it.
+    """
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(np.intp)
+
+
 def name_label(label: Any) -> str:
     """Return a label as a name in JSON: text as it is, 1 as "1", true as "true"."""
     return label if isinstance(label, str) else json.dumps(label)
@@ -137,6 +151,8 @@ def load_model(path: Path) -> Model:
             about=contract["about"],
             outputs=outputs,
             sha256=sha256(content).hexdigest(),
+            threshold=contract["threshold"],
+            reference=contract["reference"],
         )
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
@@ -201,7 +217,8 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
         return pd.DataFrame({"prediction": outputs}, index=frame.index)
 
     answers = pd.DataFrame(outputs, index=frame.index, columns=answer_names(model)[1:])
-    predictions = pd.Series(model.labels).take(outputs.argmax(axis=1))
+    positions = choose_classes(outputs, model.threshold)
+    predictions = pd.Series(model.labels).take(positions)
     answers.insert(0, "prediction", predictions.set_axis(frame.index))
     return answers
 

@@ -64,9 +64,10 @@ class Column:
 
     Limits of dates are texts in ISO format. Categories are closed if no others are
     allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
-    before they are read, `out_of_range` says what becomes of a value beyond the limits,
-    and of a date that `has_time` the model sees the hour. `digits` is the length of
-    codes such as 01234, which a request may spell as the number 1234.
+    before they are read, `out_of_range` says what becomes of a value beyond the limits
+    and `unreadable` of a text that can't be read, and of a date that `has_time` the
+    model sees the hour. `digits` is the length of codes such as 01234, for requests
+    that spell them as numbers.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Column:
     unit: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
     out_of_range: Literal["reject", "missing"] = "reject"
+    unreadable: Literal["reject", "missing"] = "reject"
     has_time: bool = False
     digits: int = 0
 
@@ -94,6 +96,8 @@ class Table:
     target: Column
     task: Task
     key: tuple[str, ...] = ()
+    keep: Literal["last", "first"] = "last"
+    filter: str | None = None
 
     @property
     def unused(self) -> list[str]:
@@ -142,7 +146,15 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
         )
     task = find_task(target, config.task)
     columns = tuple(by_name.values())
-    return Table(columns, tuple(features), target, task, tuple(config.key))
+    return Table(
+        columns,
+        tuple(features),
+        target,
+        task,
+        tuple(config.key),
+        config.keep,
+        config.filter,
+    )
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -202,13 +214,10 @@ def _read_column(
         if check not in _CHECKS:
             raise ValueError(f"unknown check {check!r}; use {', '.join(_CHECKS)}")
     minimum, maximum = _find_limits(kind, checks)
-    spelling = Spelling(
-        tuple(config.missing_values),
-        tuple(config.true_values),
-        tuple(config.false_values),
-        tuple(config.formats_of(name)),
-        config.decimal,
-    )
+    metadata = properties.get("metadata") or {}
+    replaced = metadata.get("replace") or {}
+    if not all(isinstance(each, str) for each in (*replaced, *replaced.values())):
+        raise ValueError('`replace` maps text to text; write "0" and "No" in quotes')
     return Column(
         name,
         kind,
@@ -217,8 +226,19 @@ def _read_column(
         maximum,
         _find_categories(kind, checks),
         properties.get("description"),
-        spelling=spelling,
-        **(properties.get("metadata") or {}),
+        spelling=find_spelling(name, config),
+        **metadata,
+    )
+
+
+def find_spelling(name: str, config: TableConfig) -> Spelling:
+    """Return how config.yaml says that the values of a column are written."""
+    return Spelling(
+        tuple(config.missing_values),
+        tuple(config.true_values),
+        tuple(config.false_values),
+        tuple(config.formats_of(name)),
+        config.decimal,
     )
 
 
@@ -270,4 +290,4 @@ def rows_to_predict(table: Table, unknown_categories: str) -> Table:
     """Return the table of rows to predict: no target, no key, maybe new categories."""
     is_closed = unknown_categories == "reject"
     columns = [replace(column, is_closed=is_closed) for column in table.features]
-    return replace(table, columns=tuple(columns), key=())
+    return replace(table, columns=tuple(columns), key=(), filter=None)

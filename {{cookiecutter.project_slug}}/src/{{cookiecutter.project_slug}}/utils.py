@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import pdb
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import wraps
 from inspect import cleandoc
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -31,6 +33,9 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # what it can't encode is escaped
+                stream.reconfigure(errors="backslashreplace")
         try:
             main()
         except KeyboardInterrupt:
@@ -54,6 +59,14 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     )
 
 
+def positive_integer(text: str) -> int:
+    """Read an option that must be 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def clean_text(text: str) -> str:
     """Return a text in lower case, with single spaces and none around it."""
     return " ".join(text.split()).casefold()
@@ -63,6 +76,11 @@ def nearest(name: str, others: Iterable[str]) -> str:
     """Return a hint at the most similar of the other names, or nothing if none is."""
     close = get_close_matches(name, list(others), n=1)
     return f" (the nearest is {close[0]!r})" if close else ""
+
+
+def quote_name(name: str) -> str:
+    """Return the name of a column or table as SQL has it, whatever its characters."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
@@ -89,19 +107,28 @@ def write_atomically(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never half of it. If the block raises,
     the old file stays. Raises UserError if nothing can be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    place = path.resolve()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(
-                file.fileno()
-            )  # else a power cut may leave the new name with no content
-        temporary.replace(path)
+        replace_file(temporary, place)
     except OSError as error:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system
+            temporary.unlink(missing_ok=True)
+
+
+def replace_file(new: Path, old: Path) -> None:
+    """Put a new file in the place of the old one: keep its mode, follow its link."""
+    place = old.resolve()
+    with new.open("rb+") as file:
+        # Otherwise a power cut may leave the new name without content.
+        os.fsync(file.fileno())
+    if place.is_file():
+        shutil.copymode(place, new)
+    new.replace(place)
 
 
 def append_record(record: Mapping[str, object], file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Predict every row of files of any size, in order; rows that do not fit are kept beside them.
+"""Predict every row of files of any size, in order; rejected rows are kept beside them.
 
 Examples:
     uv run predict --data data/raw/new.csv --output reports/predictions.csv
@@ -8,46 +8,55 @@ Examples:
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..config import Config, read_config
-from ..data_preprocessing import transform
-from ..prediction import (
-    Model,
-    answer_names,
-    load_model,
-    predict_frame,
-)
+from ..data_preprocessing import Transformed, transform
+from ..drift import DriftMonitor
+from ..prediction import Model, answer_names, load_model, predict_frame
 from ..schema import read_table, rows_to_predict
-from ..utils import UserError, command, command_line, set_up_logging
-from .parts import LINE_END
-from .raw_data import RawData, find_files, list_rejected, read_batches, read_header
-from .runs import make_room, replace
-
-NEWS = 30  # seconds between two lines in the log, where no terminal shows a bar
+from ..utils import (
+    UserError,
+    command,
+    command_line,
+    positive_integer,
+    replace_file,
+    set_up_logging,
+)
+from .parts import (
+    Part,
+    join_csv,
+    join_parts,
+    name_new,
+    save_rejected,
+    write_part,
+)
+from .raw_data import RawData, find_files, open_file, read_batches
+from .runs import collect, make_room
+from .workers import run_parallel
 
 log = logging.getLogger("predict")
 
+DRIFT_FILES = 10  # at most, in which drift is measured
 
-class Predicted(NamedTuple):
-    """What became of some rows: those with an answer, those rejected, and the reasons why."""
+Reader = Callable[[Sequence[Path]], Iterator[RawData]]
 
-    answered: pd.DataFrame
-    rejected: pd.DataFrame
-    reasons: Counter[str]
+_load_once = lru_cache(1)(load_model)  # in each process
 
 
-def predict_file(data: str, output: Path, model_path: Path, config: Config) -> None:
+def predict_file(
+    data: str,
+    output: Path,
+    model_path: Path,
+    config: Config,
+    workers: int | None = None,
+) -> None:
     """Predict the rows of the files that match, and write them with their predictions.
 
     The old output stays until all is done, and also where no row fits.
@@ -55,34 +64,56 @@ def predict_file(data: str, output: Path, model_path: Path, config: Config) -> N
     start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
+    columns, read = find_columns(files, model, config)
+    answer = partial(answer_batch, path=model_path, columns=columns, config=config)
+    with make_room(output) as folder:
+        place = folder.absolute()
+        write = partial(write_part, folder=place, process=answer, suffix=output.suffix)
+        parts = collect(run_parallel(write, enumerate(read(files)), workers), log)
+        if not any(part.rows for part in parts):
+            raise UserError(f"{data} has a header but no rows")
+        save_rejected(parts, folder, columns, rejected)
+        check_answers(parts, data, rejected)
+        new = folder / "joined"
+        if output.suffix == ".csv":
+            join_csv(parts, folder, ".csv", describe_output(columns, model).names, new)
+        else:
+            join_parts(parts, folder, new)
+        replace_file(new, output)
+    log_drift(read, files, model, config)
+    answered = sum(part.kept for part in parts)
+    speed = sum(part.rows for part in parts) / (time.perf_counter() - start)
+    log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
+
+
+def find_columns(
+    files: Sequence[Path], model: Model, config: Config
+) -> tuple[list[str], Reader]:
+    """Return all columns of the files, and the function that reads files.
+
+    Raises UserError if config.yaml has other features than the model.
+    """
     names = [column.name for column in model.table.features]
     if names != [column.name for column in read_table(config).features]:
-        raise UserError(
-            f"{model_path} was trained with other columns; run: uv run train"
-        )
-    # Earlier answers may be there; new ones take their place.
-    optional = (*model.table.unused, model.table.target.name, *answer_names(model))
-    headers = [read_header(path, config.table) for path in files]
+        raise UserError("the model was trained with other columns; run: uv run train")
+    headers = [open_file(path, config.table)[0] for path in files]
     columns = list(dict.fromkeys(name for header in headers for name in header))
-    batches = read_batches(files, names, config.table, optional)
-    with make_room(output) as folder:
-        new, beside = folder / f"answered{output.suffix}", folder / "rejected.csv"
-        parts = show_progress(predict_batches(batches, columns, model, config))
-        answered, left, reasons = write_all(parts, columns, model, new, beside)
-        if answered + left == 0:
-            raise UserError(f"{data} has a header but no rows")
-        replace(beside, rejected)
-        log.info("rejected: %d rows to %s", left, rejected)
-        if answered == 0:
-            reason = reasons.most_common(1)[0][0]
-            raise UserError(
-                f"no row of {data} fits, most often {reason}; see {rejected}"
-            )
-        replace(new, output)
-    speed = (answered + left) / (time.perf_counter() - start)
-    log.info(
-        "predict: %d rows to %s, %d rejected, %d rows/s", answered, output, left, speed
-    )
+    # Earlier answers may be there; new ones take their place.
+    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+    options = {"columns": names, "config": config.table, "optional": optional}
+    return columns, partial(read_batches, **options)
+
+
+def log_drift(
+    read: Reader, files: Sequence[Path], model: Model, config: Config
+) -> None:
+    """Log how far the first rows of some files are from the training rows."""
+    monitor = DriftMonitor(model)
+    table = rows_to_predict(model.table, "accept")
+    for path in files[:: -(-len(files) // DRIFT_FILES)]:
+        for batch in islice(read([path]), 1):
+            monitor.add(transform(batch.rows, table).kept)
+    monitor.log(config.training.max_drift)
 
 
 def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:
@@ -101,120 +132,63 @@ def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:
             )
 
 
-def predict_batches(
-    batches: Iterable[RawData], columns: list[str], model: Model, config: Config
-) -> Iterator[Predicted]:
-    """Answer the rows that the service would answer, batch by batch, and reject the others.
+def check_answers(parts: Sequence[Part], data: str, rejected: Path) -> None:
+    """Log how many rows were rejected; raise UserError if all were."""
+    count = sum(part.rejected for part in parts)
+    log.info("rejected: %d rows to %s", count, rejected)
+    if not any(part.kept for part in parts):
+        reasons = sum((part.reasons for part in parts), Counter[str]())
+        reason = reasons.most_common(1)[0][0]
+        raise UserError(f"no row of {data} fits, most often {reason}; see {rejected}")
+
+
+def answer_batch(
+    raw: RawData, path: Path, columns: list[str], config: Config
+) -> tuple[pa.Table, Transformed]:
+    """Answer the rows that the service would answer, and reject the others.
 
     A column that a file does not have is empty, so that all batches are alike.
     """
+    model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)
-    for raw in batches:
-        raw = raw._replace(rows=raw.rows.reindex(columns=columns).astype("str"))
-        result = transform(raw.rows, table)
-        answers = predict_frame(model, result.kept)
-        rows = raw.rows.loc[answers.index].drop(
-            columns=answers.columns, errors="ignore"
-        )
-        reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
-        reasons.update(raw.broken["reason"])
-        rejected = list_rejected(raw, result.rejected)
-        yield Predicted(pd.concat([rows, answers], axis=1), rejected, reasons)
-
-
-def show_progress(batches: Iterable[Predicted]) -> Iterator[Predicted]:
-    """Pass the batches on; show at a terminal how far they are, and elsewhere in the log."""
-    rows, told = 0, time.monotonic()
-    with (
-        tqdm(unit=" rows", unit_scale=True, disable=None) as bar,
-        logging_redirect_tqdm(),
-    ):
-        for batch in batches:
-            yield batch
-            new = len(batch.answered) + len(batch.rejected)
-            bar.update(new)
-            rows += new
-            if bar.disable and time.monotonic() > told + NEWS:
-                log.info("predict: %d rows so far", rows)
-                told = time.monotonic()
-
-
-def write_all(
-    batches: Iterable[Predicted],
-    columns: list[str],
-    model: Model,
-    new: Path,
-    beside: Path,
-) -> tuple[int, int, Counter[str]]:
-    """Write what became of the rows; return how many were answered and rejected, and why."""
-    answered, rejected, reasons = 0, 0, Counter[str]()
-    header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
+    rows = raw.rows.reindex(columns=columns).astype("str")
+    result = transform(rows, table)
+    answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
+    rows = rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
+    answered = pd.concat([rows, answers], axis=1)
     types = describe_output(columns, model)
-    rejects = beside.open("w", encoding="utf-8", newline="")
-    with rejects, open_output(new, types) as write:
-        header.to_csv(rejects, index=False, lineterminator=LINE_END)
-        for batch in batches:
-            write(pa.Table.from_pandas(batch.answered, types, preserve_index=False))
-            batch.rejected.to_csv(
-                rejects, index=False, header=False, lineterminator=LINE_END
-            )
-            answered += len(batch.answered)
-            rejected += len(batch.rejected)
-            reasons += batch.reasons
-    return answered, rejected, reasons
+    return pa.Table.from_pandas(answered, types, preserve_index=False), result
+
+
+def name_answers(model: Model) -> list[str]:
+    """Return the names of the answers, which no feature has."""
+    taken = [column.name for column in model.table.features]
+    return [name_new(name, taken) for name in answer_names(model)]
 
 
 def describe_output(columns: list[str], model: Model) -> pa.Schema:
-    """Return the columns of the output and their types: those of the input, as text, first."""
-    answers = dict.fromkeys(answer_names(model), pa.float64())
+    """Return the columns and types of the output: those of the input come first."""
+    answers = dict.fromkeys(name_answers(model), pa.float64())
     if model.labels:
-        answers["prediction"] = pa.array(model.labels).type
+        answers[next(iter(answers))] = pa.array(model.labels).type
     texts = {name: pa.string() for name in columns if name not in answers}
     return pa.schema(texts | answers)
-
-
-@contextmanager
-def open_output(file: Path, types: pa.Schema) -> Iterator[Callable[[pa.Table], object]]:
-    """Open a CSV or Parquet file, and give the function that adds rows to it."""
-    if file.suffix == ".parquet":
-        with pq.ParquetWriter(file, types) as writer:
-            yield writer.write_table
-    else:
-        with file.open("wb") as lines:
-            lines.write(
-                format_csv(pa.table([[name] for name in types.names], types.names))
-            )
-            yield lambda rows: lines.write(format_csv(rows))
-
-
-def format_csv(rows: pa.Table) -> pa.Buffer:
-    """Return rows as lines of CSV, all their texts in quotes if one of them needs it."""
-    for quotes in ("none", "needed"):
-        lines = pa.BufferOutputStream()
-        options = pa.csv.WriteOptions(include_header=False, quoting_style=quotes)
-        try:
-            pa.csv.write_csv(rows, lines, options)
-            break
-        except pa.ArrowInvalid:  # a comma, a quote or a line end stands in a cell
-            continue
-    return lines.getvalue()
 
 
 @command
 def main() -> None:
     """Predict from the command line."""
     parser = command_line(__doc__)
-    parser.add_argument(
-        "--data", metavar="PATH", required=True, help="CSV or Parquet, or a glob"
-    )
-    parser.add_argument(
-        "--output", metavar="PATH", type=Path, required=True, help="file to write"
-    )
-    parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
+    add = parser.add_argument
+    about = "CSV, Parquet or Excel, or a glob"
+    add("--data", metavar="PATH", required=True, help=about)
+    add("--output", metavar="PATH", type=Path, required=True, help="file to write")
+    add("--model", metavar="PATH", type=Path, help="model file")
+    about = "processes that predict; default: as many as pay"
+    add("--workers", metavar="N", type=positive_integer, help=about)
     options = parser.parse_args()
 
     config = read_config()
     set_up_logging(config.paths.logs / "predict.log")
-    predict_file(
-        options.data, options.output, options.model or config.paths.model, config
-    )
+    model = options.model or config.paths.model
+    predict_file(options.data, options.output, model, config, options.workers)

@@ -5,24 +5,21 @@ import pandas as pd
 from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..schema import read_table
-from .raw_data import RawData, read_raw_data
+from .sources import load_source
 
 
 def load_raw(config: Config | None = None) -> pd.DataFrame:
-    """Return the raw table: every cell is text, as it is in the files."""
-    return _read(config or read_config()).rows
+    """Return the raw table: every cell is text, as it is in the source."""
+    config = config or read_config()
+    names = [column.name for column in read_table(config).columns]
+    return load_source(config, names).rows
 
 
 def load_table(config: Config | None = None) -> pd.DataFrame:
     """Return the clean table: typed, without rejected rows and duplicates.
 
-    The raw files are cleaned in memory, so the pipeline need not have run.
+    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
+    has the label that it has in `load_raw()`.
     """
     config = config or read_config()
-    return transform(_read(config).rows, read_table(config)).kept
-
-
-def _read(config: Config) -> RawData:
-    """Read the raw files that config.yaml names."""
-    names = [column.name for column in read_table(config).columns]
-    return read_raw_data(config.paths.raw, names, config.table)
+    return transform(load_raw(config), read_table(config)).kept

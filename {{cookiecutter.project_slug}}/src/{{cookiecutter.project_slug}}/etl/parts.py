@@ -1,14 +1,14 @@
-"""Clean a table part by part, in bounded memory, and put the parts together without duplicates.
+"""Process a table part by part, in bounded memory, and join the parts.
 
-A part is what became of some of the rows: a Parquet file of those that were kept, a CSV file of
-those that were rejected, and how many there were of each. Parts can be made one after another or
-beside each other; what is put together from them in their order is the same.
+A part is what became of some of the rows: a file of those that were kept, a CSV file of
+those that were rejected, and how many there are of each. Parts can be made one after
+the other or in parallel; what is joined from them in their order is the same.
 """
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -17,163 +17,189 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ..data_preprocessing import transform
-from ..schema import Table
-from ..utils import write_atomically
-from .raw_data import RawData, list_rejected
+from ..data_preprocessing import Transformed, transform
+from ..schema import DTYPES, Table
+from ..utils import quote_name, write_atomically
+from .raw_data import BATCH_ROWS, RawData
 
-BATCH_ROWS = 100_000  # that are copied at once
-LINE_END = (
-    "\r\n"  # of rejected rows; with \n alone Python leaves a cell with a \r unquoted
-)
+# Of CSV files. With \n at their ends, Python leaves a cell with a \r unquoted.
+FORMAT: Any = {"index": False, "encoding": "utf-8", "lineterminator": "\r\n"}
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
+
+Process = Callable[[RawData], tuple[pa.Table, Transformed]]
+Replaced = Counter[tuple[str, str]]  # by the sources of rows and of those kept instead
 
 
 class Part(NamedTuple):
-    """The number of a part, how many rows it has of each sort, and why rows were rejected.
+    """The number of a part, its source, and how many rows there are of each sort.
 
-    `reasons` counts the cells at fault by column and check, and the lines that are no row.
+    `reasons` counts cells at fault by column and check, and malformed lines.
     """
 
     number: int
+    source: str
+    rows: int
     kept: int
     rejected: int
-    duplicates: int
     reasons: Counter[str]
 
 
-def name_part(folder: Path, number: int) -> Path:
-    """Return the file of a part's kept rows; those that were rejected are in a .csv beside it."""
-    return folder / f"part-{number:06}.parquet"
+def clean(raw: RawData, table: Table) -> tuple[pa.Table, Transformed]:
+    """Clean a batch of rows of the table; the types do not depend on the rows."""
+    result = transform(raw.rows, table)
+    nothing = {each.name: pd.Series(dtype=DTYPES[each.kind]) for each in table.columns}
+    types = pa.Schema.from_pandas(pd.DataFrame(nothing), preserve_index=False)
+    return pa.Table.from_pandas(result.kept, types, preserve_index=False), result
 
 
 def write_part(
-    number: int,
-    batches: Iterable[RawData],
+    numbered: tuple[int, RawData],
     folder: Path,
-    table: Table,
+    process: Process,
+    suffix: str = ".parquet",
 ) -> Part:
-    """Clean batches of rows, and write what became of them into the folder.
+    """Process a batch of rows, and write what became of them into the folder.
 
-    The files get their names when they are whole: a worker that is cut off may still be writing
-    while another does the same part again.
+    The files get their names when they are whole: a worker that is cut off may still be
+    writing while another one makes the same part again.
     """
-    nothing = pd.DataFrame(
-        columns=[column.name for column in table.columns], dtype="str"
-    )
-    types = pa.Schema.from_pandas(transform(nothing, table).kept, preserve_index=False)
-    counts, reasons = np.zeros(3, int), Counter[str]()
+    number, raw = numbered
+    kept, result = process(raw)
+    rejected = list_rejected(raw, result.rejected)
     with TemporaryDirectory(dir=folder) as own:
-        file = name_part(Path(own), number)
-        rejects = file.with_suffix(".csv").open("w", encoding="utf-8", newline="")
-        with pq.ParquetWriter(file, types) as kept, rejects:
-            for raw in batches:
-                result = transform(raw.rows, table)
-                kept.write_table(
-                    pa.Table.from_pandas(result.kept, types, preserve_index=False)
-                )
-                rejected = list_rejected(raw, result.rejected)
-                rejected.to_csv(
-                    rejects, index=False, header=False, lineterminator=LINE_END
-                )
-                counts += len(result.kept), len(rejected), len(result.duplicates)
-                reasons.update(
-                    result.problems["column"] + ": " + result.problems["check"]
-                )
-                reasons.update(raw.broken["reason"])
-        for whole in (file, file.with_suffix(".csv")):
-            whole.replace(folder / whole.name)
-    kept_rows, rejected_rows, duplicates = counts.tolist()
-    return Part(number, kept_rows, rejected_rows, duplicates, reasons)
+        write = pq.write_table if suffix == ".parquet" else write_csv
+        write(kept, f"{own}/{number}{suffix}")
+        rejected.to_csv(f"{own}/{number}.rejected", header=False, **FORMAT)
+        for file in Path(own).iterdir():
+            file.replace(folder / file.name)
+    reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
+    reasons.update(raw.broken["reason"])
+    rows = len(raw.rows) + len(raw.broken)
+    return Part(number, raw.source, rows, len(kept), len(rejected), reasons)
 
 
-def find_duplicates(
-    parts: Sequence[Part], folder: Path, key: Sequence[str]
-) -> duckdb.DuckDBPyConnection:
-    """Find the rows whose key stood in a row before, over all parts.
+def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
+    """Return what was rejected: its place, the reason, and the cells as they are.
 
-    Returns a database with the table `duplicates`: part, row. It lies in the folder, as does all
-    that DuckDB can't hold in its memory.
+    A malformed line is whole in the last column, `raw`.
     """
-    pa.default_memory_pool().release_unused()  # what the cleaning needed is for DuckDB now
-    database = duckdb.connect(
-        str(folder / "duplicates.duckdb"),
-        config={
-            "memory_limit": MEMORY,
-            "temp_directory": str(folder / "spilled"),
-            "threads": 2,
-        },
-    )
-    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in key)
-    database.execute(
-        f"""
-        CREATE TABLE duplicates AS
-        WITH rows AS (
-            SELECT {columns}, file_row_number AS row,
-                parse_filename(filename)[6:11]::INTEGER AS part
-            FROM read_parquet($files, filename = true, file_row_number = true)
-        ), counted AS (
-            SELECT part, row, row_number() OVER (PARTITION BY {columns} ORDER BY part, row) AS nth
-            FROM rows
-        )
-        SELECT part, row FROM counted WHERE nth > 1
-        """,
-        {"files": [str(name_part(folder, part.number)) for part in parts]},
-    )
-    return database
+    rejected = raw.places.loc[reasons.index].assign(reason=reasons)
+    places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
+    cells = raw.rows.loc[reasons.index].reset_index(drop=True)
+    lines = raw.broken["raw"].set_axis(places.index[len(cells) :])
+    table = pd.concat([places, cells, lines], axis=1)
+    return table.loc[places.sort_values("line", kind="stable").index]
 
 
-def read_unique(
-    part: Part, folder: Path, database: duckdb.DuckDBPyConnection | None
-) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a part without those that are duplicates."""
-    duplicates: Any = []
-    if database:
-        query = "SELECT row FROM duplicates WHERE part = $part"
-        duplicates = database.execute(query, {"part": part.number}).fetchnumpy()["row"]
-    with pq.ParquetFile(name_part(folder, part.number)) as file:
-        start = 0
-        for batch in file.iter_batches(BATCH_ROWS):
-            rows = np.arange(start, start := start + len(batch))
-            yield batch.filter(pa.array(~np.isin(rows, duplicates)))
+def name_new(name: str, taken: Iterable[str]) -> str:
+    """Return a name for a new column that none of the others has."""
+    return name_new(f"{name}_", taken) if name in taken else name
+
+
+def write_csv(rows: pa.Table, file: str) -> None:
+    """Write rows as lines of CSV, all texts in quotes if one of them needs it."""
+    try:
+        options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
+        pa.csv.write_csv(rows, file, options)
+    except pa.ArrowInvalid:  # a cell has a comma, a quote or a line end
+        options = pa.csv.WriteOptions(include_header=False)
+        pa.csv.write_csv(rows, file, options)
+
+
+def join_csv(
+    parts: Sequence[Part],
+    folder: Path,
+    suffix: str,
+    header: Sequence[str],
+    output: Path,
+) -> None:
+    """Write the CSV files of all parts into one."""
+    pd.DataFrame(columns=list(header)).to_csv(output, **FORMAT)
+    with output.open("ab") as joined:
+        for part in parts:
+            with (folder / f"{part.number}{suffix}").open("rb") as rows:
+                shutil.copyfileobj(rows, joined)
+
+
+def save_rejected(
+    parts: Sequence[Part], folder: Path, columns: Sequence[str], output: Path
+) -> None:
+    """Write the rejected rows of all parts into one CSV file."""
+    header = [name_new(name, columns) for name in ("source", "line", "reason")]
+    header += [*columns, name_new("raw", columns)]
+    with write_atomically(output) as file:
+        join_csv(parts, folder, ".rejected", header, file)
 
 
 def join_parts(
-    parts: Sequence[Part], folder: Path, key: Sequence[str], one_file: bool
-) -> tuple[Path, int]:
-    """Put the kept rows of all parts together, without duplicates.
+    parts: Sequence[Part], folder: Path, output: Path, table: Table | None = None
+) -> Replaced:
+    """Write the kept rows of all parts into one Parquet file, a key of the table once.
 
-    Returns one Parquet file, or a folder with a file for each part; and its number of rows.
+    Returns how many rows were left out, here or before.
     """
-    types = pq.read_schema(name_part(folder, parts[0].number))
-    joined, rows = folder / "joined", 0
-    if not one_file:
-        joined.mkdir()
-    groups = [parts] if one_file else [[part] for part in parts]
-    with find_duplicates(parts, folder, key) if key else nullcontext() as database:
-        for group in groups:
-            output = joined if one_file else name_part(joined, group[0].number)
-            with pq.ParquetWriter(output, types) as writer:
-                for part in group:
-                    for batch in read_unique(part, folder, database):
-                        writer.write_batch(batch)
-                        rows += len(batch)
-    return joined, rows
+    files = [folder / f"{part.number}.parquet" for part in parts]
+    replaced = Replaced()
+    key = table.key if table else ()
+    order = "DESC" if table and table.keep == "last" else "ASC"
+    with (
+        closing(find_duplicates(files, folder, key, order)) as duplicates,
+        pq.ParquetWriter(output, pq.read_schema(files[0])) as writer,
+    ):
+        for part, file in zip(parts, files, strict=True):
+            query = "SELECT row, winner FROM duplicates WHERE part = $part"
+            found = duplicates.execute(query, {"part": part.number}).fetchnumpy()
+            _copy_rows(file, found["row"], writer)
+            replaced.update((part.source, parts[n].source) for n in found["winner"])
+            replaced[part.source, part.source] += part.rows - part.kept - part.rejected
+    return +replaced
 
 
-def join_rejected(parts: Sequence[Part], folder: Path, output: Path) -> None:
-    """Write the rejected rows of all parts into one CSV file."""
-    columns = pq.read_schema(name_part(folder, parts[0].number)).names
-    header = pd.DataFrame(columns=["source", "line", "reason", *columns, "raw"])
-    with write_atomically(output) as file:
-        header.to_csv(file, index=False, encoding="utf-8", lineterminator=LINE_END)
-        with file.open("ab") as joined:
-            for part in parts:
-                with (
-                    name_part(folder, part.number)
-                    .with_suffix(".csv")
-                    .open("rb") as rows
-                ):
-                    shutil.copyfileobj(rows, joined)
+def _copy_rows(file: Path, without: Any, writer: pq.ParquetWriter) -> None:
+    """Copy a Parquet file, without some of its rows."""
+    first = 0
+    with pq.ParquetFile(file) as rows:
+        for batch in rows.iter_batches(BATCH_ROWS):
+            numbers = np.arange(first, first + len(batch))
+            writer.write_batch(batch.filter(pa.array(~np.isin(numbers, without))))
+            first += len(batch)
+
+
+def find_duplicates(
+    files: Sequence[Path], folder: Path, key: Sequence[str], order: str
+) -> duckdb.DuckDBPyConnection:
+    """Find the rows whose key another row has that comes first in the order.
+
+    Returns a database with the table `duplicates`: part, row, winner (a part). What its
+    memory can't hold is in the folder.
+    """
+    pa.default_memory_pool().release_unused()  # for DuckDB
+    config: Any = {"memory_limit": MEMORY, "temp_directory": f"{folder}/spilled"}
+    database = duckdb.connect(f"{folder}/duplicates", config=config | {"threads": 2})
+    database.execute(
+        "CREATE TABLE duplicates (part INTEGER, row BIGINT, winner INTEGER)"
+    )
+    if not key:
+        return database
+    columns = ", ".join(map(quote_name, key))
+    database.execute(
+        f"""
+        INSERT INTO duplicates
+        WITH rows AS (
+            SELECT {columns}, file_row_number AS row,
+                parse_filename(filename, true)::INTEGER AS part
+            FROM read_parquet($files, filename = true, file_row_number = true)
+        ), ranked AS (
+            SELECT part, row, first_value(part) OVER same AS winner,
+                row_number() OVER same AS rank
+            FROM rows
+            WINDOW same AS (PARTITION BY {columns} ORDER BY part {order}, row {order})
+        )
+        SELECT part, row, winner FROM ranked WHERE rank > 1
+        """,
+        {"files": list(map(str, files))},
+    )
+    return database

@@ -1,4 +1,4 @@
-"""Read CSV files a block of lines at a time, and set aside each line that is no row."""
+"""Read CSV files a block of lines at a time, and set aside each malformed line."""
 
 import codecs
 import csv
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ..config import TableConfig
+from ..schema import normalize_name
 from ..utils import UserError
 
 BATCH = 8_000_000  # characters that are read at once
@@ -23,8 +24,10 @@ csv.field_size_limit(LONGEST_LINE)
 
 
 class Lines(NamedTuple):
-    """The rows of some lines, the number of the line where each begins, and what is no row: its
-    line, the reason, its text, in which \\x.. is a byte that can't be text.
+    """Some rows, the number of the line where each begins, and the malformed lines.
+
+    Of each malformed line: its number, the reason, and its text, in which \\x.. is a
+    byte that can't be text.
     """
 
     rows: pd.DataFrame
@@ -40,75 +43,68 @@ def open_stream(path: Path) -> pa.NativeFile:
         raise cannot_read(path, error) from error
 
 
-def open_text(path: Path, encoding: str) -> TextIO:
-    """Open a text file, decompressed; a byte that can't be decoded becomes a lone surrogate."""
+def open_csv(path: Path, config: TableConfig) -> tuple[list[str], Iterator[Lines]]:
+    """Return the header of a CSV file, and its rows in batches.
+
+    Bytes that can't be decoded become lone surrogates.
+    """
     try:
-        if codecs.lookup(encoding).name == "utf-8":
-            encoding = "utf-8-sig"  # without a byte order mark
+        is_utf8 = codecs.lookup(config.encoding).name == "utf-8"
     except LookupError as error:
-        raise UserError(
-            f"config.yaml: table.encoding: {encoding!r} is not known"
-        ) from error
-    return io.TextIOWrapper(
-        open_stream(path), encoding, errors="surrogateescape", newline=""
-    )
+        raise UserError(f"config.yaml: unknown encoding {config.encoding!r}") from error
+    encoding = "utf-8-sig" if is_utf8 else config.encoding  # without byte order mark
+    stream = open_stream(path)
+    text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
-
-def take_header(path: Path, text: TextIO, config: TableConfig) -> tuple[list[str], int]:
-    """Read the header of an open file; return it, and how many lines it took."""
-    reader = csv.reader(
-        iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=config.separator
-    )
+    lines = iter(lambda: text.readline(LONGEST_LINE), "")
+    reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     try:
-        header = next(reader, [])
+        header = next(filter(any, reader), [])  # after empty lines
     except (csv.Error, OSError, UnicodeError) as error:
         raise cannot_read(path, error) from error
     damage = find_damage("".join(header), config.encoding)
     if damage:
         raise UserError(f"{path}, line 1: {damage}")
-    return name_columns(header), reader.line_num
+    header = name_columns(header)
+    return header, read_lines(path, text, reader.line_num + 1, header, config)
 
 
-def name_columns(header: list[str]) -> list[str]:
-    """Take the blanks off the names; a column without one, as of row numbers, is called so."""
-    return [
-        name.strip() or f"column {place}" for place, name in enumerate(header, start=1)
-    ]
+def name_columns(header: Sequence[str]) -> list[str]:
+    """Normalize the names of columns; one without a name is called by its place."""
+    numbered = enumerate(header, start=1)
+    return [normalize_name(name) or f"column {place}" for place, name in numbered]
 
 
-def read_csv(path: Path, header: list[str], config: TableConfig) -> Iterator[Lines]:
-    """Read a CSV file in batches that end where a row ends."""
-    with open_text(path, config.encoding) as text:
-        line, rest, more = take_header(path, text, config)[1] + 1, "", True
-        while more:
-            try:
-                new = text.read(BATCH)
-            except (OSError, UnicodeError) as error:
-                raise cannot_read(path, error) from error
-            block, more = rest + new, new != ""
-            # A last \r may be the first half of \r\n.
-            end = (
-                max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1
-                if more
-                else len(block)
-            )
-            batch, used, count = read_block(block[:end], line, header, config, not more)
-            rest, line = block[used:], line + count
-            if len(rest) > LONGEST_LINE:
-                raise UserError(
-                    f"{path}, line {line}: over {LONGEST_LINE} characters without end"
-                )
-            if count:
-                yield batch
+def read_lines(
+    path: Path, text: TextIO, line: int, header: list[str], config: TableConfig
+) -> Iterator[Lines]:
+    """Read the rest of a CSV file, in batches that end where a row ends."""
+    rest, is_last = "", False
+    while not is_last:
+        try:
+            new = text.read(BATCH)
+        except (OSError, UnicodeError) as error:
+            raise cannot_read(path, error) from error
+        block, is_last = rest + new, new == ""
+
+        # A last \r may be half of a \r\n.
+        end = max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1
+        whole = block if is_last else block[:end]
+        batch, used, count = read_block(whole, line, header, config, is_last)
+        rest, line = block[used:], line + count
+        if len(rest) > LONGEST_LINE:
+            raise UserError(f"{path}, line {line}: longer than {LONGEST_LINE}")
+        if count:
+            yield batch
 
 
 def read_block(
-    block: str, line: int, header: list[str], config: TableConfig, last: bool
+    block: str, line: int, header: list[str], config: TableConfig, is_last: bool
 ) -> tuple[Lines, int, int]:
-    """Read the rows of a block of whole lines, of which the first has the number `line`.
+    """Read the rows of a block of whole lines, the first of which is number `line`.
 
-    Also returns how many characters and lines of it were used: unless it is the `last` block, a
-    row that is still open at its end is left for the next.
+    Also returns how many characters and lines of it were used: a row that is still open
+    at the end of a block is left for the next one, if there is one.
     """
     plain = read_plain_lines(block, header, config.separator)
     if plain is not None:
@@ -118,16 +114,19 @@ def read_block(
     texts, at = list(io.StringIO(block, newline="")), 0
     while at < len(texts):
         cells, count, reason = read_row(texts, at, config.separator)
-        if reason == OPEN_QUOTE and not last and at + LINES_OF_A_ROW > len(texts):
+        is_cut = at + LINES_OF_A_ROW > len(texts) and not is_last
+        if reason == OPEN_QUOTE and is_cut:
             break
         reason = reason or find_damage("".join(texts[at : at + count]), config.encoding)
-        if not reason and len(cells) == len(header):
+        if not reason and cells and len(cells) != len(header):
+            reason = f"{len(cells)} fields instead of {len(header)}"
+
+        if reason:
+            broken.append((line + at, reason, make_readable(texts[at])))
+            count = 1  # what follows a malformed line may be a row
+        elif cells:  # otherwise an empty line
             rows.append(cells)
             firsts.append(line + at)
-        elif reason or cells:  # no cells: an empty line
-            reason = reason or f"{len(cells)} fields instead of {len(header)}"
-            broken.append((line + at, reason, make_readable(texts[at])))
-            count = 1  # what follows a broken line may be whole
         at += count
     table = pd.DataFrame(rows, columns=header, dtype="str")
     used = len(block) - sum(len(text) for text in texts[at:])
@@ -137,36 +136,34 @@ def read_block(
 def read_plain_lines(
     block: str, header: list[str], separator: str
 ) -> pd.DataFrame | None:
-    """Read lines that are a row each, without quotes: fast. None if one needs a closer look."""
-    if '"' in block or "\0" in block or not separator.isascii():
+    """Read a block in which each line is a row without quotes; or return None."""
+    is_plain = '"' not in block and "\0" not in block and separator.isascii()
+    if not block or not is_plain or block.count("\r") != block.count("\r\n"):
         return None
-    lines = block.count("\n") + (not block.endswith("\n"))
-    if not block or block.count("\r") != block.count("\r\n"):
-        return None
-    text = pa.string()
+    count = block.count("\n") + (not block.endswith("\n"))
+    types = dict.fromkeys(header, pa.string())
     try:
         content = block.encode()
         table = pa.csv.read_csv(
             pa.BufferReader(content),
             pa.csv.ReadOptions(column_names=header, block_size=len(content) + 1),
             pa.csv.ParseOptions(delimiter=separator, quote_char=False),
-            pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(header, text), null_values=[]
-            ),
+            pa.csv.ConvertOptions(column_types=types, null_values=[]),
         )
     except (UnicodeEncodeError, pa.ArrowInvalid):
         return None
-    return table.to_pandas() if len(table) == lines else None
+    return table.to_pandas() if len(table) == count else None
 
 
 def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int, str]:
-    """Return the cells of the row that begins there, its number of lines, and what is wrong."""
+    """Return the cells of the row that begins at a line, its lines, what is wrong."""
     if '"' not in lines[at]:
         line = lines[at].rstrip("\r\n")
         return line.split(separator) if line else [], 1, ""
     ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
+    following = (lines[place] for place in ahead)
     reader = csv.reader(
-        (lines[place] for place in ahead), delimiter=separator, strict=True
+        following, delimiter=separator, skipinitialspace=True, strict=True
     )
     try:
         return next(reader), reader.line_num, ""
@@ -177,7 +174,7 @@ def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int,
 def find_damage(text: str, encoding: str) -> str:
     """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
     if "\0" in text:
-        return "a NUL byte stands in it"
+        return "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"
     try:
         text.encode()
     except UnicodeEncodeError as error:

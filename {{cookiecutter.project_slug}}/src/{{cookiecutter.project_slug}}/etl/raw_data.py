@@ -1,6 +1,6 @@
-"""Read raw files as they are, a batch of rows at a time, each row with the place it came from."""
+"""Read raw files as they are, a batch of rows at a time, each row with its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -9,25 +9,30 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
+import python_calamine
 
 from ..config import TableConfig
 from ..utils import UserError, nearest
-from .raw_csv import Lines, cannot_read, name_columns, open_text, read_csv, take_header
+from .raw_csv import Lines, cannot_read, name_columns, open_csv
 
-BATCH_ROWS = 100_000  # of Parquet that are read at once
+BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
+
+Opened = tuple[list[str], Iterator[Lines]]
 
 
 class RawData(NamedTuple):
-    """What stood in the files, row by row.
+    """Raw rows, the place of each, and the malformed lines.
 
-    `rows` holds text, one column for each of the schema's; `places` says for each of these rows
-    its `source` (file name) and `line` (of Parquet: the row, counted from 1); `broken` holds what
-    is no row at all, as it stood: columns `source`, `line`, `reason`, `raw`.
+    `rows` holds text, one column for each of the schema's. `places` has for each of
+    these rows its `source` (file name) and `line` (of Parquet, a sheet or a query: the
+    row). `broken` has the malformed lines: columns `source`, `line`, `reason`, `raw`.
+    A batch comes from one file, `source`.
     """
 
     rows: pd.DataFrame
     places: pd.DataFrame
     broken: pd.DataFrame
+    source: str = ""
 
 
 def read_raw_data(
@@ -36,13 +41,18 @@ def read_raw_data(
     config: TableConfig,
     optional: tuple[str, ...] = (),
 ) -> RawData:
-    """Read all that `read_batches` does at once."""
-    parts = list(read_batches(find_files(pattern), columns, config, optional))
-    if sum(len(part.rows) + len(part.broken) for part in parts) == 0:
-        raise UserError(f"{pattern} has a header but no rows")
-    return RawData(
-        *(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
-    )
+    """Read at once all that `read_batches` reads from the files that match."""
+    batches = read_batches(find_files(pattern), columns, config, optional)
+    return join_batches(batches, pattern)
+
+
+def join_batches(batches: Iterable[RawData], origin: str) -> RawData:
+    """Return batches as one. Raises UserError if they have no rows."""
+    batches = list(batches)
+    if not any(len(batch.rows) + len(batch.broken) for batch in batches):
+        raise UserError(f"{origin} has a header but no rows")
+    parts = zip(*(batch[:3] for batch in batches), strict=True)
+    return RawData(*(pd.concat(frames, ignore_index=True) for frames in parts))
 
 
 def read_batches(
@@ -51,24 +61,23 @@ def read_batches(
     config: TableConfig,
     optional: tuple[str, ...] = (),
 ) -> Iterator[RawData]:
-    """Read files, CSV (also .gz and .zst) or Parquet, in their order, in bounded memory.
+    """Read files, one after the other, in bounded memory: CSV, Parquet or Excel.
 
-    No columns: those of the first file. The optional ones may be there or not. Raises UserError
-    before the first row where a file does not have the columns.
+    Without `columns`, those of the first file count; the optional ones may be missing.
+    Raises UserError before the first row where a file does not have the columns.
     """
-    headers = [read_header(path, config) for path in files]
+    headers = [open_file(path, config)[0] for path in files]
     columns = columns or headers[0]
     for path, header in zip(files, headers, strict=True):
         check_header(path, header, columns, optional, config.separator)
-    for path, header in zip(files, headers, strict=True):
-        read = read_parquet if path.suffix == ".parquet" else read_csv
-        for lines in read(path, header, config):
+    for path in files:
+        for lines in open_file(path, config)[1]:
             batch = name_places(lines, path.name)
             yield batch if optional else batch._replace(rows=batch.rows[columns])
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Return the files that match, sorted; a pattern that is a file's name means that file."""
+    """Return the files that match, sorted; a file's own name means that file."""
     if Path(pattern).is_dir():
         raise UserError(
             f'{pattern} is a folder; name its files, as in --raw "{pattern}/*.csv"'
@@ -82,52 +91,97 @@ def find_files(pattern: str) -> list[Path]:
     return files
 
 
-def read_header(path: Path, config: TableConfig) -> list[str]:
-    """Read the names of a file's columns."""
-    if path.suffix == ".parquet":
-        try:
-            return name_columns(pa.parquet.read_schema(path).names)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise cannot_read(path, error) from error
-    with open_text(path, config.encoding) as text:
-        return take_header(path, text, config)[0]
+def open_file(path: Path, config: TableConfig) -> Opened:
+    """Return the header of a file, and its rows in batches.
+
+    The first bytes say what the file is: names may be wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if beginning == b"PAR1":
+        return open_parquet(path, config)
+    if beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
+        return open_excel(path, config)
+    return open_csv(path, config)
 
 
 def name_places(lines: Lines, source: str) -> RawData:
-    """Say of each row and each broken line where it stood."""
+    """Add to each row and each malformed line where it comes from."""
     places = pd.DataFrame({"source": source, "line": lines.numbers}, lines.rows.index)
     broken = pd.DataFrame(lines.broken, columns=["line", "reason", "raw"])
     broken.insert(0, "source", source)
-    whole = {"line": "int64"}  # said aloud, because of none pandas can't tell
-    return RawData(lines.rows, places.astype(whole), broken.astype(whole))
+    whole = {"line": "int64"}  # which pandas can't tell where there are none
+    return RawData(lines.rows, places.astype(whole), broken.astype(whole), source)
 
 
-def read_parquet(path: Path, header: list[str], config: TableConfig) -> Iterator[Lines]:
-    """Read a Parquet file in batches, as if it had been exported as CSV."""
+def open_parquet(path: Path, config: TableConfig) -> Opened:
+    """Return the header of a Parquet file, and its rows as text."""
     try:
-        line = 1
-        with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
-                rows = write_as_text(batch, header, config)
-                yield Lines(rows, range(line, line := line + len(batch)), [])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        file = pa.parquet.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise cannot_read(path, error) from error
+    header = name_columns(file.schema_arrow.names)
+    return header, number_rows(path, file.iter_batches(BATCH_ROWS), header, config)
+
+
+def number_rows(
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    header: list[str],
+    config: TableConfig,
+) -> Iterator[Lines]:
+    """Return rows of any types as text, numbered from 1."""
+    first = 1
+    try:
+        for batch in batches:
+            texts = [write_as_text(column, config.decimal) for column in batch.columns]
+            rows = pd.DataFrame(dict(enumerate(texts)), dtype="str")
+            rows = rows.mask(rows == "nan").set_axis(header, axis=1)
+            yield Lines(rows, range(first, first + len(rows)), [])
+            first += len(rows)
+    except (pa.ArrowInvalid, OSError) as error:
         raise cannot_read(path, error) from error
 
 
-def write_as_text(
-    batch: pa.RecordBatch, header: list[str], config: TableConfig
-) -> pd.DataFrame:
-    """Return a table of any types as the text it would be in a CSV file."""
-    columns = [column.cast(pa.string()) for column in batch.columns]
-    for place, column in enumerate(batch.columns):
-        if pa.types.is_floating(column.type):
-            columns[place] = pa.compute.replace_substring(
-                columns[place], ".", config.decimal
-            )
-    rows = pd.DataFrame(
-        {i: column.to_pandas() for i, column in enumerate(columns)}, dtype="str"
-    )
-    return rows.mask(rows == "nan").set_axis(header, axis=1)
+def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
+    """Return values of any type as the text that they would be in a CSV file."""
+    try:
+        texts = column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
+        texts = pa.array([each and str(each) for each in column.to_pylist()])
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        texts = pa.compute.replace_substring(texts, ".", decimal)
+    return texts.to_pandas()
+
+
+def open_excel(path: Path, config: TableConfig) -> Opened:
+    """Return the first row of a sheet of an Excel file, and the others as text."""
+    try:
+        book = python_calamine.CalamineWorkbook.from_path(path)
+        sheet = config.sheet or book.sheet_names[0]
+        cells = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except python_calamine.WorksheetNotFound as error:
+        names = ", ".join(book.sheet_names)
+        raise UserError(f"{path} has no sheet {sheet!r}, only {names}") from error
+    except (python_calamine.CalamineError, OSError) as error:
+        raise cannot_read(path, error) from error
+    texts = [[write_cell(cell, config.decimal) for cell in row] for row in cells]
+    header = name_columns(texts[0] if texts else [])
+    numbers = [number for number, row in enumerate(texts) if number and any(row)]
+    rows = pd.DataFrame([texts[n] for n in numbers], columns=header, dtype="str")
+    return header, iter([Lines(rows, [number + 1 for number in numbers], [])])
+
+
+def write_cell(cell: object, decimal: str) -> str:
+    """Return a cell of a sheet as the text that it would be in a CSV file."""
+    if isinstance(cell, float):
+        return str(cell).removesuffix(".0").replace(".", decimal)
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return str(cell).removesuffix(" 00:00:00")  # a date
 
 
 def check_header(
@@ -142,9 +196,8 @@ def check_header(
         raise UserError(f"{path} is empty; it must begin with a line of column names")
     missing = [name for name in columns if name not in header]
     unknown = [name for name in header if name not in (*columns, *optional)]
-    other = next(
-        (sign for sign in ";\t|," if sign != separator and sign in header[0]), None
-    )
+    others = (each for each in ";\t|," if each != separator and each in header[0])
+    other = next(others, None)
     if len(header) == 1 and missing and other:
         raise UserError(
             f"{path} seems to be separated by {other!r}, not {separator!r}; "
@@ -157,17 +210,3 @@ def check_header(
     if problems:
         fits = "has" if columns == header else "does not fit schema.yaml:"
         raise UserError(f"{path} {fits} {'; '.join(problems)}")
-
-
-def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
-    """Return what did not fit: where it stood, why it was rejected, and its cells as they stood.
-
-    A line that is no row at all stands whole in the last column, `raw`.
-    """
-    rejected = raw.places.loc[reasons.index].assign(reason=reasons)
-    places = pd.concat([rejected, raw.broken.drop(columns="raw")], ignore_index=True)
-    cells = raw.rows.loc[reasons.index].reset_index(drop=True)
-    whole = raw.broken["raw"].set_axis(places.index[len(cells) :])
-    # Side by side, because the table may have columns of the same names.
-    table = pd.concat([places, cells, whole], axis=1)
-    return table.loc[places.sort_values("line", kind="stable").index]

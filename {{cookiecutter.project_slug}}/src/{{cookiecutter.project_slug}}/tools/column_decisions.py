@@ -1,152 +1,285 @@
-"""Decide what each column of a table is, by the rules of column_rules.py, and say why."""
+"""Decide what each column is, by the rules of column_rules.py, and say why."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ..config import TableConfig
-from ..data_preprocessing import (
-    mark_missing,
-    parse_column,
-    parse_dates,
-    parse_numbers,
-)
-from ..schema import Column, Kind
+from ..data_preprocessing import clean_column, parse_column
+from ..schema import Column, find_spelling
 from ..utils import UserError
 from . import column_rules as rules
 
+ABSURD = 1e6  # times the median: a maximum that is probably a slip
+
 
 class Decision(NamedTuple):
-    """What a column is taken for, why, and what a person should look at."""
+    """What a column is, why, and what a person should check."""
 
     column: Column
     why: str
-    excluded: bool = False
-    look: str = ""
-    formats: tuple[str, ...] = ()
+    is_excluded: bool = False
+    checks: tuple[str, ...] = ()
+
+    def check(self, text: str) -> "Decision":
+        """Return the decision with one more thing to check."""
+        return self._replace(checks=(*self.checks, text))
 
 
-def decide(name: str, text: pd.Series, config: TableConfig) -> Decision:
+@dataclass(frozen=True)
+class Evidence:
+    """What decides on a column: how many rows have each text, and a sample of rows.
+
+    `counts` are of texts, `missing` of those that spell missing values.
+    """
+
+    column: Column
+    counts: pd.Series
+    missing: pd.Series
+    sample: pd.Series
+
+    def parse(self, **properties: Any) -> tuple[Column, pd.Series, pd.Series]:
+        """Read the texts as those of a column with other properties.
+
+        Returns the column, the values by text, and the counts of what can't be read.
+        """
+        column = replace(self.column, **properties)
+        values, is_unreadable = parse_column(self.counts.index.to_series(), column)
+        unreadable = self.counts[is_unreadable]
+        if len(unreadable):
+            column = replace(column, unreadable="missing", nullable=True)
+        return column, values, unreadable
+
+    def share_without(self, texts: pd.Series) -> float:
+        """Return the share of the rows that have other texts than these."""
+        return float(1 - texts.sum() / self.counts.sum())
+
+
+def gather(
+    name: str, counts: pd.Series, sample: pd.Series, config: TableConfig
+) -> Evidence:
+    """Return the evidence on a column from the counts of its texts as they are."""
+    column = Column(name, "category", spelling=find_spelling(name, config))
+    texts = clean_column(counts.index.to_series(), column)
+    missing = counts[texts.isna()]
+    counts = counts.set_axis(texts)[texts.notna().to_numpy()].groupby(level=0).sum()
+    nullable = len(missing) > 0 or counts.sum() < rules.MANY
+    is_required = name in (config.target, *config.key)
+    column = replace(column, nullable=nullable and not is_required)
+    return Evidence(column, counts, missing, sample)
+
+
+def decide(evidence: Evidence, config: TableConfig) -> Decision:
     """Decide what a column is; the first rule that fits wins."""
-    unused = Column(name, "category", nullable=True)
-    nullable, different = not rules.is_required(text), text.nunique()
-    key = f"if each row has its own, --key {name!r} drops rows that come twice"
-    if name == config.key:
-        return Decision(
-            Column(name, "category"), "the key: rows with the same one are duplicates"
-        )
-    if different == 0 or (different == 1 and text.notna().all()):
-        return Decision(
-            unused, f"only {text.dropna().unique().tolist()} in it", excluded=True
-        )
-    if rules.is_boolean(text, config):
-        spelled = ", ".join(sorted(text.dropna().unique())[:6])
-        return Decision(Column(name, "boolean", nullable), f"spelled {spelled}")
-    number = rules.is_number(text, config.decimal) and not rules.is_date(text, [])
-    if not number and (date := decide_date(name, text, nullable)):
-        return date
-    if number:
-        numbers = parse_numbers(text, config.decimal)
-        if rules.is_running_number(name, numbers):
-            return Decision(
-                unused, "a running number or identifier", excluded=True, look=key
-            )
-        if not rules.is_code(name, numbers):
-            kind: Kind = "integer" if rules.is_whole(numbers) else "number"
-            low, high = map(
-                int if kind == "integer" else float, rules.find_limits(numbers)
-            )
-            why = (
-                f"{numbers.min():g} to {numbers.max():g}; allowed: {low:g} to {high:g}"
-            )
-            return Decision(Column(name, kind, nullable, low, high), why)
-    if rules.is_free_text(text):
-        return Decision(
-            unused, f"free text, {different:,} different ones: not used", excluded=True
-        )
-    if rules.is_identifier(name, text):
-        why = f"an identifier: {different:,} different ones in {text.count():,} rows"
-        return Decision(unused, why, excluded=True, look=key)
-    categories = rules.find_categories(text)
-    why = f"{different:,} values, some rare: others may come"
-    if categories:
-        why = f"{len(categories)} categories: {', '.join(categories[:6])}"
-    return Decision(Column(name, "category", nullable, categories=categories), why)
+    column = evidence.column
+    if column.name == config.target:
+        return decide_target(evidence, config)
+    if column.name in config.key:
+        distinct, rows = len(evidence.counts), evidence.counts.sum()
+        return Decision(column, f"the key: {distinct:,} distinct in {rows:,} rows")
+    for rule in (as_constant, as_boolean, as_number, as_date, as_text):
+        if decision := rule(evidence):
+            return decision
+    raise AssertionError  # text always fits
 
 
-def decide_date(name: str, text: pd.Series, nullable: bool) -> Decision | None:
-    """Decide whether a column is a date, and whether the day or the month comes first."""
-    month_first, unread = rules.find_date_formats(text, day_first=False)
-    day_first, still_unread = rules.find_date_formats(text, day_first=True)
-    formats = day_first if still_unread < unread else month_first
-    if not rules.is_date(text, formats):
+def as_constant(evidence: Evidence) -> Decision | None:
+    """A column that says nothing: no value, or the same in all rows."""
+    values = rules.merge_spellings(evidence.counts)
+    if len(values) > 1 or (len(values) and len(evidence.missing)):
         return None
-    dates = parse_dates(text, formats)
+    why = f"always {values.index[0]}" if len(values) else "has no value"
+    return Decision(evidence.column, why, is_excluded=True)
+
+
+def as_boolean(evidence: Evidence) -> Decision | None:
+    """All texts are in true_values or false_values of config.yaml, and both occur."""
+    column, values, unreadable = evidence.parse(kind="boolean")
+    if len(unreadable) or values.nunique() < 2:
+        return None
+    return Decision(column, f"spelled {show(evidence.counts)}")
+
+
+def as_number(evidence: Evidence) -> Decision | None:
+    """Nearly all texts are numbers, and they are amounts."""
+    unit = rules.find_unit(evidence.counts)
+    column, values, unreadable = evidence.parse(kind="number", unit=unit)
+    share, name = evidence.share_without(unreadable), column.name
+    if share < rules.MOST or rules.is_code(evidence.counts):
+        return None
+    if rules.is_date_of_digits(evidence.counts):
+        return None
+    if rules.is_running_number(name, parse_column(evidence.sample, column)[0]):
+        why = "a running number or identifier"
+        return _exclude_identifier(evidence, why)
+    if rules.is_whole(values):
+        if rules.is_called_code(name, evidence.counts):
+            return None
+        column = replace(column, kind="integer")
+
+    low, high = values.min(), values.max()
+    limits = [float(limit) for limit in rules.find_limits(low, high)]
+    why = f"{low:g} to {high:g}; allowed: {limits[0]:g} to {limits[1]:g}"
+    if column.kind == "integer":
+        limits = [int(limit) for limit in limits]
+    if limits[0] < limits[1]:
+        column = replace(column, minimum=limits[0], maximum=limits[1])
+    why += f"; {unit} is removed" if unit else ""
+    return _check_unreadable(Decision(column, why), unreadable, share)
+
+
+def as_date(evidence: Evidence) -> Decision | None:
+    """Nearly all texts are dates."""
+    if not rules.may_be_dates(evidence.counts):
+        return None
+    formats, is_ambiguous = rules.find_date_formats(evidence.counts)
+    spelling = replace(evidence.column.spelling, date_formats=tuple(formats))
+    column, dates, unreadable = evidence.parse(kind="date", spelling=spelling)
+    share = evidence.share_without(unreadable)
+    if share < rules.MOST:
+        return None
+
+    low, high = dates.min(), dates.max()
+    limits = rules.find_date_limits(low, high)
+    has_time = bool((dates != dates.dt.normalize())[dates.notna()].any())
+    column = replace(column, minimum=limits[0], maximum=limits[1], has_time=has_time)
     written = " or ".join(formats) or "ISO 8601"
-    why = f"{dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, written as {written}"
-    look = ""
-    if unread == still_unread and set(month_first) != set(day_first):
-        look = "no day is above 12: read as month, day; else turn %m and %d in date_formats"
-    column = Column(name, "date", nullable, *rules.find_date_limits(dates))
-    return Decision(column, why, look=look, formats=tuple(formats))
-
-
-def decide_target(text: pd.Series, config: TableConfig) -> Decision:
-    """Decide what the classes of the target are, or that it is a number."""
-    name, numbers = config.target, parse_numbers(text, config.decimal)
-    why = f"the target of a {config.task}"
-    if config.task == "regression":
-        return Decision(
-            Column(name, "number"), f"{why}, {numbers.min():g} to {numbers.max():g}"
+    decision = Decision(
+        column, f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}"
+    )
+    if is_ambiguous:
+        decision = decision.check(
+            "no day is above 12: read as month, day; if the day comes first, swap %m "
+            "and %d in date_formats of config.yaml"
         )
-    classes = rules.find_classes(text)
-    if not 2 <= len(classes) <= max(rules.FEW, text.count() / 5):
-        raise UserError(
-            f"the target {name!r} has {len(classes):,} different values in {text.count():,} rows; "
-            "it must be a number, or two classes or more with some rows each"
+    is_past = (dates.isna() | (dates <= datetime.now())).to_numpy()
+    future = evidence.share_without(evidence.counts[is_past])
+    two_digits = "%y" in written
+    if 0 < future < (1 if two_digits else rules.HALF):
+        years = "; years of two digits: 69 is 1969, 68 is 2068" if two_digits else ""
+        decision = decision.check(
+            f"{future:.1%} of the dates are in the future, up to {high:%Y-%m-%d}{years}"
         )
-    column, look = Column(name, "category", categories=classes), ""
-    if rules.is_number(text, config.decimal) and rules.is_whole(numbers):
-        whole = sorted(numbers.dropna().astype(int).unique().tolist())
-        column = Column(name, "integer", categories=tuple(whole))
-        look = "whole numbers as classes; if they are amounts, set task: regression in config.yaml"
-    elif set(map(str.lower, classes)) == {"true", "false"}:
-        column = Column(name, "boolean")
-    classes = tuple(map(str, column.categories)) or classes
-    shown = f"{why}, {len(classes)} classes: {', '.join(classes[:6])}"
-    return Decision(column, shown, look=look if len(classes) > 2 else "")
+    rows = parse_column(evidence.sample, column)[0]
+    if rules.is_monotone(rows) and rows.nunique() >= rules.FEW:
+        decision = decision.check(
+            "the rows are sorted by it; to test the model on the newest, set "
+            f"training.date in config.yaml to {column.name}"
+        )
+    return _check_unreadable(decision, unreadable, share)
 
 
-def warn_of_leak(
-    decision: Decision, text: pd.DataFrame, config: TableConfig
+def as_text(evidence: Evidence) -> Decision:
+    """Free text and identifiers are excluded, anything else are categories."""
+    column, counts = evidence.column, evidence.counts
+    if rules.is_nested(counts):
+        decision = Decision(column, "lists or structs, which no model reads", True)
+    elif rules.is_free_text(counts):
+        decision = Decision(column, f"free text, {len(counts):,} distinct", True)
+    elif rules.is_identifier(column.name, counts):
+        why = f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"
+        decision = _exclude_identifier(evidence, why)
+    else:
+        merged = rules.merge_spellings(counts)
+        listed, digits = rules.find_categories(merged), rules.count_digits(counts)
+        column = replace(column, categories=listed, digits=digits)
+        others = "" if listed else "; some are rare, so others are allowed"
+        decision = Decision(
+            column, f"{len(merged):,} categories: {show(merged)}{others}"
+        )
+
+    unreadable = evidence.parse(kind="number", unit=rules.find_unit(counts))[2]
+    share = evidence.share_without(unreadable)
+    if rules.HALF <= share < 1 and not rules.is_code(counts):
+        text = f"{share:.0%} are numbers; the others: {show(unreadable)}"
+        decision = decision.check(text)
+    return decision
+
+
+def _check_unreadable(
+    decision: Decision, unreadable: pd.Series, share: float
 ) -> Decision:
-    """Add a line to look at where a column gives the target away."""
-    column, target = decision.column, text[config.target].dropna()
-    if decision.excluded or column.name in (config.key, config.target):
+    """Point out the texts that are not of the column's kind, if there are any."""
+    if unreadable.empty:
         return decision
-    if config.task == "regression":
-        target = parse_numbers(target, config.decimal).dropna()
-    settings = config.model_copy(update={"date_formats": list(decision.formats)})
-    values = parse_column(text.loc[target.index, column.name], column, settings)
-    if column.kind == "date":
-        values = values.astype("int64").where(values.notna())
-    leak = rules.find_leak(values, target, config.task or "classification")
-    look = f"{leak} gives the target away; if it is known only later, --exclude {column.name!r}"
-    return (
-        decision._replace(look=f"{decision.look} {look}".strip()) if leak else decision
+    return decision.check(
+        f"{share:.1%} are {decision.column.kind}s; the others are read as missing: "
+        f"{show(unreadable)}"
     )
 
 
-def infer(sample: pd.DataFrame, config: TableConfig) -> list[Decision]:
-    """Decide on every column of a sample of raw text, in their order."""
-    text = sample.apply(mark_missing, spellings=config.missing_values)
-    decisions = []
-    for name, values in text.items():
-        if name == config.target:
-            decision = decide_target(values, config)
-        else:
-            decision = decide(str(name), values, config)
-        if name in config.exclude:
-            decision = decision._replace(excluded=True, why=f"by wish; {decision.why}")
-        decisions.append(warn_of_leak(decision, text, config))
-    return decisions
+def _exclude_identifier(evidence: Evidence, why: str) -> Decision:
+    """Exclude an identifier, and say what it may be good for."""
+    name = evidence.column.name
+    decision = Decision(evidence.column, why, is_excluded=True)
+    if evidence.counts.max() == 1:
+        return decision.check(f"if it identifies a row: --key {name!r}")
+    return decision.check(
+        "it repeats; to test the model on others than those it was trained on, set "
+        f"training.group in config.yaml to {name}"
+    )
+
+
+# --- The target --------------------------------------------------------------------
+
+
+def decide_target(evidence: Evidence, config: TableConfig) -> Decision:
+    """Decide whether the target is a number, or what its classes are."""
+    unit = rules.find_unit(evidence.counts)
+    column, numbers, unreadable = evidence.parse(kind="number", unit=unit)
+    column = replace(column, nullable=False)
+    task = config.task or rules.find_task(numbers, evidence.counts)
+    if task == "classification":
+        return _decide_classes(evidence)
+
+    share = evidence.share_without(unreadable)
+    low, high = numbers.min(), numbers.max()
+    if not share >= rules.MOST or low == high:
+        raise UserError(
+            f"the target {column.name!r} can't be predicted as a number: {share:.0%} "
+            f"are numbers, from {low:g} to {high:g}; see --task"
+        )
+    why = f"the target of a regression, {low:g} to {high:g}{_count_missing(evidence)}"
+    decision = Decision(column, why)
+    middle = numbers.abs().median()
+    if high > ABSURD * middle:
+        text = f"the largest value, {high:g}, is over a million times its median"
+        decision = decision.check(text)
+    return _check_unreadable(decision, unreadable, share)
+
+
+def _decide_classes(evidence: Evidence) -> Decision:
+    """Decide what the classes of the target are."""
+    column, merged = evidence.column, rules.merge_spellings(evidence.counts)
+    if not 2 <= len(merged) <= max(rules.FEW, merged.sum() / 5):
+        raise UserError(
+            f"the target {column.name!r} has {len(merged):,} different values in "
+            f"{merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
+            "it must be a number, or at least two classes with some rows each"
+        )
+    why = f"the target of a classification, {len(merged)} classes: {show(merged)}"
+    why += _count_missing(evidence)
+    column = replace(column, categories=tuple(merged.index))
+    whole, numbers, unreadable = evidence.parse(kind="integer")
+    if set(merged.index.str.lower()) == {"true", "false"}:
+        column = replace(column, kind="boolean", categories=())
+    elif unreadable.empty and not rules.is_code(evidence.counts):
+        column = replace(whole, categories=tuple(sorted(map(int, set(numbers)))))
+        if len(column.categories) > 2:
+            text = "whole numbers as classes; if they are amounts: --task regression"
+            return Decision(column, why).check(text)
+    return Decision(column, why)
+
+
+def _count_missing(evidence: Evidence) -> str:
+    """Say how many rows have no target, if there are any."""
+    missing = evidence.missing.sum()
+    return f"; {missing:,} rows have none and will be rejected" if missing else ""
+
+
+def show(counts: pd.Series) -> str:
+    """Show the most frequent texts and their counts."""
+    shown = [f"{text} ({count:,})" for text, count in counts.nlargest(6).items()]
+    return ", ".join([*shown, "…"] if len(counts) > 6 else shown)

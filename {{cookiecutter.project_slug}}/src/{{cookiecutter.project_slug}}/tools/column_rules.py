@@ -1,89 +1,90 @@
 """How `infer-schema` decides what a column is: one rule, one function.
 
-Each looks at a sample of the raw text, its blanks taken off and its missing values marked.
-docs/own-table.md lists them.
+A rule looks at the distinct texts of a column without missing values (`counts`: the
+number of rows of each), at its `numbers`, or at its `values` in the order of the rows.
+docs/own-table.md lists the rules.
 """
 
 import re
-import warnings
+from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
-from pandas.tseries.api import guess_datetime_format
-from sklearn.metrics import balanced_accuracy_score, r2_score
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from numpy.typing import NDArray
 
-from ..config import TableConfig, Task
-from ..data_preprocessing import (
-    LARGEST_EXACT_INTEGER,
-    parse_booleans,
-    parse_dates,
-    parse_numbers,
-)
-from ..feature_engineering import LARGEST_NUMBER
+from ..cells import LARGEST_EXACT_INTEGER, read_date
+from ..config import Task
 from ..utils import clean_text
 
-MOST = 0.95  # of the values must be of a kind; the others will be rejected
+MOST = 0.9  # of the rows must be of a kind; the others then count as missing
+HALF = 0.5  # of the rows: such a column is pointed out
 FEW = 20  # different whole numbers at most are classes
 MANY = 1000  # rows without a gap: tomorrow's will have none either
 OFTEN = 5  # rows at least for each category: there will hardly be others
+TRIED = 10_000  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
-SURE, UNSURE = 0.98, 0.9  # of the target, with a value that gives it away and without
+FREQUENT = 0.05  # of the rows
+
+ORDERED = ("number", "integer", "date")
 ID_NAMES = {"id", "uuid", "guid", "key", "no", "nr", "number", "index"}
 CODE_NAMES = {"id", "code", "zip", "zipcode", "postcode", "plz"}
+UNITS = (
+    "US[$]|A[$]|C[$]|R[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP"
+    "|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY|USD|ZAR"
+)
+DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y", "%d%m%Y")
+DATES = (
+    *("%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d", "%d %b %Y"),
+    *("%d-%b-%Y", "%d/%b/%Y", "%d %B %Y", "%d. %B %Y", "%d-%b-%y", "%d %b %y"),
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%a, %d %b %Y", "%Y-%m", "%Y/%m"),
+    *("%m/%Y", "%m-%Y", "%b-%Y", "%b %Y", "%B %Y", "%b-%y"),
+)
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z")
 
 
-def find_encoding(content: bytes) -> str:
-    """UTF-16 where its mark is first, UTF-8 where every byte fits, else what Windows writes."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+def looks_like_row(names: Sequence[str]) -> bool:
+    """Half of the names are numbers or dates, and do not count up in equal steps."""
+    texts = pd.Series(names, dtype="str")
+    numbers = pd.to_numeric(texts, errors="coerce")
+    is_value = numbers.notna() | texts.str.fullmatch(r"\d+[-/.]\d+[-/.]\d+")
+    is_count = numbers.count() > 2 and numbers.dropna().diff().nunique() == 1
+    return bool(is_value.mean() >= HALF and not is_count)
 
 
-def find_separator(text: str) -> str:
-    """The sign that stands equally often, but at least once, in most lines, outside of quotes."""
-    lines = [line for line in re.sub(r'"[^"]*"', "", text).splitlines() if line.strip()]
-
-    def share(sign: str) -> float:
-        counts = pd.Series([line.count(sign) for line in lines])
-        usual = counts.mode().max()
-        return float((counts == usual).mean()) if usual > 0 else 0
-
-    return max(",;\t|", key=share)
+def find_unit(counts: pd.Series) -> str | None:
+    """The currency or percent sign of nearly all numbers that have one."""
+    pattern = rf"^[-+(\s]*({UNITS})[-+\s]*[\d.]|[\d.]\s*({UNITS})[)\s]*$"
+    found = counts.index.to_series().str.extract(pattern)
+    rows = counts.groupby(found[0].fillna(found[1])).sum()
+    is_clear = len(rows) and rows.max() >= MOST * rows.sum()
+    return str(rows.idxmax()) if is_clear else None
 
 
-def find_decimal(text: pd.DataFrame, separator: str) -> str:
-    """The sign with which more cells are numbers; where both do, a comma beside a semicolon."""
-    cells = pd.concat([text[name] for name in text], ignore_index=True).dropna()
-    cells = cells[cells.str.contains(r"\d[.,]\d")].head(100_000)
-    point, comma = (parse_numbers(cells, sign).notna().sum() for sign in ".,")
-    return "," if comma > point or (comma == point and separator == ";") else "."
+def is_code(counts: pd.Series) -> bool:
+    """Digits that are no amount: 16 or more, or with leading zeros.
+
+    A single zero is a slip, unless all have the same length.
+    """
+    digits = counts[counts.index.str.fullmatch(r"-?\d+")]
+    if digits.index.str.fullmatch(r"-?\d{16,}").any():
+        return True
+    zeros = digits[digits.index.str.fullmatch(r"0\d+")].sum()
+    has_one_length = digits.index.str.len().nunique() == 1
+    return bool(zeros and (has_one_length or zeros >= FREQUENT * digits.sum()))
 
 
-def is_boolean(text: pd.Series, config: TableConfig) -> bool:
-    """Every value means true or false by the lists in config.yaml, and both occur."""
-    cleaned = text.dropna().map(clean_text)
-    values = parse_booleans(cleaned, config.true_values, config.false_values)
-    return bool(values.notna().all() and values.nunique() == 2)
-
-
-def is_number(text: pd.Series, decimal: str) -> bool:
-    """Nearly all values are numbers, and none is a code: with a leading zero, or 16 digits long."""
-    numbers = parse_numbers(text.dropna(), decimal)
-    return (
-        bool(numbers.notna().mean() >= MOST)
-        and not text.str.fullmatch(r"0\d+|\d{16,}").any()
-    )
+def count_digits(counts: pd.Series) -> int:
+    """The length of codes that may begin with zeros, if all have the same."""
+    lengths = counts.index[counts.index.str.fullmatch(r"\d+")].str.len().unique()
+    has_zeros = counts.index.str.startswith("0").any()
+    return int(lengths[0]) if has_zeros and len(lengths) == 1 else 0
 
 
 def is_whole(numbers: pd.Series) -> bool:
     """All numbers are whole, and small enough to be held exactly."""
-    values = numbers.dropna()
-    return bool((values % 1 == 0).all() and values.abs().max() <= LARGEST_EXACT_INTEGER)
+    known = numbers.dropna()
+    return bool(((known % 1 == 0) & (known.abs() <= LARGEST_EXACT_INTEGER)).all())
 
 
 def ends_in(name: str, words: set[str]) -> bool:
@@ -92,166 +93,149 @@ def ends_in(name: str, words: set[str]) -> bool:
     return bool(parts) and parts[-1].lower() in words
 
 
-def is_code(name: str, numbers: pd.Series) -> bool:
-    """Whole numbers that come again and again, and are called a code."""
-    often = numbers.count() >= OFTEN * numbers.nunique()
-    return is_whole(numbers) and often and ends_in(name, CODE_NAMES)
+def is_called_code(name: str, counts: pd.Series) -> bool:
+    """Numbers that come again and again, and are called a code."""
+    return ends_in(name, CODE_NAMES) and counts.sum() >= OFTEN * len(counts)
 
 
-def is_running_number(name: str, numbers: pd.Series) -> bool:
+def is_running_number(name: str, values: pd.Series) -> bool:
     """Whole numbers, nearly all different, that count the rows or are called an id."""
-    values = numbers.dropna()
-    if (
-        len(values) < FEW
-        or values.nunique() < 0.9 * len(values)
-        or not is_whole(values)
-    ):
+    values = values.dropna()
+    distinct = values.nunique()
+    if len(values) < FEW or distinct < MOST * len(values) or not is_whole(values):
         return False
-    dense = values.max() - values.min() < 1.1 * values.nunique()
-    steps = (
-        values.diff() == values.index.to_series().diff()
-    )  # of a sample: as far as the rows
-    return bool(dense or steps.mean() > 0.9 or ends_in(name, ID_NAMES))
+    is_dense = values.max() - values.min() < 1.1 * distinct
+    is_sorted = is_monotone(values) and distinct == len(values)
+    return is_dense or is_sorted or ends_in(name, ID_NAMES)
 
 
-def is_identifier(name: str, text: pd.Series) -> bool:
+def is_monotone(values: pd.Series) -> bool:
+    """Nearly all values are at least as large as the one before, or at most."""
+    ranks = values.dropna().rank(method="dense")
+    steps = ranks.diff().dropna()
+    return max((steps >= 0).mean(), (steps <= 0).mean()) > 0.99
+
+
+def is_identifier(name: str, counts: pd.Series) -> bool:
     """Text that is nearly always different, or often different and called an id."""
-    share = text.nunique() / text.count()
-    return text.count() >= FEW and (
-        share > 0.9 or (share > 0.01 and ends_in(name, ID_NAMES))
-    )
+    share = len(counts) / counts.sum()
+    is_called_so = share > 0.01 and ends_in(name, ID_NAMES)
+    return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
-def is_free_text(text: pd.Series) -> bool:
+def is_nested(counts: pd.Series) -> bool:
+    """Lists or structs, as Parquet may hold."""
+    rows = counts[counts.index.str.fullmatch(r"\[.*\]|\{.*\}")].sum()
+    return bool(rows >= MOST * counts.sum())
+
+
+def is_free_text(counts: pd.Series) -> bool:
     """Often different, and on average more than three words or fifty letters."""
-    long = text.str.count(r"\S+").mean() > 3 or text.str.len().mean() > 50
-    return bool(long) and text.nunique() > max(FEW, 0.1 * text.count())
+    words = (counts.index.str.count(r"\S+") * counts).sum() / counts.sum()
+    letters = (counts.index.str.len() * counts).sum() / counts.sum()
+    is_different = len(counts) > max(FEW, 0.1 * counts.sum())
+    return is_different and (words > 3 or letters > 50)
 
 
-def find_date_formats(text: pd.Series, day_first: bool) -> tuple[list[str], int]:
-    """The formats of dates where the day, or the month, is first; and how many stay unread.
+def may_be_dates(counts: pd.Series) -> bool:
+    """Most texts have digits in groups, or a month, or eight digits."""
+    pattern = r".*\d.*[\W_].*\d.*|.*[A-Za-z]{3}\W\d.*|\d{8}"
+    return bool(counts[counts.index.str.fullmatch(pattern)].sum() > HALF * counts.sum())
 
-    None for ISO 8601, which is always read; several, if the dates are written in several ways.
+
+def is_date_of_digits(counts: pd.Series) -> bool:
+    """Nearly all texts are dates in eight digits, as 20240131 or 01312024."""
+    if not counts.index.str.fullmatch(r"\d{8}").mean() >= MOST:
+        return False
+    rows = [counts[_are_dates(counts, form)].sum() for form in ("%d%m%Y", "%m%d%Y")]
+    return bool(max(rows) >= MOST * counts.sum())
+
+
+def find_date_formats(counts: pd.Series) -> tuple[list[str], bool]:
+    """The formats of dates beside ISO 8601, and whether day and month may be swapped.
+
+    The month comes first, or the day, if more can be read then.
     """
+    counts = counts.nlargest(TRIED)
+    month_first = [swap(form) for form in DAY_FIRST]
+    month_formats, unread = _formats_that_read(counts, (*month_first, *DATES))
+    day_formats, still_unread = _formats_that_read(counts, (*DAY_FIRST, *DATES))
+    is_ambiguous = unread == still_unread and month_formats != day_formats
+    return (day_formats if still_unread < unread else month_formats), is_ambiguous
+
+
+def swap(form: str) -> str:
+    """Return a format of dates with the day and the month swapped."""
+    return form.translate(str.maketrans("dm", "md"))
+
+
+def _formats_that_read(
+    counts: pd.Series, dates: Sequence[str]
+) -> tuple[list[str], int]:
+    """Return formats that read some dates each, and the number of unread rows."""
+    unread = counts[~_are_dates(counts)]
+    few = unread[:: len(unread) // LISTED + 1]
+    forms = [date + time for date in dates for time in TIMES]
+    forms = [form for form in forms if _are_dates(few, form).any()]
+    forms.sort(key=lambda form: -unread[_are_dates(unread, form)].sum())
+
     formats: list[str] = []
-    unread = text[parse_dates(text, []).isna()].dropna()
-    for form in [guess_date_format(value, day_first) for value in unread.unique()[:50]]:
-        if form and form not in formats:
-            read = parse_dates(unread, [form])
-            if read.count() > 0.001 * text.count():
-                formats.append(form)
-                unread = unread[read.isna()]
-    return formats, len(unread)
+    for form in forms:
+        is_read = _are_dates(unread, form)
+        if unread[is_read].sum() > 0.001 * counts.sum():
+            formats.append(form)
+            unread = unread[~is_read]
+    return formats, int(unread.sum())
 
 
-def guess_date_format(value: str, day_first: bool) -> str | None:
-    """The format that pandas guesses, once each part has the width that it wants."""
-    day_first = day_first or bool(
-        re.match(r"\d+\.\d+\.", value)
-    )  # dots: the day is first
-    wide = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", value)
-    wide = re.sub(r"\bPM\b", "AM", wide, flags=re.IGNORECASE)
-    long = re.sub(r"^(\d\d\W(?:\d\d|[A-Za-z]{3,})\W)(\d\d)(?!\d)", r"\g<1>20\2", wide)
-    with warnings.catch_warnings(action="ignore"):
-        form = (
-            guess_datetime_format(long, day_first)
-            if re.search(r"\d.*\d", value)
-            else None
-        )
-    if form is None or "%Y" not in form or re.match(r"%Y\W?%d", form):
-        return None
-    if re.match(r"%[dm]\W%[dm]\W", form) and form.startswith("%d") != day_first:
-        return None
-    return form if long == wide else form.replace("%Y", "%y")
+def _are_dates(counts: pd.Series, *formats: str) -> NDArray[np.bool_]:
+    """Which texts are dates, in ISO 8601 or a format."""
+    return np.array([_is_date(text, formats) for text in counts.index], dtype=bool)
 
 
-def is_date(text: pd.Series, formats: list[str]) -> bool:
-    """Nearly all values are dates from 150 years ago to 150 years ahead, and more than a year."""
-    dates = parse_dates(text.dropna(), formats)
-    near = (dates.dt.year - datetime.now().year).abs() <= 150
-    return (
-        bool(near.mean() >= MOST)
-        and not text.str.fullmatch(r"\d{4}(\.\d+)?|\d{6}").any()
-    )
+def _is_date(text: str, formats: Sequence[str]) -> bool:
+    """Whether a text is a date. Digits alone must be eight, and of our time."""
+    try:
+        year = read_date(text, formats).year
+    except ValueError:
+        return False
+    return not text.isdigit() or (len(text) == 8 and 1900 <= year <= 2100)
 
 
-def find_categories(text: pd.Series) -> tuple[str, ...]:
-    """The categories as they are mostly spelled; none, if others are likely to come.
+def merge_spellings(counts: pd.Series) -> pd.Series:
+    """Count texts that differ only in spaces and case as the most frequent of them."""
+    counts = counts.sort_values(ascending=False, kind="stable")
+    cleaned = counts.index.map(clean_text)
+    usual = dict(zip(reversed(cleaned), reversed(counts.index), strict=True))
+    return counts.groupby(cleaned.map(usual)).sum()
 
-    Values seen once tell that some have not been seen at all; five times each, that hardly any
-    has not (the estimate of Good and Turing).
+
+def find_categories(merged: pd.Series) -> tuple[str, ...]:
+    """The categories; none, if others are likely to come.
+
+    Values seen once suggest that some have not been seen at all; values seen five times
+    each, that hardly any is missing (the estimate of Good and Turing).
     """
-    counts = text.value_counts().groupby(clean_text).sum()
-    return find_classes(text) if counts.min() >= OFTEN and len(counts) <= LISTED else ()
+    is_complete = merged.min() >= OFTEN and len(merged) <= LISTED
+    return tuple(merged.index) if is_complete else ()
 
 
-def find_classes(text: pd.Series) -> tuple[str, ...]:
-    """All values that differ in more than blanks and letter case, as they are mostly spelled."""
-    spellings = text.value_counts().groupby(clean_text)
-    return tuple(sorted(spellings.idxmax()))
-
-
-def find_limits(numbers: pd.Series) -> tuple[float, float]:
-    """Ten times the largest size, rounded up; and 0 where no value is on its other side."""
-    low, high = numbers.min(), numbers.max()
+def find_limits(low: float, high: float) -> tuple[float, float]:
+    """Ten times the largest size, rounded up; 0 if no value is on its other side."""
     ten_times = 10 * max(abs(low), abs(high))
     digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
     room = -(-ten_times // digit) * digit
     return (0 if low >= 0 else -room), (0 if high <= 0 else room)
 
 
-def find_date_limits(dates: pd.Series) -> tuple[str, str]:
+def find_date_limits(low: datetime, high: datetime) -> tuple[str, str]:
     """Whole years, ten before the first and ten after the last."""
-    return f"{dates.min().year - 10}-01-01", f"{dates.max().year + 10}-12-31"
+    return f"{max(low.year - 10, 1):04}-01-01", f"{min(high.year + 10, 9999)}-12-31"
 
 
-def is_required(text: pd.Series) -> bool:
-    """No gap in a thousand rows or more."""
-    return len(text) >= MANY and bool(text.notna().all())
-
-
-def find_task(text: pd.Series, decimal: str) -> Task:
-    """Text and few different whole numbers are classes; any other numbers a regression."""
-    numbers = parse_numbers(text, decimal)
-    few = is_whole(numbers) and numbers.nunique() <= min(FEW, numbers.count() / 2)
-    return "regression" if is_number(text, decimal) and not few else "classification"
-
-
-def find_leak(values: pd.Series, target: pd.Series, task: Task) -> str:
-    """What gives the target away: all of the column, or one value of it; empty, if nothing does.
-
-    A tree learns the target from half of the rows and this column alone, and is tested on the rest.
-    """
-    codes = (
-        values
-        if values.dtype != "str"
-        else values.map(values.value_counts().rank(method="first"))
-    )
-    score, tree = r2_score, DecisionTreeRegressor(max_leaf_nodes=200, random_state=0)
-    if task == "classification":
-        score, tree = balanced_accuracy_score, DecisionTreeClassifier(random_state=0)
-        target = target[target.groupby(target).transform("size") > 1]
-    if target.nunique() < 2 or len(target) < FEW:
-        return ""
-    half = target.sample(frac=0.5, random_state=0).index
-    rest = target.index.difference(half)
-    column = (
-        codes[target.index]
-        .astype(float)
-        .clip(-LARGEST_NUMBER, LARGEST_NUMBER)
-        .to_frame()
-    )
-    guess = tree.fit(column.loc[half], target[half]).predict(column.loc[rest])
-    with warnings.catch_warnings(action="ignore"):  # of classes that only one half has
-        if score(target[rest], guess) > SURE:
-            return "the column"
-    if task == "classification":
-        named = values[target.index].astype(object).fillna("a missing value")
-        often = named[named.groupby(named).transform("size") >= LISTED]
-        shares = pd.crosstab(often, target, normalize="index")
-        unsure = target.value_counts(normalize=True) < UNSURE
-        for value in shares.index[
-            (shares.loc[:, unsure[shares.columns]] > SURE).any(axis=1)
-        ]:
-            return f"the value {value}"
-    return ""
+def find_task(numbers: pd.Series, counts: pd.Series) -> Task:
+    """Text and few different whole numbers are classes; other numbers a regression."""
+    is_few = numbers.nunique() <= min(FEW, counts.sum() / 2)
+    is_number = counts[numbers.notna().to_numpy()].sum() >= MOST * counts.sum()
+    is_classes = not is_number or is_code(counts) or (is_few and is_whole(numbers))
+    return "classification" if is_classes else "regression"

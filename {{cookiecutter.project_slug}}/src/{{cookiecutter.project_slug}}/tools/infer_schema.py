@@ -1,263 +1,288 @@
-"""Make any table this project's own: write schema.yaml and the table's part of config.yaml.
+"""Make any table this project's own: write schema.yaml and its part of config.yaml.
 
-It looks at a sample of the rows, says what it takes each column for and why, and tries the result
-on all of them. What it replaces is kept beside the new file.
+Each column is decided on by what all rows have in it. The files that are replaced are
+kept beside the new ones.
 
 Examples:
     uv run infer-schema data/raw/orders.csv --target returned
     uv run infer-schema "data/raw/*.csv" --target price --key order_id --exclude remarks
+    uv run infer-schema data/raw/ratings.csv --target rating --task regression
 """
 
-import json
+import argparse
 import os
-import re
-from difflib import unified_diff
-from io import StringIO
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
-from pandera.io import pandas_io
-from ruamel.yaml import YAML
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
-from ..data_preprocessing import Transformed, mark_missing, transform
-from ..etl.raw_csv import open_stream
-from ..etl.raw_data import RawData, find_files, read_raw_data
-from ..schema import describe_table
-from ..utils import (
-    UserError,
-    command,
-    command_line,
-    nearest,
-    write_atomically,
-)
+from ..data_preprocessing import parse_column
+from ..etl.raw_data import find_files, open_file, read_batches
+from ..schema import Table, describe_table, read_columns
+from ..training.leaks import find_leak
+from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import column_rules as rules
-from .column_decisions import Decision, infer
+from . import table_files
+from .column_decisions import Decision, Evidence, decide, gather
+from .sample_cells import leave_sample
 
-SAMPLE_ROWS = 10_000
-SAMPLE_TEXT = 500_000  # characters
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-MOST_REJECTED = 0.05  # of the rows, with a new schema
+SAMPLE_ROWS = 10_000  # the first ones; their order matters
+MOST_COUNTED = 100_000  # distinct texts of a column
+MOST_REJECTED = 0.05  # of the rows, by a new schema
 MOST_REJECTED_AT_NIGHT = 0.1  # and later, for config.yaml
-SHOWN = 40  # lines of a difference
-DTYPES = {
-    "number": "float64",
-    "integer": "Int64",
-    "boolean": "boolean",
-    "date": "datetime64[ns]",
-    "category": "str",
-}
-HEADER = """\
-# The contract: what each column is, and what its values may be. A pandera schema.
-# Raw rows that do not fit are kept in data/rejected/; requests that do not fit are refused.
-"""
-FIXES = {
-    "fails in_range": "widen its in_range in schema.yaml",
-    "fails isin": "add to its isin in schema.yaml, or take that out",
-    "is missing": "set its nullable to true in schema.yaml",
-    "date": "add its format to date_formats in config.yaml",
-    "boolean": "add its spelling to true_values or false_values in config.yaml",
-    "no row": "check separator in config.yaml, and the quotes in the file",
-    "": "add it to missing_values in config.yaml, if it spells one; else --exclude the column",
-}
 
 
-def write_schema(decisions: list[Decision]) -> str:
-    """Return the text of schema.yaml."""
-    columns: dict[str, Any] = {}
-    for column, *_ in decisions:
-        columns[column.name] = {"dtype": DTYPES[column.kind]}
-        if column.nullable:
-            columns[column.name]["nullable"] = True
-        if column.categories:
-            columns[column.name]["isin"] = list(column.categories)
-        if column.minimum is not None:
-            limits = {"min_value": column.minimum, "max_value": column.maximum}
-            columns[column.name]["in_range"] = limits
-    content = {"schema_type": "dataframe", "strict": True, "columns": columns}
-    text = yaml.safe_dump(
-        content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100
-    )
-    return HEADER + text
+def run(options: argparse.Namespace, config: Config) -> None:
+    """Infer the schema of some files, and write it with the table's settings."""
+    files = find_files(options.file)
+    table = describe_files(files[0], options, config.table)
+    check_names(files[0], open_file(files[0], table)[0], table)
+    sample, counts, notes = read_evidence(files, table)
+    decimal = table_files.find_decimal(counts.values(), table.separator)
+    table = table.model_copy(update={"decimal": decimal})
+
+    gathered = [gather(name, counts[name], sample[name], table) for name in counts]
+    decisions = [decide(evidence, table) for evidence in gathered]
+    if not options.missing:
+        decisions = check_words(decisions, gathered, table)
+    table = complete(table, decisions, gathered)
+
+    schema, settings = config.schema_file, config.root / FILE_NAME
+    is_new_table = table_files.has_other_columns(schema, counts)
+    raw = Path(os.path.relpath(options.file, config.root)).as_posix()
+    text = table_files.change_config(settings.read_text(encoding="utf-8"), raw, table)
+    with write_atomically(schema) as new, write_atomically(settings) as changed:
+        columns = [each.column for each in decisions]
+        new.write_text(table_files.write_schema(columns), encoding="utf-8")
+        changed.write_text(text, encoding="utf-8")
+        typed = describe_table(read_columns(new, table), table)
+        decisions = check_leaks(decisions, sample, typed)
+        if not options.force:
+            notes += map(table_files.keep_old, [schema, settings])
+    if is_new_table:
+        notes += leave_sample(config.root, typed.features)
+    if table.encoding == "cp1252" and not options.encoding:
+        notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
+    show_decisions(decisions, notes)
 
 
-def change_config(text: str, raw: str, table: TableConfig) -> str:
-    """Return the text of config.yaml for another table, its comments as they were."""
-    parser = YAML()
-    parser.preserve_quotes, parser.width = True, 4096
-    parser.representer.add_representer(  # else it writes nothing at all
-        type(None),
-        lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"),
-    )
-    content = parser.load(text)
-    name = re.sub(r"[*?\[\]]+", "_", Path(raw).stem).strip("_") or "table"
-    paths = {
-        "processed": f"data/processed/{name}.parquet",
-        "rejected": f"data/rejected/{name}.csv",
+def describe_files(
+    file: Path, options: argparse.Namespace, table: TableConfig
+) -> TableConfig:
+    """Return how the files are written, and what is wanted.
+
+    Options come first, then what config.yaml says about the same target.
+    """
+    is_same = options.target == table.target
+    changes = {
+        "target": options.target,
+        "key": options.key,
+        "exclude": options.exclude,
+        "task": options.task or (table.task if is_same else None),
+        "filter": table.filter if is_same else None,
+        "decimal": ".",
+        "date_formats": [],
     }
-    for section, values in (
-        ("paths", paths | {"raw": raw}),
-        ("table", table.model_dump()),
-    ):
-        for key, value in values.items():
-            if content[section].get(key) != value:
-                content[section][key] = parser.load(write_quoted(value))
-    parser.dump(content, changed := StringIO())
-    return changed.getvalue()
+    if options.missing:
+        changes["missing_values"] = ["", *options.missing]
+    if table_files.is_text(file):
+        encoding = options.encoding or table_files.find_encoding(file, table.encoding)
+        text = table_files.read_beginning(file).decode(encoding, "replace")
+        separator = table_files.find_separator(text, table.separator)
+        changes["encoding"] = encoding
+        changes["separator"] = options.separator or separator
+    return table.model_copy(update=changes)
 
 
-def write_quoted(value: Any) -> str:
-    """Return a value as YAML with every text in quotes, so that "no" can't be read as false."""
-    text = json.dumps(value, ensure_ascii=False)
-    return UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
-
-
-def replace_file(path: Path, text: str, force: bool) -> None:
-    """Write a file; keep what stood there beside it, and show the difference."""
-    old = path.read_text(encoding="utf-8")
-    if old != text and not force:
-        names = (path.with_suffix(f".old-{number}.yaml") for number in count(1))
-        kept = next(name for name in names if not name.exists())
-        kept.write_text(old, encoding="utf-8")
-        texts = (old.splitlines(), text.splitlines())
-        lines = list(unified_diff(*texts, kept.name, path.name, n=0, lineterm=""))
-        more = f"… and {len(lines) - SHOWN} lines more" if len(lines) > SHOWN else ""
-        print(f"\n{path.name}: the old one is kept as {kept.name}. What is different:")
-        print(*lines[:SHOWN], more, sep="\n")
-    with write_atomically(path) as file:
-        file.write_text(text, encoding="utf-8")
-
-
-def check_rows(
-    raw: RawData, result: Transformed, decisions: list[Decision], target: str
-) -> None:
-    """Say what becomes of all rows; raise UserError where too many would be rejected."""
-    rows, problems = len(raw.rows) + len(raw.broken), result.problems
-    missing = (problems["column"] == target) & (problems["problem"] == "is missing")
-    aside = problems.loc[missing, "row"].nunique()
-    rejected = len(result.rejected) - aside + len(raw.broken)
-    print(
-        f"\nOf {rows:,} rows {len(result.kept):,} are kept, {rejected:,} rejected, "
-        f"{len(result.duplicates):,} are duplicates, {aside:,} have no target and are kept aside."
-    )
-    broken = pd.DataFrame(
-        {"column": "lines that are no row", "problem": raw.broken["reason"]}
-    )
-    causes = pd.concat([problems[~missing], broken]).groupby("column")["problem"]
-    first = causes.agg(["size", "first"]).sort_values("size", ascending=False)
-    for name, (size, problem) in first.head().iterrows():
-        print(f"  {size / rows:.2%}  {name}: {problem}")
-    if rejected > MOST_REJECTED * rows:
-        name, problem = first.index[0], first["first"].iloc[0]
-        kinds = {each.column.name: each.column.kind for each in decisions}
-        told = [words for words in FIXES if " " in words and words in problem]
-        fix = FIXES.get((*told, kinds.get(str(name), "no row"))[0], FIXES[""])
+def check_names(file: Path, header: Sequence[str], table: TableConfig) -> None:
+    """Refuse a file without column names, and names that it does not have."""
+    shown = ", ".join(map(repr, header[:12]))
+    if rules.looks_like_row(header):
         raise UserError(
-            f"{rejected / rows:.0%} of the rows are rejected; {name}: {problem}; {fix}"
+            f"{file}: the first line looks like a row, not like the names of columns: "
+            f"{shown}; add a line of names above it"
         )
-
-
-def run(pattern: str, table: TableConfig, config: Config, force: bool = False) -> None:
-    """Infer the schema of the files that match, write it, and try it on all their rows."""
-    first = find_files(pattern)[0]
-    table = table.model_copy(update={"decimal": "."})
-    if first.suffix != ".parquet":
-        with open_stream(first) as file:
-            content = file.read()
-        encoding = rules.find_encoding(content)
-        separator = rules.find_separator(
-            content.decode(encoding, "replace")[:SAMPLE_TEXT]
-        )
-        table = table.model_copy(update={"encoding": encoding, "separator": separator})
-    raw = read_raw_data(pattern, [], table)
-    if table.target in (table.key, *table.exclude):
-        raise UserError(
-            f"{table.target!r} can't be the target and the key, or excluded"
-        )
-    for name in filter(None, (table.target, table.key, *table.exclude)):
-        if name not in raw.rows:
+    for name in (table.target, *table.key, *table.exclude):
+        if name not in header:
             raise UserError(
-                f"{first} has no column {name!r}{nearest(name, raw.rows.columns)}"
+                f"{file} has no column {name!r}{nearest(name, header)}; its "
+                f"first line, where the names must be, has {shown}"
             )
-    sample = raw.rows.sample(
-        min(SAMPLE_ROWS, len(raw.rows)), random_state=0
-    ).sort_index()
-    text = sample.apply(mark_missing, spellings=table.missing_values)
-    decimal = (
-        "." if first.suffix == ".parquet" else rules.find_decimal(text, table.separator)
-    )
-    task = rules.find_task(text[table.target], decimal)
-    # Rows without a target are set aside each night; they do not count as a change of the source.
-    share = round(min(1, MOST_REJECTED_AT_NIGHT + text[table.target].isna().mean()), 2)
-    found = {"decimal": decimal, "task": task, "max_rejected_share": share}
-    table = table.model_copy(update=found)
-    decisions = infer(sample, table)
-    formats = {
-        each.column.name: list(each.formats) for each in decisions if each.formats
+    if table.target in (*table.key, *table.exclude):
+        raise UserError(f"the target {table.target!r} can't be a key, or excluded")
+
+
+def read_evidence(
+    files: Sequence[Path], table: TableConfig
+) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """Return the first rows, and for each column how many rows have each text."""
+    sample, malformed, rows = pd.DataFrame(), pd.DataFrame(), 0
+    counts: dict[str, pd.Series] = {}
+    for batch in read_batches(files, [], table):
+        rows += len(batch.rows)
+        malformed = pd.concat([malformed, batch.broken])
+        if sample.empty:
+            sample = batch.rows.head(SAMPLE_ROWS)
+        for name, texts in batch.rows.items():
+            found = counts.get(str(name))
+            counts[str(name)] = add_counts(found, texts.fillna(""))
+    check_lines(malformed, rows)
+    note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
+    return sample, counts, [note]
+
+
+def add_counts(counts: pd.Series | None, texts: pd.Series) -> pd.Series:
+    """Count texts. Of too many, keep the most frequent, the first and the last."""
+    found = texts.value_counts()
+    if counts is not None:
+        found = found.add(counts, fill_value=0).astype(int)
+    if len(found) <= MOST_COUNTED:
+        return found
+    numbers = pd.to_numeric(found.index.to_series(), errors="coerce")
+    ends = [found.index.min(), found.index.max()]
+    ends += [*numbers.nsmallest(1).index, *numbers.nlargest(1).index]
+    return found[found.index.isin([*found.nlargest(MOST_COUNTED).index, *ends])]
+
+
+def check_lines(malformed: pd.DataFrame, rows: int) -> None:
+    """Refuse files without rows, or with many malformed lines."""
+    total = rows + len(malformed)
+    if not total:
+        raise UserError("the files have a header but no rows")
+    if len(malformed) > MOST_REJECTED * total:
+        reason = malformed["reason"].mode()[0]
+        first = malformed[malformed["reason"] == reason].iloc[0]
+        raise UserError(
+            f"{len(malformed):,} of {total:,} lines are malformed, most often as in "
+            f"{first['source']}, line {first['line']}: {reason}; check the quotes and "
+            "the number of names in the first line, or set --separator"
+        )
+
+
+def check_words(
+    decisions: list[Decision], gathered: list[Evidence], table: TableConfig
+) -> list[Decision]:
+    """Point out frequent words that are read as missing, but may be categories.
+
+    A word that numbers are missing by, too, is none. For the target, ask.
+    """
+    both = list(zip(decisions, gathered, strict=True))
+    known = {
+        word
+        for decision, evidence in both
+        if decision.column.kind in rules.ORDERED
+        for word in evidence.missing.index
     }
-    excluded = [each.column.name for each in decisions if each.excluded]
-    table = table.model_copy(
-        update={"date_formats": merge_formats(formats), "exclude": excluded}
-    )
+    checked = []
+    for decision, evidence in both:
+        shares = evidence.missing / (evidence.missing.sum() + evidence.counts.sum())
+        for word, share in zip(shares.index.map(str), shares, strict=True):
+            if share < rules.FREQUENT or not word.isalpha() or word in known:
+                continue
+            text = (
+                f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
+                "category, remove it from missing_values in config.yaml"
+            )
+            if decision.column.name == table.target:
+                raise UserError(f"{table.target!r}: {text}, else add --missing {word}")
+            decision = decision.check(text)
+        checked.append(decision)
+    return checked
 
-    width = min(30, max(len(each.column.name) for each in decisions))
-    for each in decisions:
-        kind = "excluded" if each.excluded else each.column.kind
-        print(f"{each.column.name:{width}}  {kind:8}  {each.why}")
-    looks = [f"  {each.column.name}: {each.look}" for each in decisions if each.look]
-    if looks:
-        print("\nLook at by hand:", *looks, sep="\n")
 
-    schema, file = write_schema(decisions), config.root / FILE_NAME
-    replace_file(config.schema_file, schema, force)
-    relative = Path(os.path.relpath(pattern, config.root)).as_posix()
-    replace_file(
-        file, change_config(file.read_text(encoding="utf-8"), relative, table), force
+def check_leaks(
+    decisions: list[Decision], sample: pd.DataFrame, table: Table
+) -> list[Decision]:
+    """Point out features that `train` refuses, as they give the target away."""
+    target = parse_column(sample[table.target.name], table.target)[0]
+    known = target[target.notna()]
+    y = (
+        known.astype(float).to_numpy()
+        if table.task == "regression"
+        else known.factorize()[0]
     )
-    contract = pandas_io.from_yaml(schema)
-    describe_table(contract, table)  # is there a column to learn from?
-    result = transform(raw.rows, contract, table)
-    check_rows(raw, result, decisions, table.target)
-    print("\nNext: uv run pipeline.py && uv run train && uv run app.py")
+    features = {column.name: column for column in table.features}
+    checked = []
+    for decision in decisions:
+        column = features.get(decision.column.name)
+        if column:
+            values = parse_column(sample.loc[known.index, column.name], column)[0]
+            if leak := find_leak(values, y, column, table):
+                decision = decision.check(f"{leak}; --exclude {column.name!r}")
+        checked.append(decision)
+    return checked
+
+
+def complete(
+    table: TableConfig, decisions: list[Decision], gathered: list[Evidence]
+) -> TableConfig:
+    """Return the table's part of config.yaml with what was found."""
+    columns = [each.column for each in decisions]
+    names = [column.name for column in columns]
+    excluded = [each.column.name for each in decisions if each.is_excluded]
+    target = names.index(table.target)
+    missing, known = (
+        each.sum() for each in (gathered[target].missing, gathered[target].counts)
+    )
+    share = round(MOST_REJECTED_AT_NIGHT + missing / (missing + known), 2)
+    is_number = columns[target].kind == "number"
+    return table.model_copy(
+        update={
+            "task": "regression" if is_number else "classification",
+            "date_formats": merge_formats(
+                {c.name: list(c.spelling.date_formats) for c in columns}
+            ),
+            "exclude": list(dict.fromkeys([*table.exclude, *excluded])),
+            "max_rejected_share": min(1.0, share),
+        }
+    )
 
 
 def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[str]]:
-    """Return one list for all columns; or one for each, where some contradict the others."""
+    """Return one list for all columns or, if some contradict others, one for each."""
+    formats = {name: each for name, each in formats.items() if each}
     merged = list(dict.fromkeys(form for each in formats.values() for form in each))
-    turned = {
-        form.translate(str.maketrans("dm", "md")) for form in merged if form[1] in "dm"
-    }
-    return formats if turned & set(merged) else merged
+    swapped = {rules.swap(form) for form in merged if "%d" in form}
+    return merged if swapped.isdisjoint(merged) else formats
+
+
+def show_decisions(decisions: list[Decision], notes: list[str]) -> None:
+    """Print what was decided and why, and what to check."""
+    checks = []
+    for each in decisions:
+        name = each.column.name
+        name = name if name.isprintable() else repr(name)
+        kind = "excluded" if each.is_excluded else each.column.kind
+        print(f"{name:30}  {kind:8}  {each.why}")
+        checks += [f"  {name}: {text}" for text in each.checks]
+    if checks:
+        print("\nCheck manually:", *checks, sep="\n")
+    print("", *notes, sep="\n")
+    print("\nNext: uv run pipeline.py && uv run train && uv run app.py")
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line(__doc__)
+    add = parser.add_argument
+    add("file", metavar="FILE", help="CSV, Parquet or Excel, or a glob of them")
+    add("--target", metavar="COLUMN", required=True, help="the column to predict")
+    for option, value, about in (
+        ("--key", "COLUMN", "identifies a row, alone or with others"),
+        ("--exclude", "COLUMN", "not used as a feature"),
+        ("--missing", "TEXT", "means missing; instead of those in config.yaml"),
+    ):
+        about += "; can be repeated"
+        add(option, metavar=value, action="append", default=[], help=about)
+    add("--task", choices=["classification", "regression"])
+    add("--encoding", metavar="NAME", help="of the files, such as cp1250")
+    add("--separator", metavar="CHARACTER", help="between columns")
+    add("--force", action="store_true", help="keep no copies of what is replaced")
+    return parser.parse_args()
 
 
 @command
 def main() -> None:
     """Infer a schema from the command line."""
-    parser = command_line(__doc__)
-    parser.add_argument(
-        "file", metavar="FILE", help="the table: CSV or Parquet, or a glob of them"
-    )
-    parser.add_argument(
-        "--target", metavar="COLUMN", required=True, help="what is to be predicted"
-    )
-    parser.add_argument(
-        "--key", metavar="COLUMN", help="what tells one row from another"
-    )
-    parser.add_argument(
-        "--exclude",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="not a feature; may come again",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="keep no copy of what is replaced"
-    )
-    options = parser.parse_args()
-
-    config = read_config()
-    wanted = {"target": options.target, "key": options.key, "exclude": options.exclude}
-    run(options.file, config.table.model_copy(update=wanted), config, options.force)
+    run(read_options(), read_config())

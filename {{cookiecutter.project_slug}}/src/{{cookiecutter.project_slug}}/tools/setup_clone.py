@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-BY_HAND = "Let it call: uv run pre-commit run"
+BY_HAND = "See docs/workflow.md, Hooks of others."
 ADVICE = "# if this fails: uv run setup-clone"  # git shows the command that failed
 
 # Given --files, pre-commit does not stash what is not staged; a stash would take the

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..schema import Column, Table
 from ..utils import UserError
@@ -11,7 +10,7 @@ from ..utils import UserError
 FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
 
 
-def check_leaks(rows: pd.DataFrame, y: NDArray[np.generic], table: Table) -> None:
+def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
     """Refuse features that number the rows or determine the target by themselves.
 
     Such a feature is not known yet when a prediction is needed, or no model is needed.
@@ -31,9 +30,7 @@ def check_leaks(rows: pd.DataFrame, y: NDArray[np.generic], table: Table) -> Non
         )
 
 
-def find_leak(
-    values: pd.Series, y: NDArray[np.generic], column: Column, table: Table
-) -> str:
+def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
     if _identifies_rows(values, column):
         return "has another value in each row, as a key has"
@@ -53,7 +50,7 @@ def _identifies_rows(values: pd.Series, column: Column) -> bool:
     return column.kind == "category" or values.max() - values.min() == len(values) - 1
 
 
-def _determines_class(values: pd.Series, y: NDArray[np.generic]) -> bool:
+def _determines_class(values: pd.Series, y: np.ndarray) -> bool:
     """Whether the rows of each value, missing ones too, have one class."""
     codes, distinct = pd.factorize(values, use_na_sentinel=False)
     if len(distinct) * ROWS_PER_VALUE > len(values):
@@ -62,9 +59,7 @@ def _determines_class(values: pd.Series, y: NDArray[np.generic]) -> bool:
     return bool(((counts > 0).sum(axis=1) == 1).all())
 
 
-def _determines_number(
-    values: pd.Series, y: NDArray[np.generic], column: Column
-) -> bool:
+def _determines_number(values: pd.Series, y: np.ndarray, column: Column) -> bool:
     """Whether a number is the target in another unit: one is sorted as the other is."""
     is_known = values.notna().to_numpy()
     if column.kind not in ("number", "integer") or is_known.sum() < 2:

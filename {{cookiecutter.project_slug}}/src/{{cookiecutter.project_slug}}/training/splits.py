@@ -1,6 +1,10 @@
-"""Hold out test rows, and make folds: at random, by time or by group.
+"""Hold out test rows, and make folds: by a hash of the key, by time or by group.
 
 Folds are made of the training rows alone. The test rows are for the chosen model.
+
+The hash decides for each row alone, so a row that tests one model tests every later
+one, however the table grows, and no model has been trained on it. That makes a new
+model comparable with the served one; see `promotion.py`.
 """
 
 from collections.abc import Sequence
@@ -10,35 +14,41 @@ from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.model_selection import (
     GroupKFold,
-    GroupShuffleSplit,
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
-    train_test_split,
 )
 
 from ..config import Task, TrainingConfig
 from ..utils import UserError
 
 FEWEST_ROWS, FOLDS = 10, 5
+FEWEST_HASHED = 50  # rows of the second largest class, rows, or groups
 
-Rows = NDArray[np.intp]
+Rows = np.ndarray
 
 
 class Split(NamedTuple):
-    """The positions of the rows to train on, and of those to test on."""
+    """The positions of the rows to train on, and of those to test on.
+
+    `is_lasting` means that test rows stay test rows when the table grows.
+    """
 
     train: Rows
     test: Rows
+    is_lasting: bool = False
 
 
 def split_rows(
-    rows: pd.DataFrame, y: NDArray[Any], task: Task, config: TrainingConfig
+    rows: pd.DataFrame,
+    y: np.ndarray,
+    task: Task,
+    config: TrainingConfig,
+    key: Sequence[str] = (),
 ) -> Split:
-    """Hold out rows for the test: the newest, whole groups, or a share of each class.
+    """Hold out rows for the test: the newest, or those with the smallest hashes.
 
     A class that is too rare to be in both parts is trained on and not tested.
     """
@@ -50,19 +60,17 @@ def split_rows(
     check_options(rows, config)
     if config.date:
         split = _split_by_time(_days(rows[config.date]), [1 - config.test_share])[0]
-    elif config.group:
-        split = _split_by_group(_groups(rows[config.group]), config)
     else:
-        split = _split_at_random(y, task, config)
+        split = _split_by_hash(rows, y, task, config, key)
     if task == "classification":
         return _keep_testable(split, rows, y, config)
     return split
 
 
 def make_folds(
-    rows: pd.DataFrame, y: NDArray[Any], task: Task, config: TrainingConfig
+    rows: pd.DataFrame, y: np.ndarray, task: Task, config: TrainingConfig
 ) -> list[Split]:
-    """Split the training rows into folds, in the same way as the test rows."""
+    """Split the training rows into folds: by time, by group or at random."""
     shuffled: dict[str, Any] = {"shuffle": True, "random_state": config.random_seed}
     folds: list[Any]
     if config.date:
@@ -81,14 +89,15 @@ def make_folds(
     else:
         folds = list(KFold(FOLDS, **shuffled).split(y))
 
+    splits = [Split(*fold[:2]) for fold in folds]
     if task == "regression":
-        return [Split(*fold) for fold in folds]
-    trainable = [fold for fold in folds if len(np.unique(y[fold[0]])) > 1]
+        return splits
+    trainable = [each for each in splits if len(np.unique(y[each.train])) > 1]
     if not trainable:
         raise UserError(
             "no fold has two classes to train on; see `training` in config.yaml"
         )
-    return [Split(_repeat_lone_rows(train, y), test) for train, test in trainable]
+    return [Split(_repeat_lone_rows(each.train, y), each.test) for each in trainable]
 
 
 def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
@@ -110,7 +119,7 @@ def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
         )
 
 
-def _days(dates: pd.Series) -> NDArray[np.float64]:
+def _days(dates: pd.Series) -> np.ndarray:
     """Return the day of each row as a number; rows without a date come first."""
     days = (dates.dt.normalize() - pd.Timestamp(0)) / pd.Timedelta(days=1)
     return days.fillna(-np.inf).to_numpy(dtype=float)
@@ -124,27 +133,60 @@ def _groups(groups: pd.Series) -> Rows:
     return codes
 
 
-def _split_at_random(y: NDArray[Any], task: Task, config: TrainingConfig) -> Split:
-    """Hold out a share of the rows, of each class the same share if possible."""
-    positions = np.arange(len(y))
-    how = {"test_size": config.test_share, "random_state": config.random_seed}
-    if task == "classification":
-        try:
-            return Split(*train_test_split(positions, stratify=y, **how))
-        except ValueError:  # a class with one row, or more classes than test rows
-            pass
-    return Split(*train_test_split(positions, **how))
+def _split_by_hash(
+    rows: pd.DataFrame,
+    y: np.ndarray,
+    task: Task,
+    config: TrainingConfig,
+    key: Sequence[str],
+) -> Split:
+    """Hold out the rows whose hash is below the test share.
+
+    Of few rows, or few rows of a class, the given share with the smallest hashes is held
+    out instead; where that ends may move when the table grows.
+    """
+    hashes = _hash_rows(rows, key, config)
+    strata, smallest = np.zeros(len(y), int), len(np.unique(hashes))
+    if task == "classification" and not config.group:
+        strata, smallest = y, int(np.sort(np.bincount(y))[-2])
+    if smallest >= FEWEST_HASHED:
+        is_test = hashes < config.test_share
+        return Split(np.flatnonzero(~is_test), np.flatnonzero(is_test), True)
+
+    is_test = np.zeros(len(y), dtype=bool)
+    for stratum in np.unique(strata):
+        in_stratum = strata == stratum
+        distinct = np.unique(hashes[in_stratum])
+        count = round(config.test_share * len(distinct))
+        is_test |= in_stratum & np.isin(hashes, distinct[:count])
+    if not is_test.any():  # many classes of one or two rows, or two groups
+        is_test = hashes == hashes.min()
+    return Split(np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
-def _split_by_group(groups: Rows, config: TrainingConfig) -> Split:
-    """Hold out whole groups."""
-    splitter = GroupShuffleSplit(
-        n_splits=1, test_size=config.test_share, random_state=config.random_seed
-    )
-    return Split(*next(splitter.split(groups, groups=groups)))
+def _hash_rows(
+    rows: pd.DataFrame, key: Sequence[str], config: TrainingConfig
+) -> np.ndarray:
+    """Return a number from 0 to 1 for each row: of its key, or of all its values.
+
+    Rows of one group have one number. Rows that are equal are counted, so that each has
+    its own.
+    """
+    values = rows[list(key)] if key else rows
+    hashes = pd.util.hash_pandas_object(values, index=False)
+    if hashes.duplicated().any():
+        counted = hashes.groupby(hashes).cumcount()
+        pairs = pd.DataFrame({"hash": hashes, "number": counted})
+        repeated = pd.util.hash_pandas_object(pairs, index=False)
+        hashes = hashes.where(counted == 0, repeated)
+    if config.group:
+        of_group = pd.util.hash_pandas_object(rows[config.group], index=False)
+        hashes = hashes.where(rows[config.group].isna(), of_group)
+    shift = np.uint64(config.random_seed * 0x9E3779B97F4A7C15 % 2**64)
+    return (hashes.to_numpy() + shift) / 2.0**64
 
 
-def _split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[Split]:
+def _split_by_time(days: np.ndarray, shares: Sequence[float]) -> list[Split]:
     """Cut the rows, ordered by day, where the shares say; a day stays whole.
 
     The rows after each cut are a test, and all rows before it are to train on.
@@ -163,7 +205,7 @@ def _split_by_time(days: NDArray[np.float64], shares: Sequence[float]) -> list[S
 
 
 def _keep_testable(
-    split: Split, rows: pd.DataFrame, y: NDArray[Any], config: TrainingConfig
+    split: Split, rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
 ) -> Split:
     """Move test rows to the training rows if their class would be unknown there.
 
@@ -179,10 +221,11 @@ def _keep_testable(
             "own; see training.date and training.group in config.yaml"
         )
     train = np.concatenate([split.train, split.test[is_unknown]])
-    return Split(_repeat_lone_rows(train, y), split.test[~is_unknown])
+    test = split.test[~is_unknown]
+    return Split(_repeat_lone_rows(train, y), test, split.is_lasting)
 
 
-def _repeat_lone_rows(train: Rows, y: NDArray[Any]) -> Rows:
+def _repeat_lone_rows(train: Rows, y: np.ndarray) -> Rows:
     """Repeat the only row of a class: some models hold out a part of each class."""
     is_alone = np.bincount(y[train])[y[train]] == 1
     return np.concatenate([train, train[is_alone]])

@@ -7,44 +7,65 @@ Examples:
     uv run train --tune 30
     uv run train --tune 200 --scheduler tcp://10.0.0.1:8786
     uv run train --list
+    uv run train --rollback
 """
 
 import argparse
+import json
 import logging
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
-from ..evaluation import format_metrics, list_metrics
+from ..evaluation import Metric, format_metrics, format_number, list_metrics
 from ..feature_engineering import FEATURES, usable_features
 from ..model_training import MODELS, Dataset, find_model, fit_model, make_dataset
+from ..prediction import predict_features
 from ..schema import Table, read_table
 from ..utils import (
     UserError,
     command,
     command_line,
+    nearest,
     set_up_logging,
-    write_atomically,
 )
 from .comparison import choose, tune
-from .description import describe, describe_origin
+from .description import describe_model, describe_origin, show_metrics
 from .export import export_pipeline
 from .leaks import check_leaks
 from .model_card import draw_card
-from .saving import save_model, show_history
+from .promotion import archive_path, card_path, decide, prune, publish, roll_back
+from .saving import (
+    as_json,
+    describe_file,
+    list_versions,
+    serialize_model,
+    show_history,
+    write_files,
+    write_history,
+)
+from .thresholds import check_threshold, choose_threshold
 
 ALL = "all"
 FEW_ROWS = 20_000
 
 log = logging.getLogger("train")
+
+
+class Trained(NamedTuple):
+    """The content of a model file, what is known of it, and its outputs for the test."""
+
+    content: bytes
+    about: dict[str, Any]
+    outputs: np.ndarray
 
 
 def run(
@@ -55,17 +76,20 @@ def run(
     candidates: int = 0,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Train, evaluate and save a model. Returns the record that is saved beside it."""
+    """Train, evaluate and save a model. Returns its record, which is saved beside it.
+
+    If the output is the served model's file, the new model is archived, and takes the
+    place of the served one only if it is promoted.
+    """
     start = time.perf_counter()
     table, settings = read_table(config), config.training
-    metrics = list_metrics(settings.metric, table.task)
     check_output(output)
     if model != ALL:
         find_model(model, table.task)
     dataset = load_dataset(data, table, settings)
+    metrics = list_metrics(settings.metric, table.task, len(dataset.labels))
 
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    origin: dict[str, Any] = {"trained": now, "comparison": [], "tuning": None}
+    origin = describe_origin(data, config)
     with limit_threads(len(dataset.rows)):
         if model == ALL:
             model, origin["comparison"] = choose(dataset, metrics, settings)
@@ -74,21 +98,83 @@ def run(
             settings, origin["tuning"] = tune(
                 dataset, model, metrics, settings, *search
             )
-        log.info("training %s", model)
-        pipeline = fit_model(dataset, model, settings)
-        exported = export_pipeline(pipeline, dataset, model)
-
-    about = describe(
-        dataset, model, pipeline, exported.outputs, metrics, settings, data
-    )
-    report(about)
+        trained = train_model(dataset, model, metrics, settings)
+    report(trained.about)
     origin["seconds"] = time.perf_counter() - start
-    origin |= describe_origin(about, data, dataset, exported.outputs, config)
-    record = save_model(output, dataset, exported.onnx_model, about, origin)
-    card = config.root / "reports" / f"{output.stem}_card.html"
-    with write_atomically(card) as file:
-        file.write_text(draw_card(record), encoding="utf-8")
-    log.info("saved %s and %s in %.1f s", output, card, time.perf_counter() - start)
+    return save_model(trained, dataset, metrics, output, origin, config)
+
+
+def train_model(
+    dataset: Dataset, model: str, metrics: dict[str, Metric], config: TrainingConfig
+) -> Trained:
+    """Fit a model, export it, and evaluate what was exported."""
+    log.info("training %s", model)
+    threshold = choose_threshold(dataset, model, config)
+    pipeline = fit_model(dataset, model, config)
+    exported = export_pipeline(pipeline, dataset, model)
+    outputs = predict_features(exported.outputs, dataset.X_test)
+    about = describe_model(
+        *(dataset, model, pipeline, exported.outputs, outputs),
+        *(metrics, threshold, config),
+    )
+    about = as_json({**about, "versions": list_versions()})
+    content = serialize_model(exported, dataset, outputs, about)
+    return Trained(content, about, outputs)
+
+
+def save_model(
+    trained: Trained,
+    dataset: Dataset,
+    metrics: dict[str, Metric],
+    output: Path,
+    origin: dict[str, Any],
+    config: Config,
+) -> dict[str, Any]:
+    """Write the model file, its JSON and its card, and serve it if it is promoted."""
+    about, decision = trained.about, None
+    file = describe_file(output, trained.content)
+    if output == config.paths.model:
+        metric = next(iter(metrics.values()))
+        decision = decide(
+            file["sha256"],
+            trained.outputs,
+            about,
+            dataset,
+            metric,
+            output,
+            config.training,
+        )
+        output = archive_path(output, origin["trained"], file["sha256"])
+        file["path"] = output.as_posix()
+
+    record = as_json(
+        {
+            **about,
+            **origin,
+            "data": {**about["data"], **origin["data"]},
+            "table": asdict(dataset.table),
+            "labels": dataset.labels,
+            "file": file,
+            "promotion": decision and decision._asdict(),
+        }
+    )
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    contents = {
+        output: trained.content,
+        output.with_suffix(".json"): text.encode(),
+        card_path(output, config): page.encode(),
+    }
+    write_files(contents)
+    log.info("saved %s in %.1f s", output, origin["seconds"])
+    if decision and decision.promoted:
+        publish(output, config)
+        prune(config)
+        log.info("promoted: %s", decision.reason)
+    elif decision:
+        log.warning("not promoted: %s", decision.reason)
+    folder = config.paths.model.parent if decision else output.parent
+    write_history(folder, record)
     return record
 
 
@@ -101,12 +187,15 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
         if name not in usable:
             log.info("feature left out, the table lacks its columns: %s", name)
     dataset = make_dataset(frame, table, config)
+    check_threshold(dataset, config)
     check_leaks(dataset.rows, dataset.y, table)
     return dataset
 
 
 def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataFrame:
     """Read what training needs of the processed table: Parquet, or a folder of it."""
+    names = [column.name for column in (*table.features, table.target)]
+    names += [*table.key, *name_columns(table, config)]
     if not path.exists():
         raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
     try:
@@ -115,14 +204,28 @@ def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataF
         raise UserError(
             f"{path} is not Parquet; create it with: uv run pipeline.py"
         ) from error
-    names = [column.name for column in (*table.features, table.target)]
-    names += filter(None, [config.date, config.group, *(config.slices or [])])
     for name in names:
         if name not in frame:
             raise UserError(
                 f"{path} has no column {name!r}; run again: uv run pipeline.py"
             )
     return frame[list(dict.fromkeys(names))]
+
+
+def name_columns(table: Table, config: TrainingConfig) -> list[str]:
+    """Return the columns that config.yaml names under `training`, if the table has them."""
+    options = {"date": [config.date], "group": [config.group], "slices": config.slices}
+    known = [column.name for column in table.columns]
+    found = []
+    for option, names in options.items():
+        for name in filter(None, names or []):
+            if name not in known:
+                raise UserError(
+                    f"config.yaml: training.{option}: schema.yaml has no column {name!r}"
+                    f"{nearest(name, known)}"
+                )
+            found.append(name)
+    return found
 
 
 def limit_threads(rows: int) -> Any:
@@ -136,15 +239,20 @@ def limit_threads(rows: int) -> Any:
     return threadpool_limits(limits)
 
 
-def report(about: Mapping[str, Any]) -> None:
+def report(about: dict[str, Any]) -> None:
     """Log how good a model is."""
-    metric = about["metric"]
-    low, high = about["intervals"][metric]
     log.info("test:     %s", format_metrics(about["metrics"]))
     log.info("baseline: %s", format_metrics(about["baseline"]))
-    log.info("%s: 95 %% confidence interval %.4g to %.4g", metric, low, high)
+    log.info("%s", show_metrics(about))
+    if about["threshold"] is not None:
+        log.info("threshold: %s", format_number(about["threshold"]))
     for note in about["notes"]:
         log.warning("%s", note)
+
+
+def same_path(one: Path, other: Path) -> bool:
+    """Whether two paths name the same file, which need not exist."""
+    return one.resolve() == other.resolve()
 
 
 def check_output(output: Path) -> None:
@@ -177,7 +285,10 @@ def read_options() -> argparse.Namespace:
         help=f"one of {', '.join(names)}; all: compare them and train the best",
     )
     parser.add_argument(
-        "--output", metavar="PATH", type=Path, help="model file to write, .onnx"
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="train to this file, and leave the served model alone",
     )
     parser.add_argument(
         "--set",
@@ -193,6 +304,9 @@ def read_options() -> argparse.Namespace:
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune"
     )
     parser.add_argument("--list", action="store_true", help="list past trainings")
+    parser.add_argument(
+        "--rollback", action="store_true", help="serve the previous model again"
+    )
     return parser.parse_args()
 
 
@@ -203,8 +317,16 @@ def main() -> None:
     config = read_config()
     output = options.output or config.paths.model
     if options.list:
-        print(show_history(output.parent))
+        print(show_history(output))
         return
+    set_up_logging(config.paths.logs / "train.log")
+    if options.rollback:
+        log.info("rolled back to %s", roll_back(config))
+        return
+    if options.output and same_path(output, config.paths.model):
+        raise UserError(
+            f"{output} is the served model; without --output it is replaced by a better one"
+        )
     model = options.model or config.training.model
     if options.set and model == ALL:
         raise UserError("--set is for one model; name it with --model")
@@ -215,6 +337,5 @@ def main() -> None:
     settings = dict(read_setting(text) for text in options.set)
     training = config.training.with_settings(model, settings)
     config = config.model_copy(update={"training": training})
-    set_up_logging(config.paths.logs / "train.log")
     data = options.data or config.paths.processed
     run(data, model, output, config, options.tune, options.scheduler)

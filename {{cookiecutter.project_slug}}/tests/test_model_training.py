@@ -1,0 +1,133 @@
+"""Models, and how rows are held out for the test."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import train_model
+
+from {{ cookiecutter.project_slug }}.config import Config, Task, TrainingConfig
+from {{ cookiecutter.project_slug }}.evaluation import (
+    evaluate,
+    list_metrics,
+    predict_baseline,
+    predict_outputs,
+)
+from {{ cookiecutter.project_slug }}.model_training import MODELS, encode_classes, make_dataset
+from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
+from {{ cookiecutter.project_slug }}.training.splits import make_folds, split_rows
+from {{ cookiecutter.project_slug }}.utils import UserError
+
+SETTINGS = TrainingConfig(model="gradient_boosting")
+
+
+def settings(**changes: Any) -> TrainingConfig:
+    return SETTINGS.model_copy(update=changes)
+
+
+def small_table(kind: Kind, task: Task) -> Table:
+    x, y = Column("x", "number", True), Column("y", kind)
+    return Table((x, y), (x,), y, task)
+
+
+def rows_of(count: int, **columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"k{n}" for n in range(count)], **columns})
+
+
+def test_every_model_beats_the_baseline(trained_config: Config) -> None:
+    task = read_table(trained_config).task
+    metric = "accuracy" if task == "classification" else "r2"
+    for name in MODELS[task]:
+        dataset, pipeline = train_model(trained_config, name)
+        y, classes = dataset.y_test, len(dataset.labels)
+        outputs = predict_outputs(pipeline, dataset.X_test, classes) + dataset.offset
+        baseline = predict_baseline(dataset.y_train, len(y), classes)
+        metrics = {metric: list_metrics(metric, task)[metric]}
+        score = evaluate(outputs, y, metrics)[metric]
+        assert score > evaluate(baseline, y, metrics)[metric] + 0.1, name
+
+
+def test_of_two_labels_the_positive_one_is_second() -> None:
+    target = pd.Series(["Yes", "No", "No"])
+    assert encode_classes(target)[1] == ["No", "Yes"]  # the rarer one
+    y, labels = encode_classes(target, "No")
+    assert (y.tolist(), labels) == ([0, 1, 1], ["Yes", "No"])
+    numbers = pd.Series([3, 1, 3, 2], dtype="Int64")
+    assert encode_classes(numbers)[1] == [1, 2, 3]
+    with pytest.raises(UserError, match=r"training.positive: 'Maybe' is not a class"):
+        encode_classes(target, "Maybe")
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "message"),
+    [
+        (["yes"] * 20, "category", r"the target 'y' has 1 class\(es\)"),
+        ([0.5] * 20, "number", "the target has the same value in all rows"),
+        ([0.5, 1.0] * 4, "number", "8 rows are too few"),
+    ],
+)
+def test_a_target_that_cannot_be_predicted_is_refused(
+    target: list[Any], kind: Kind, message: str
+) -> None:
+    task: Task = "classification" if kind == "category" else "regression"
+    frame = pd.DataFrame({"x": np.arange(len(target), dtype=float), "y": target})
+    with pytest.raises(UserError, match=message):
+        make_dataset(frame, small_table(kind, task), SETTINGS)
+
+
+def test_a_row_that_tests_keeps_testing_when_the_table_grows() -> None:
+    random = np.random.default_rng(0)
+    everyone = rows_of(2000, x=random.normal(size=2000))
+    y = random.integers(2, size=2000)
+    before = split_rows(everyone[:1000], y[:1000], "classification", SETTINGS, ["id"])
+    shuffled = random.permutation(2000)
+    after = split_rows(
+        everyone.iloc[shuffled], y[shuffled], "classification", SETTINGS, ["id"]
+    )
+    assert before.is_lasting
+    assert set(before.test) == {row for row in shuffled[after.test] if row < 1000}
+    assert 150 < len(before.test) < 250
+    other = split_rows(everyone, y, "classification", settings(random_seed=1), ["id"])
+    assert set(other.test) != set(shuffled[after.test])
+
+
+def test_equal_rows_without_a_key_are_drawn_apart() -> None:
+    rows = pd.DataFrame({"x": [1.0, 2.0] * 500})
+    split = split_rows(rows, np.arange(1000.0), "regression", SETTINGS)
+    assert 150 < len(split.test) < 250
+
+
+def test_of_few_rows_each_class_has_its_share() -> None:
+    y = np.repeat([0, 1], [80, 20])
+    split = split_rows(rows_of(100), y, "classification", SETTINGS, ["id"])
+    assert np.bincount(y[split.test]).tolist() == [16, 4]
+    assert sorted([*split.train, *split.test]) == list(range(100))
+    assert not split.is_lasting
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_newest_days_are_the_test_and_stay_whole(task: Task) -> None:
+    hours = np.random.default_rng(0).permutation(400) * 2
+    when = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(hours, unit="h"))
+    rows = rows_of(400, when=when.mask(np.arange(400) % 25 == 0))
+    split = split_rows(rows, np.arange(400) % 2, task, settings(date="when"))
+    days = rows["when"].dt.floor("D")
+    assert days.iloc[split.train].max() < days.iloc[split.test].min()
+    assert days.iloc[split.test].notna().all()  # a row without a date is trained on
+    assert 60 <= len(split.test) <= 100
+
+
+@pytest.mark.parametrize("groups", [8, 100])
+def test_no_group_is_on_both_sides(groups: int) -> None:
+    who = pd.Series(np.random.default_rng(0).integers(groups, size=600)).astype("Int64")
+    rows = rows_of(600, who=who.mask(np.arange(600) % 10 == 0))
+    config, y = settings(group="who"), np.arange(600) % 2
+    split = split_rows(rows, y, "classification", config, ["id"])
+    folds = make_folds(rows, y, "classification", config)
+    for each in (split, *folds):
+        train, test = (rows["who"].iloc[part].dropna() for part in each[:2])
+        assert set(train).isdisjoint(test)
+        assert len(train) > len(test) > 0
+    share = rows["who"].iloc[split.test].isna().mean()
+    assert share < 0.5  # rows without a value are not one group
