@@ -24,6 +24,7 @@ from {{ cookiecutter.project_slug }}.service.http import (
 )
 from {{ cookiecutter.project_slug }}.service.model_file import ModelFile, check_model
 from {{ cookiecutter.project_slug }}.service.pages import make_pages
+from {{ cookiecutter.project_slug }}.service.prediction_log import log_predictions
 from {{ cookiecutter.project_slug }}.service.request_validation import read_features
 from {{ cookiecutter.project_slug }}.service.server import make_server
 from {{ cookiecutter.project_slug }}.utils import command, command_line
@@ -57,6 +58,9 @@ def create_app(model_path: Path | None = None) -> Flask:
         features = read_features(read_body(request.environ), config.serving.max_rows)
         rows = reader.read(features)
         answers = model.predict(rows)
+        if config.serving.log_predictions:
+            file = config.root / config.serving.log_predictions
+            log_predictions(file, rows, answers, model.sha256)
         if wants_explanation(request.environ):
             for row, answer in zip(rows, answers, strict=True):
                 answer["explanation"] = model.explain(row, answer)
