@@ -8,9 +8,9 @@ import json
 import numpy as np
 from customer_churn.config import read_config
 from customer_churn.model_training import MODELS, build_pipeline
-from sklearn import datasets
 from customer_churn.training.model_selection import choose_model, compare_models
 from customer_churn.training.preparation import make_folds
+from sklearn import datasets
 
 TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
