@@ -225,6 +225,14 @@ def test_change_metric(fresh):
     assert card.index("average precision") < card.index("ROC AUC")
 
 
+def test_change_drift(fresh):
+    said = fresh.follow("Find drift in a new month")
+    page = (fresh.path / "reports" / "drift.html").read_text(encoding="utf-8")
+    assert page.index(">age<") < page.index(">plan<")
+    assert page.count("beyond the limit") >= 2
+    assert "drift found" in said
+
+
 def test_change_schedule(fresh):
     said = fresh.follow("Schedule it")
     assert json.loads(said.splitlines()[-1])["status"] == "ok"

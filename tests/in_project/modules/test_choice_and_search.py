@@ -144,7 +144,8 @@ def test_few_rows_rare_classes_and_no_better_than_the_baseline_are_noted():
 
 def test_a_column_that_float32_blurs_is_noted():
     dataset = make_table("classification")
-    dataset.rows["noise"] = 1.7e9 + np.arange(len(dataset.rows)) / 4
+    rows = dataset.rows.assign(noise=1.7e9 + np.arange(len(dataset.rows)) / 4)
+    dataset = make_dataset(rows, dataset.table, CONFIG)
     metrics = list_metrics(None, "classification", 2)
     notes = train.train_model(dataset, "logistic", metrics, CONFIG).about["notes"]
     assert [note for note in notes if "'noise'" in note]

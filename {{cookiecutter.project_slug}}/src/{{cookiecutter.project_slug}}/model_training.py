@@ -31,7 +31,7 @@ from .config import Task, TrainingConfig
 from .evaluation import Scorer
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
-from .training.splits import Split, make_folds, split_rows
+from .training.splits import HoldOut, Split, make_folds, split_rows
 from .utils import UserError, nearest
 
 # --- The models ----------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Dataset:
     X: pd.DataFrame
     y: np.ndarray
     labels: list[Any]
-    split: Split
+    split: HoldOut
     offset: float = 0.0
 
     @property

@@ -43,7 +43,7 @@ def predict_out_of_fold(
     """Return the targets of the training rows, and a model's outputs for them."""
     X, y = dataset.X_train, dataset.y_train
     targets, outputs = [], []
-    for train, test, _ in folds_of(dataset, config):
+    for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
         pipeline.fit(X.iloc[train], y[train])
         targets.append(y[test])
