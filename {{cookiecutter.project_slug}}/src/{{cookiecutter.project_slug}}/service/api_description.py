@@ -97,13 +97,14 @@ class Options(BaseModel):
 def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     """Return the OpenAPI document of the service with a model."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    problem = {"content": {"application/problem+json": {"schema": schema}}}
+    content = {"application/problem+json": {"schema": schema}}
+    statuses = ("400", "405", "413", "415", "422", "500", "503")
     api = OpenAPI(
         __name__,
         info=Info(title="Predictions", version="1", description=DESCRIPTION),
         servers=[Server(url="./")],  # right behind a path prefix, too
         security_schemes={},
-        responses=dict.fromkeys(["400", "405", "413", "415", "422", "503"], problem),
+        responses={status: {"content": content} for status in statuses},
         validation_error_model=Problem,
         doc_ui=False,
     )
@@ -131,9 +132,15 @@ def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
 
     Row = close("Row", row)
     rows = Annotated[list[Row], Field(min_length=1, max_length=reader.max_rows)]
-    examples = [model.example, [model.example, model.example]]
-    features = Annotated[Row | rows, Field(examples=examples)]
-    return create_model("Request", __base__=Closed, features=(features, ...))
+    Request = create_model("Request", __base__=Closed, features=(Row | rows, ...))
+    examples = {"one row": model.example, "two rows": [model.example, model.example]}
+    Request.model_config["openapi_extra"] = {
+        "examples": {
+            name: {"value": {"features": features}}
+            for name, features in examples.items()
+        }
+    }
+    return Request
 
 
 def describe_column(column: Column) -> dict[str, Any]:
