@@ -127,7 +127,8 @@ def test_values_of_json() -> None:
         (None, {"kind": "date"}, None),
     ]
     for value, properties, expected in values:
-        column = Column(**{"name": "x", "spelling": SPELLING} | properties)
+        about: dict[str, Any] = {"name": "x", "spelling": SPELLING} | properties
+        column = Column(**about)
         assert read_value(value, column) == expected
 
 
