@@ -143,8 +143,13 @@ def save_model(
     if output == config.paths.model:
         metric = next(iter(metrics.values()))
         decision = decide(
-            *(file["sha256"], trained.outputs, trained.about),
-            *(dataset, metric, output, config.training),
+            file["sha256"],
+            trained.outputs,
+            trained.about,
+            dataset,
+            metric,
+            output,
+            config.training,
         )
         output = archive_path(output, origin["trained"], file["sha256"])
         file["path"] = output.as_posix()
