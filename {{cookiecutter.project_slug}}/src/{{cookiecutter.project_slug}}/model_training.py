@@ -114,8 +114,8 @@ def build_pipeline(
     """Return the unfitted pipeline of a model for the features in X.
 
     X has numbers, and categories as text, in any order. Numbers that are nearly always
-    missing are not used: a fold may have none of their values. The settings of the model in
-    config.yaml go to its estimator.
+    missing are not used: a fold may have none of their values. The settings of the
+    model in config.yaml go to its estimator.
     """
     prepare, estimator = find_model(model, task)
     estimator = clone(estimator)
