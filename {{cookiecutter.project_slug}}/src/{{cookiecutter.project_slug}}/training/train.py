@@ -142,9 +142,9 @@ def save_model(
     file, decision = describe_file(output, trained.content), None
     if output == config.paths.model:
         metric = next(iter(metrics.values()))
+        sha256, settings = file["sha256"], config.training
         decision = decide(
-            *(file["sha256"], trained.outputs, trained.about),
-            *(dataset, metric, output, config.training),
+            sha256, trained.outputs, trained.about, dataset, metric, output, settings
         )
         output = archive_path(output, origin["trained"], file["sha256"])
         file["path"] = output.as_posix()
