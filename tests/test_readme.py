@@ -152,13 +152,12 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
         assert answer["probabilities"] == pytest.approx(promised["probabilities"], abs=0.02)
     shell(block(readme, "&& uv run pytest"), project.path)
     path = 'export PATH="$PWD/.uv/bin:$PATH"\n'
-    shell(path + block(readme, "train --list"), project.path)
     assert (project.path / "reports" / "model_card.html").exists()
     shell(path + block(readme, "ruff"), project.path)
     shell(path + block(readme, "pip compile"), project.path)
     text = readme.read_text(encoding="utf-8")
     table = re.findall(r"^\| `(uv run [\w.-]+)` \|", text, re.MULTILINE)
-    assert len(table) == 8
+    assert len(table) == 9
     for command in table:
         help_text = shell(f"{path}{command} --help", project.path).stdout
         assert help_text.startswith("usage: ")

@@ -134,7 +134,8 @@ def test_values_of_json() -> None:
 
 def test_values_of_json_that_are_refused() -> None:
     for column in columns():
-        for value in ([1], {}, float("inf"), 10**400):
+        refused: list[Any] = [[1], {}, float("inf"), 10**400]
+        for value in refused:
             assert read(value, column) == "can't be read"
         if column.kind != "boolean":
             assert read(True, column) == "can't be read"

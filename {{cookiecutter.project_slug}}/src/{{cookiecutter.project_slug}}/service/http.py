@@ -1,6 +1,5 @@
 """Read the body of a request, and answer with JSON."""
 
-from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 

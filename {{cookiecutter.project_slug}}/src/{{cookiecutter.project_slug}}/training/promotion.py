@@ -214,7 +214,7 @@ def roll_back(config: Config) -> Path:
 
 
 def prune(config: Config) -> None:
-    """Delete the oldest archived models, except the served and the previous one."""
+    """Delete the oldest archived models, but not the served and the previous one."""
     served = config.paths.model
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
     protected = list_served(served)[-2:]

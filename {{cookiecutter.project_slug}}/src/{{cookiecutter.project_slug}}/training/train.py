@@ -69,7 +69,7 @@ log = logging.getLogger("train")
 
 
 class Trained(NamedTuple):
-    """The content of a model file, what is known of it, and its test outputs."""
+    """The content of a model file, its description, and its outputs for the test."""
 
     content: bytes
     about: dict[str, Any]
@@ -142,9 +142,9 @@ def save_model(
     file, decision = describe_file(output, trained.content), None
     if output == config.paths.model:
         metric = next(iter(metrics.values()))
+        sha256, settings = file["sha256"], config.training
         decision = decide(
-            *(file["sha256"], trained.outputs, trained.about),
-            *(dataset, metric, output, config.training),
+            sha256, trained.outputs, trained.about, dataset, metric, output, settings
         )
         output = archive_path(output, origin["trained"], file["sha256"])
         file["path"] = output.as_posix()
@@ -234,7 +234,7 @@ def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataF
 
 
 def name_columns(table: Table, config: TrainingConfig) -> list[str]:
-    """Return the columns that config.yaml names under `training`. They must exist."""
+    """Return the columns that config.yaml names under `training`."""
     options = {"date": [config.date], "group": [config.group], "slices": config.slices}
     known = [column.name for column in table.columns]
     found = []
@@ -242,8 +242,8 @@ def name_columns(table: Table, config: TrainingConfig) -> list[str]:
         for name in filter(None, names or []):
             if name not in known:
                 raise UserError(
-                    f"config.yaml: training.{option}: schema.yaml has no {name!r}"
-                    f"{nearest(name, known)}"
+                    f"config.yaml: training.{option}: schema.yaml has no column "
+                    f"{name!r}{nearest(name, known)}"
                 )
             found.append(name)
     return found
@@ -346,7 +346,7 @@ def main() -> None:
         return
     if options.output and same_path(output, config.paths.model):
         raise UserError(
-            f"{output} is the served model; omit --output to replace it"
+            f"{output} is the served model; without --output a better one replaces it"
         )
     model = options.model or config.training.model
     if options.set and model == ALL:
