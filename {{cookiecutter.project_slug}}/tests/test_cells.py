@@ -127,13 +127,15 @@ def test_values_of_json() -> None:
         (None, {"kind": "date"}, None),
     ]
     for value, properties, expected in values:
-        column = Column(**{"name": "x", "spelling": SPELLING} | properties)
+        about: dict[str, Any] = {"name": "x", "spelling": SPELLING} | properties
+        column = Column(**about)
         assert read_value(value, column) == expected
 
 
 def test_values_of_json_that_are_refused() -> None:
     for column in columns():
-        for value in ([1], {}, float("inf"), 10**400):
+        refused: list[Any] = [[1], {}, float("inf"), 10**400]
+        for value in refused:
             assert read(value, column) == "can't be read"
         if column.kind != "boolean":
             assert read(True, column) == "can't be read"

@@ -73,7 +73,7 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
     found = predict(trained_config, tmp_path / "raw/*", tmp_path / "found.csv")
     answers = ["prediction", "probability lost", "probability won"]
     assert list(found)[: len(names) + 2] == [*names, "id", "prediction"]
-    assert sorted(list(found)[len(names) + 1 :]) == answers
+    assert sorted(map(str, list(found)[len(names) + 1 :])) == answers
     assert found["id"].isna().tolist() == [True, False]
     assert set(found["prediction"]) <= {"lost", "won"}
 

@@ -264,5 +264,6 @@ def test_drift_exits_with_1_beyond_the_limit_and_draws_a_page(
     assert stop.value.code == 1
     page = Path("reports/drift.html").read_text(encoding="utf-8")
     assert page.index("größe") < page.index("member")
-    record: Any = pipeline.run("data/raw/*.csv", tmp_path / "out.parquet", trained_config)
+    output = tmp_path / "out.parquet"
+    record: Any = pipeline.run("data/raw/*.csv", output, trained_config)
     assert record["drift"].keys() >= {"prediction", "größe", "since"}

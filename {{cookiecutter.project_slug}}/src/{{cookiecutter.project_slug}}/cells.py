@@ -93,9 +93,11 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
 
     It raises ValueError also for a value that the schema does not allow.
     """
-    low, high = column.minimum, column.maximum
+    low: Any = column.minimum
+    high: Any = column.maximum
     if column.kind == "date":
-        low, high = (end and datetime.fromisoformat(end) for end in (low, high))
+        low = low and datetime.fromisoformat(low)
+        high = high and datetime.fromisoformat(high)
     spelled = "".join([*column.spelling.missing, *column.replace])
     is_plain = not any(character.isdigit() for character in spelled)
     known: dict[Any, Any] = {}  # by texts that came before

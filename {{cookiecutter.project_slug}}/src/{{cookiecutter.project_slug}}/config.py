@@ -185,7 +185,7 @@ class Config(BaseSettings):
     serving: ServingConfig
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # type: ignore[override]
         cls, settings_cls: Any, init_settings: Any, env_settings: Any, **others: Any
     ) -> tuple[Any, ...]:
         """Let the environment override the file; TABLE or ROOT alone are not ours."""

@@ -48,7 +48,7 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """
     parsed, unreadable = parse_table(raw, table.columns)
     out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
-    in_scope = parsed.drop(index=out_of_scope["row"])
+    in_scope = parsed.drop(index=out_of_scope["row"].tolist())
     failures = check_limits(in_scope, table.columns)
     # An unreadable cell is missing too: the first problem of each cell is enough.
     problems = pd.concat([unreadable, out_of_scope, failures], ignore_index=True)
@@ -169,7 +169,7 @@ def list_out_of_scope(
     """Return the readable rows for which the filter is not true, as problems."""
     if query is None:
         return list_problems([], "", [], "")
-    readable = parsed.drop(index=unreadable.unique())
+    readable = parsed.drop(index=unreadable.unique().tolist())
     try:
         is_true = readable.eval(query, engine="python")
         is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
@@ -190,7 +190,9 @@ def find_emptied(problems: pd.DataFrame, columns: Iterable[Column]) -> pd.Series
 def empty_cells(parsed: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return the table with some cells set to missing."""
     rows_of = cells.groupby("column")["row"]
-    empty = {name: parsed[name].mask(parsed.index.isin(rows)) for name, rows in rows_of}
+    empty: dict[str, pd.Series] = {
+        str(name): parsed[name].mask(parsed.index.isin(rows)) for name, rows in rows_of
+    }
     return parsed.assign(**empty)
 
 

@@ -138,7 +138,7 @@ class DriftMonitor:
             predictions = predictions.map(name_label)
 
         for name, reference in self.model.reference.items():
-            values = frame[name] if name in frame else predictions
+            values = frame.get(name, predictions)
             self.counts[name] += count(values, reference)
 
     def measure(self) -> dict[str, float]:

@@ -87,7 +87,9 @@ def list_metrics(
 
     With two classes there are also those of the positive class.
     """
-    metrics = METRICS[task] | (BINARY_METRICS if classes == 2 else {})
+    metrics = METRICS[task]
+    if task == "classification" and classes == 2:
+        metrics = metrics | BINARY_METRICS
     if name is None:
         return metrics
     if name in metrics:

@@ -114,8 +114,8 @@ def build_pipeline(
     """Return the unfitted pipeline of a model for the features in X.
 
     X has numbers, and categories as text, in any order. Numbers that are nearly always
-    missing are not used: a fold may have none of their values. The settings of the model in
-    config.yaml go to its estimator.
+    missing are not used: a fold may have none of their values. The settings of the
+    model in config.yaml go to its estimator.
     """
     prepare, estimator = find_model(model, task)
     estimator = clone(estimator)
@@ -218,8 +218,8 @@ def encode_classes(
     The labels are sorted. Of two, the positive one is the second: the one that is
     named, or else the rarer.
     """
-    y, labels = pd.factorize(target, sort=True)
-    labels = labels.tolist()
+    y, distinct = pd.factorize(target, sort=True)
+    labels = distinct.tolist()
     if len(labels) < 2:
         raise UserError(
             f"the target {target.name!r} has {len(labels)} class(es) in the processed "

@@ -122,7 +122,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     return api.api_doc
 
 
-def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
+def describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
     unread = [*model.table.unused, model.table.target.name]
     row: dict[str, Any] = dict.fromkeys(unread, NotRequired[Any])
@@ -130,9 +130,9 @@ def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
         kind = Annotated[Any, WithJsonSchema(describe_column(column))]
         row[column.name] = NotRequired[kind] if column.nullable else kind
 
-    Row = close("Row", row)
+    Row: Any = close("Row", row)
     rows = Annotated[list[Row], Field(min_length=1, max_length=reader.max_rows)]
-    Request = create_model("Request", __base__=Closed, features=(Row | rows, ...))
+    Request: Any = create_model("Request", __base__=Closed, features=(Row | rows, ...))
     examples = {"one row": model.example, "two rows": [model.example, model.example]}
     Request.model_config["openapi_extra"] = {
         "examples": {
@@ -167,7 +167,7 @@ def describe_column(column: Column) -> dict[str, Any]:
     return {**schema, "description": "; ".join(about)}
 
 
-def describe_answer(model: Model) -> type[BaseModel]:
+def describe_answer(model: Model) -> Any:
     """Return the pydantic model of the answer to one row or to several."""
     answer: dict[str, Any] = {"prediction": float}
     if model.labels:
@@ -176,8 +176,8 @@ def describe_answer(model: Model) -> type[BaseModel]:
         answer["probabilities"] = close(
             "Probabilities", dict.fromkeys(model.names, share)
         )
-    Answer = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
-    Answers = close("Answers", {"predictions": list[Answer]})
+    Answer: Any = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
+    Answers: Any = close("Answers", {"predictions": list[Answer]})
     return create_model("Predicted", __base__=RootModel[Answer | Answers])
 
 
@@ -186,6 +186,6 @@ def close(name: str, fields: dict[str, Any]) -> Any:
 
     It is a TypedDict, because the names may be any text: "Total Charges", "class".
     """
-    kind = TypedDict(name, fields)  # type: ignore[operator]
-    kind.__pydantic_config__ = Closed.model_config
+    kind = TypedDict(name, fields)  # type: ignore[misc]
+    kind.__pydantic_config__ = Closed.model_config  # type: ignore[attr-defined]
     return kind

@@ -1,6 +1,6 @@
 """Read the body of a request, and answer with JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -33,7 +33,7 @@ class OneAtATime:
             return self.application(environ, start_response)
 
 
-def read_body(environ: Mapping[str, Any]) -> bytes:
+def read_body(environ: dict[str, Any]) -> bytes:
     """Return the body of a request. Raises InvalidRequest if it is not sent as JSON."""
     kind, coding = environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING")
     if kind != "application/json" and not Request(environ).is_json:
@@ -45,7 +45,7 @@ def read_body(environ: Mapping[str, Any]) -> bytes:
     return environ["body"]
 
 
-def wants_explanation(environ: Mapping[str, Any]) -> bool:
+def wants_explanation(environ: dict[str, Any]) -> bool:
     """Whether the query string asks for an explanation. Raises InvalidRequest."""
     if not environ.get("QUERY_STRING"):
         return False

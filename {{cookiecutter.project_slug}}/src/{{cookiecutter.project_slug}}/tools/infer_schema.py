@@ -115,8 +115,8 @@ def check_names(file: Path, header: Sequence[str], table: TableConfig) -> None:
 
 def read_evidence(
     files: Sequence[Path], table: TableConfig
-) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """Return the first rows, and for each column how many rows have each text."""
+) -> tuple[pd.DataFrame, dict[str, pd.Series], list[str]]:
+    """Return the first rows, how many rows of each column have each text, and notes."""
     sample, malformed, rows = pd.DataFrame(), pd.DataFrame(), 0
     counts: dict[str, pd.Series] = {}
     for batch in read_batches(files, [], table):

@@ -87,7 +87,7 @@ def find_decimal(counts: Iterable[pd.Series], separator: str) -> str:
 
     If it is one as often as the other, a comma where semicolons separate the columns.
     """
-    rows = dict.fromkeys(".,", 0)
+    rows = dict.fromkeys(".,", 0.0)
     for each in counts:
         for own, other in (".,", ",."):
             number = rf"\D*(\d+|\d{{1,3}}([{other}]\d{{3}})+)[{own}]\d+\D*"

@@ -186,8 +186,8 @@ def note_lost_digits(dataset: Dataset) -> list[str]:
         if len(kept) < 0.9 * len(np.unique(exact)):
             lost.append(name)
     return [
-        f"The model can't tell all values of {name!r} apart: they are large beside their "
-        "differences. Add a feature that subtracts a constant."
+        f"The model can't tell all values of {name!r} apart: they are large beside "
+        "their differences. Add a feature that subtracts a constant."
         for name in lost
     ]
 

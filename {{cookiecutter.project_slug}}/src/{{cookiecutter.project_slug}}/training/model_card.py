@@ -1,4 +1,4 @@
-"""Draw the model card: a page on how a model was made, how good it is, and its limits."""
+"""Draw the model card: how a model was made, how good it is, and its limits."""
 
 import re
 from collections.abc import Mapping

@@ -150,8 +150,8 @@ def _split_by_hash(
 ) -> HoldOut:
     """Hold out the rows whose hash is below the test share.
 
-    Of few rows, or few rows of a class, the given share with the smallest hashes is held
-    out instead; where that ends may move when the table grows.
+    Of few rows, or few rows of a class, the given share with the smallest hashes is
+    held out instead; where that ends may move when the table grows.
     """
     hashes = _hash_rows(rows, key, config)
     strata, smallest = np.zeros(len(y), int), len(np.unique(hashes))
