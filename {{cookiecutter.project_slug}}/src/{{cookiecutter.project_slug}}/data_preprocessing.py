@@ -171,7 +171,7 @@ def list_out_of_scope(
         return list_problems([], "", [], "")
     readable = parsed.drop(index=unreadable.unique().tolist())
     try:
-        is_true = readable.eval(query, engine="python")
+        is_true: Any = readable.eval(query, engine="python")
         is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
         rows = readable.index[~is_in_scope]
     except Exception as error:  # pandas raises errors of many kinds

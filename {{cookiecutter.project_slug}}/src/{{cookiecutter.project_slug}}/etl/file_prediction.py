@@ -100,9 +100,7 @@ def find_columns(
     columns = list(dict.fromkeys(name for header in headers for name in header))
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
-    read = partial(
-        read_batches, columns=names, config=config.table, optional=optional
-    )
+    read = partial(read_batches, columns=names, config=config.table, optional=optional)
     return columns, read
 
 

@@ -1,6 +1,5 @@
 """Read the body of a request, and answer with JSON."""
 
-from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
