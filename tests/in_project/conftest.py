@@ -92,8 +92,10 @@ def type_in(main, *words):
 
 def go(folder, file, target, *options):
     """Take the table in a file all the way, in a project of its own in the folder."""
-    for name in ("config.yaml", "schema.yaml"):
-        shutil.copy(PROJECT / name, folder)
+    shutil.copy(PROJECT / "schema.yaml", folder)
+    settings = (PROJECT / "config.yaml").read_text(encoding="utf-8")
+    settings = settings.replace("promote: if_better", "promote: always")  # chance, too
+    Path(folder, "config.yaml").write_text(settings, encoding="utf-8")
     trained, fit_model = [], train.fit_model
 
     def fit_and_keep(dataset, *arguments):

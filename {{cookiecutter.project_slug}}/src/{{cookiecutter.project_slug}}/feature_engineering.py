@@ -33,11 +33,12 @@ LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut t
 
 @dataclass(frozen=True)
 class Feature:
-    """A function of columns, by its name."""
+    """A function of columns, by its name; `numbers` are those annotated as float."""
 
     name: str
     columns: tuple[str, ...]
     function: Callable[..., Any]
+    numbers: frozenset[str] = frozenset()
 
 
 FEATURES: dict[str, Feature] = {}
@@ -49,8 +50,12 @@ def feature(
     """Register a feature. Name its `columns` if they are not Python identifiers."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        names = tuple(columns) or tuple(signature(function).parameters)
-        FEATURES[function.__name__] = Feature(function.__name__, names, function)
+        parameters = signature(function).parameters
+        names = tuple(columns) or tuple(parameters)
+        wanted = zip(names, parameters.values(), strict=False)
+        numbers = frozenset(name for name, each in wanted if each.annotation is float)
+        name = function.__name__
+        FEATURES[name] = Feature(name, names, function, numbers)
         return function
 
     return register(function) if function else register
@@ -60,13 +65,13 @@ def feature(
 
 
 @feature
-def young_or_old(age):
+def young_or_old(age: float):
     """Whether a customer is under 30 or over 65: these leave most often."""
     return (age < 30) | (age > 65)
 
 
 @feature
-def charge_without_contract(monthly_charge, contract_type):
+def charge_without_contract(monthly_charge: float, contract_type):
     """Monthly charge of customers with a monthly contract, whom no contract holds."""
     return monthly_charge * (contract_type == "Monthly")
 
@@ -225,9 +230,15 @@ def _date_names(column: Column) -> list[str]:
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
-    """Return the features whose columns the table has."""
+    """Return the features whose columns the table has, numbers where they must be."""
+    columns = list(columns)
     names = {column.name for column in columns}
-    usable = [each for each in FEATURES.values() if names.issuperset(each.columns)]
+    texts = {column.name for column in columns if column.kind == "category"}
+    usable = [
+        each
+        for each in FEATURES.values()
+        if names.issuperset(each.columns) and texts.isdisjoint(each.numbers)
+    ]
     for each in usable:
         if each.name in names:
             raise UserError(f"the feature {each.name!r} has the name of a column")
