@@ -106,7 +106,7 @@ class Model:
 
         effects = (outputs[0] - outputs[1:]).tolist()
         explanation = [
-            {"column": name, "value": row.get(name), "effect": effect}
+            {"column": name, "value": row.get(name), "effect": float(f"{effect:.6g}")}
             for name, effect in zip(names, effects, strict=True)
         ]
         return sorted(explanation, key=lambda each: -abs(each["effect"]))
