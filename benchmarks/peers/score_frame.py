@@ -14,7 +14,7 @@ from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model, predict_frame
 from customer_churn.schema import read_table
 from customer_churn.training.preparation import prepare
-from customer_churn.training.train import read_processed
+from customer_churn.training.dataset import read_processed
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer

@@ -23,7 +23,8 @@ from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
 from {{ cookiecutter.project_slug }}.model_training import Dataset, fit_model, make_dataset
 from {{ cookiecutter.project_slug }}.prediction import name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.training.train import read_processed, run
+from {{ cookiecutter.project_slug }}.training.dataset import read_processed
+from {{ cookiecutter.project_slug }}.training.train import run
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_ROWS = 5000  # of the project's own table, so that tests are quick on any table

@@ -19,28 +19,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow
 import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
 from ..evaluation import Metric, format_metrics, format_number, list_metrics
-from ..feature_engineering import FEATURES, usable_features
-from ..model_training import MODELS, Dataset, find_model, fit_model, make_dataset
+from ..model_training import MODELS, Dataset, find_model, fit_model
 from ..prediction import predict_features
-from ..schema import Table, read_table
-from ..utils import (
-    UserError,
-    command,
-    command_line,
-    nearest,
-    set_up_logging,
-)
+from ..schema import read_table
+from ..utils import UserError, command, command_line, set_up_logging
 from .comparison import choose, tune
+from .dataset import load_dataset
 from .description import describe_model, describe_origin, show_metrics
 from .export import export_pipeline
-from .leaks import check_leaks
 from .model_card import draw_card
 from .promotion import (
     Decision,
@@ -60,7 +51,7 @@ from .saving import (
     write_files,
     write_history,
 )
-from .thresholds import check_threshold, choose_threshold
+from .thresholds import choose_threshold
 
 ALL = "all"
 FEW_ROWS = 20_000
@@ -199,56 +190,6 @@ def write_model(
     )
 
 
-def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
-    """Read the processed table, compute its features, and refuse target leakage."""
-    frame = read_processed(data, table, config)
-    log.info("predicting %s from %d rows", table.target.name, len(frame))
-    usable = [each.name for each in usable_features(table.features)]
-    for name in FEATURES:
-        if name not in usable:
-            log.info("feature left out, the table lacks its columns: %s", name)
-    dataset = make_dataset(frame, table, config)
-    check_threshold(dataset, config)
-    check_leaks(dataset.rows, dataset.y, table)
-    return dataset
-
-
-def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataFrame:
-    """Read what training needs of the processed table: Parquet, or a folder of it."""
-    names = [column.name for column in (*table.features, table.target)]
-    names += [*table.key, *name_columns(table, config)]
-    if not path.exists():
-        raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
-    try:
-        frame = pd.read_parquet(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path} is not Parquet; create it with: uv run pipeline.py"
-        ) from error
-    for name in names:
-        if name not in frame:
-            raise UserError(
-                f"{path} has no column {name!r}; run again: uv run pipeline.py"
-            )
-    return frame[list(dict.fromkeys(names))]
-
-
-def name_columns(table: Table, config: TrainingConfig) -> list[str]:
-    """Return the columns that config.yaml names under `training`."""
-    options = {"date": [config.date], "group": [config.group], "slices": config.slices}
-    known = [column.name for column in table.columns]
-    found = []
-    for option, names in options.items():
-        for name in filter(None, names or []):
-            if name not in known:
-                raise UserError(
-                    f"config.yaml: training.{option}: schema.yaml has no column "
-                    f"{name!r}{nearest(name, known)}"
-                )
-            found.append(name)
-    return found
-
-
 def limit_threads(rows: int) -> Any:
     """Return a context with one thread where rows are few and threads only wait.
 
@@ -269,11 +210,6 @@ def report(about: dict[str, Any]) -> None:
         log.info("threshold: %s", format_number(about["threshold"]))
     for note in about["notes"]:
         log.warning("%s", note)
-
-
-def same_path(one: Path, other: Path) -> bool:
-    """Whether two paths name the same file, which need not exist."""
-    return one.resolve() == other.resolve()
 
 
 def check_output(output: Path) -> None:
@@ -344,7 +280,7 @@ def main() -> None:
     if options.rollback:
         log.info("rolled back to %s", roll_back(config))
         return
-    if options.output and same_path(output, config.paths.model):
+    if options.output and output.resolve() == config.paths.model.resolve():
         raise UserError(
             f"{output} is the served model; without --output a better one replaces it"
         )
