@@ -18,7 +18,7 @@ from jinja2.ext import Extension
 TEMPLATE = Path(__file__).resolve().parent.parent
 REQUIREMENTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "requirements.txt"
 
-LONGEST_SLUG = 30  # import lines stay within their 100 characters
+LONGEST_SLUG = 30  # import lines stay within their 88 characters
 EXAMPLES = {  # question: (longest answer, an answer that works)
     "project_name": (100, "Customer Churn"),
     "description": (300, "Predict which customers will leave, and why."),

@@ -78,7 +78,8 @@ class HowTo(Project):
         assert {line[3:] for line in status.splitlines()} == self.touched(heading)
         if re.search(r"\.(py|ipynb)$", status, re.MULTILINE):
             (check,) = (text for _, _, text in BLOCK.findall(self.sections()[BEFORE_A_COMMIT]))
-            shell(f"{check}git add . && git commit --quiet -m change", self.path)
+            shell(check, self.path)  # alone: `&&` hides a failure from what follows
+            shell("git add . && git commit --quiet -m change", self.path)
         return said
 
     def edit(self, lead, language, text):

@@ -74,8 +74,8 @@ class TableConfig(Section):
 
     `sheet` names the one to read of an Excel file, by default the first. Of rows with
     the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
-    which it is not true are out of scope. `date_formats` are tried in their order, after ISO 8601. Name them by column where
-    columns differ.
+    which it is not true are out of scope. `date_formats` are tried in their order,
+    after ISO 8601. Name them by column where columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
