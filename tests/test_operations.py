@@ -251,9 +251,8 @@ def test_a_slow_client_keeps_nobody_waiting(trained):
             assert service.ask()[0] == 200
 
 
-def test_requests_are_logged_on_one_line_each_and_counted(trained):
-    port = free_port()
-    with serve(trained.path, SERVING__METRICS_PORT=str(port)) as service:
+def test_requests_are_logged_on_one_line_each(trained):
+    with serve(trained.path) as service:
         headers = {"X-Request-ID": "a-1"}
         connection = service.connect()
         connection.request("GET", "/no%0Awhere", headers=headers)
@@ -261,8 +260,24 @@ def test_requests_are_logged_on_one_line_each_and_counted(trained):
         time.sleep(0.5)
         (line,) = [line for line in service.log.read_text().splitlines() if "where" in line]
         assert re.search(r" GET '/no\\nwhere' 404 \d+\.\d ms a-1$", line)
+
+
+def test_metrics_have_a_port_of_their_own(trained):
+    port = free_port()
+    with serve(trained.path, SERVING__METRICS_PORT=str(port)) as service:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as metrics:
-            assert b"granian" in metrics.read()
+            lines = metrics.read().decode().splitlines()
+        samples = [line for line in lines if not line.startswith("#")]
+        assert any(line.startswith("# TYPE granian_") for line in lines)
+        assert samples
+        assert all(re.fullmatch(r"granian_\w+(\{.*\})? [\d.]+", line) for line in samples)
+        assert service.ask(path="/metrics")[0] == 404
+        assert listened_on([service.process.pid, *service.children()]) == {"0100007F"}
+
+    with serve(trained.path) as service:
+        with pytest.raises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+        assert service.ask()[0] == 200
 
 
 def instructions(project):

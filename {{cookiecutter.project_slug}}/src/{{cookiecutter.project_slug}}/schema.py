@@ -73,8 +73,8 @@ class Column:
     name: str
     kind: Kind
     nullable: bool = False
-    minimum: float | str | None = None
-    maximum: float | str | None = None
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
     categories: tuple[str | int, ...] = ()
     description: str | None = None
     is_closed: bool = True
@@ -262,10 +262,14 @@ def _find_limits(kind: Kind, checks: Mapping[str, Any]) -> tuple[Any, Any]:
             is_open = name == "less_than" or both.get("include_max") is False
             high = _allowed(both.get("max_value", limit), is_open, -math.inf)
     if kind == "date":
-        low, high = (
-            end and datetime.fromisoformat(str(end)).isoformat() for end in (low, high)
-        )
+        low, high = (end and _write_date(end) for end in (low, high))
     return low, high
+
+
+def _write_date(limit: Any) -> str:
+    """Return a limit of dates in ISO format, without a time of day if that is 0:00."""
+    text = datetime.fromisoformat(str(limit)).isoformat()
+    return text.removesuffix("T00:00:00")
 
 
 def _allowed(limit: Any, is_open: bool, inside: float) -> Any:

@@ -85,7 +85,7 @@ function showProblems(controls, { problems = [], failure = "" }) {
   for (const control of controls) {
     const problem = byColumn.get(control.dataset.column) ?? "";
     at(`${control.id}-problem`).textContent = problem;
-    control.toggleAttribute("aria-invalid", Boolean(problem));
+    control.ariaInvalid = problem ? "true" : null; // null removes the attribute
     if (problem) control.closest(".field").hidden = false;
   }
   document.querySelector("[aria-invalid]")?.focus();
