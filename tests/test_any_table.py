@@ -127,5 +127,8 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
         "?? config.old-1.yaml",
         "?? schema.old-1.yaml",
         "M config.yaml",
+        "M notebooks/01_data_exploration.ipynb",
+        "M notebooks/02_feature_engineering.ipynb",
+        "M notebooks/03_model_prototyping.ipynb",
         "M schema.yaml",
     }

@@ -17,15 +17,17 @@ FIRST = "notebooks/01_data_exploration.ipynb"
 SECOND = "notebooks/02_feature_engineering.ipynb"
 MARKS = re.compile(r"^(<<<<<<<|=======|>>>>>>>).*\n", re.MULTILINE)
 
-# What the team does: a feature of its own, and a column in the middle of its table.
+# What the team does: a feature of its own, a note at another one, and a column in the middle of
+# its table.
 LINE = '    return monthly_charge * (contract_type == "Monthly")\n'
-FEATURE = '''
-
-
-@feature
+OURS = LINE.replace(")\n", ")  # ours\n")
+NEXT = "@feature\ndef young_or_old(age):\n"
+FEATURE = '''@feature
 def calls_per_year(support_calls, age):
     """Support calls for each year of age."""
     return support_calls / age
+
+
 '''
 COLUMN = "  shoe_size:\n    dtype: Int64\n    nullable: true\n"
 
@@ -196,7 +198,8 @@ def used(made):
     """The project after some work of its team."""
     root = made.path
     edit(root / "README.md", "Predict which customers will leave, and why.", "Ask Ada why they go.")
-    edit(root / MODULE, LINE, LINE + FEATURE)
+    edit(root / MODULE, LINE, OURS)
+    edit(root / MODULE, NEXT, FEATURE + NEXT)
     edit(root / "schema.yaml", "  paperless:\n", f"{COLUMN}  paperless:\n")
     table = root / "data" / "raw" / "customers.csv"
     header, *rows = table.read_text(encoding="utf-8").splitlines()
@@ -217,6 +220,8 @@ def updated(used):
     """The project after an update that meets no conflict."""
     words(used, "cruft update", "1.1.0")
     assert unmerged(used) == []
+    result = used.run("uv", "lock", "--quiet")  # as `uv run pytest` would
+    assert result.returncode == 0, result.stderr
     commit(used, "1.1.0")
     return used
 
@@ -272,7 +277,7 @@ def test_a_conflict_stands_in_the_files_of_any_clone_and_is_resolved(updated, cl
         text = MARKS.sub("", text_of(project, file))
         (project.path / file).write_text(text, encoding="utf-8", newline="\n")
     edit(project.path / "README.md", "\nIt does: Predict which customers will leave, and why.", "")
-    edit(project.path / MODULE, f"{LINE}{FEATURE}", FEATURE)
+    edit(project.path / MODULE, OURS, "")
     git(project, "add", "README.md", "docs/team.md", FIRST, MODULE)
     words(project, "git add --all")
     assert git(project, "status", "--short") == ""
