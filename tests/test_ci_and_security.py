@@ -37,6 +37,8 @@ PROOFS = {
     " test_git_ignores_what_is_made",
     "Raw files": "test_raw_files_are_kept_out_of_git",
     "The service's log": "test_the_container_needs_no_file_to_write_and_no_privilege",
+    "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared"
+    " test_the_container_needs_no_file_to_write_and_no_privilege",
     "It is ONNX": "test_a_pickle_in_the_model_s_place_runs_nothing"
     " test_ruff_refuses_secrets_and_pickles",
     "A model file": "test_a_new_model_is_served_and_a_broken_one_is_not"
@@ -129,7 +131,7 @@ def test_each_event_has_its_jobs(project):
         assert started(event) == {"check", "test"}
     assert started("schedule") == {"pipeline", "audit"}
     assert started("workflow_dispatch") == set(jobs)
-    assert commands(jobs["pipeline"]) == ["uv run pipeline.py"]
+    assert commands(jobs["pipeline"]) == ["uv run pipeline.py && uv run train"]
 
 
 def test_the_tests_run_on_three_systems_and_on_the_python_of_the_image(project):
