@@ -39,6 +39,7 @@ PROOFS = {
     "The service's log": "test_the_container_needs_no_file_to_write_and_no_privilege",
     "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared"
     " test_the_container_needs_no_file_to_write_and_no_privilege",
+    "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared",
     "It is ONNX": "test_a_pickle_in_the_model_s_place_runs_nothing"
     " test_ruff_refuses_secrets_and_pickles",
     "A model file": "test_a_new_model_is_served_and_a_broken_one_is_not"
