@@ -21,7 +21,7 @@ MARKS = re.compile(r"^(<<<<<<<|=======|>>>>>>>).*\n", re.MULTILINE)
 # its table.
 LINE = '    return monthly_charge * (contract_type == "Monthly")\n'
 OURS = LINE.replace(")\n", ")  # ours\n")
-NEXT = "@feature\ndef young_or_old(age):\n"
+NEXT = "@feature\ndef young_or_old(age: float):\n"
 FEATURE = '''@feature
 def calls_per_year(support_calls, age):
     """Support calls for each year of age."""
