@@ -20,7 +20,11 @@ import pipeline
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
 from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
-from {{ cookiecutter.project_slug }}.model_training import Dataset, fit_model, make_dataset
+from {{ cookiecutter.project_slug }}.model_training import (
+    Dataset,
+    fit_model,
+    make_dataset,
+)
 from {{ cookiecutter.project_slug }}.prediction import name_label
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.training.dataset import read_processed

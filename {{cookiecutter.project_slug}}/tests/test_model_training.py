@@ -14,7 +14,11 @@ from {{ cookiecutter.project_slug }}.evaluation import (
     predict_baseline,
     predict_outputs,
 )
-from {{ cookiecutter.project_slug }}.model_training import MODELS, encode_classes, make_dataset
+from {{ cookiecutter.project_slug }}.model_training import (
+    MODELS,
+    encode_classes,
+    make_dataset,
+)
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
 from {{ cookiecutter.project_slug }}.training.splits import make_folds, split_rows
 from {{ cookiecutter.project_slug }}.utils import UserError

@@ -8,7 +8,11 @@ import pytest
 from conftest import check_answers, train_model
 
 from {{ cookiecutter.project_slug }}.config import Config
-from {{ cookiecutter.project_slug }}.prediction import load_model, name_label, predict_frame
+from {{ cookiecutter.project_slug }}.prediction import (
+    load_model,
+    name_label,
+    predict_frame,
+)
 from {{ cookiecutter.project_slug }}.training.export import plain_rows
 from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 

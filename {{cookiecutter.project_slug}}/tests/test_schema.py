@@ -7,7 +7,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from {{ cookiecutter.project_slug }}.config import Config, Task
-from {{ cookiecutter.project_slug }}.schema import Column, Table, read_columns, read_table
+from {{ cookiecutter.project_slug }}.schema import (
+    Column,
+    Table,
+    read_columns,
+    read_table,
+)
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 TEXT = {"dtype": "str"}
