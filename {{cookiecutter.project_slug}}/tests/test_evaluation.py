@@ -9,13 +9,15 @@ from sklearn.dummy import DummyRegressor
 from {{ cookiecutter.project_slug }}.config import Threshold
 from {{ cookiecutter.project_slug }}.evaluation import (
     METRICS,
-    estimate_improvement,
-    estimate_interval,
     evaluate,
-    evaluate_segments,
     find_scorer,
     format_number,
     list_metrics,
+)
+from {{ cookiecutter.project_slug }}.training.intervals import (
+    estimate_improvement,
+    estimate_interval,
+    evaluate_segments,
     rank_features,
 )
 from {{ cookiecutter.project_slug }}.training.thresholds import find_threshold

@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from customer_churn.config import TrainingConfig
-from customer_churn.evaluation import METRICS, estimate_interval, list_metrics
+from customer_churn.evaluation import (
+    METRICS,
+    list_metrics,
+)
+from customer_churn.training.intervals import (
+    estimate_interval,
+)
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.schema import Column, Table
 from customer_churn.training import comparison, train

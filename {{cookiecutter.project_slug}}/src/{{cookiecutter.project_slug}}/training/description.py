@@ -12,17 +12,19 @@ from sklearn.pipeline import Pipeline
 from ..config import Config, TrainingConfig
 from ..evaluation import (
     Metric,
-    estimate_interval,
     evaluate,
-    evaluate_segments,
     find_scorer,
     format_number,
     predict_baseline,
-    rank_features,
 )
 from ..model_training import Dataset
 from ..prediction import Outputs, name_label, predict_features
 from ..utils import fingerprint
+from .intervals import (
+    estimate_interval,
+    evaluate_segments,
+    rank_features,
+)
 
 RARE_SHARE = 0.1  # of the rows; a rarer class makes accuracy misleading
 FEW_ROWS = 200  # in the test, which make its metrics imprecise

@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import Config, TrainingConfig
-from ..evaluation import Metric, estimate_improvement
+from ..evaluation import (
+    Metric,
+)
 from ..feature_engineering import features_of_table
 from ..model_training import Dataset
 from ..prediction import Model, load_model, predict_features
 from ..utils import UserError, fingerprint, write_atomically
 from .description import beats_baseline, show_metrics
+from .intervals import (
+    estimate_improvement,
+)
 from .saving import read_history, write_files
 
 ARCHIVE, SERVED = "archive", "served.txt"  # the names of served models, in their order
