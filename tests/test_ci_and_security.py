@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import threading
+import time
 import tomllib
 import urllib.request
 from contextlib import contextmanager
@@ -372,10 +373,9 @@ def test_the_container_needs_no_file_to_write_and_no_privilege(trained):
     assert " ".join(options) in block(trained.path / "SECURITY.md", "--read-only")
     port = free_port()
     _, *command = json.loads(dict(instructions(trained))["CMD"])
-    command[command.index("8000")] = str(port)
     script = ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
     process = subprocess.Popen(
-        [*script, str(trained.python), *command],
+        [*script, str(trained.python), *command, "--port", str(port)],
         cwd=trained.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -393,6 +393,7 @@ def test_the_container_needs_no_file_to_write_and_no_privilege(trained):
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert json.loads(answer.read())["prediction"] == "Yes"
+        time.sleep(0.5)  # the server logs a request a little after its answer
     finally:
         process.terminate()
         log, _ = process.communicate(timeout=PATIENCE)

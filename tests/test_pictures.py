@@ -20,12 +20,14 @@ from test_serving import free_port, wait_until_it_answers
 
 PICTURES = TEMPLATE / "pictures"
 LARGEST = 150_000  # bytes
-# From one element to another: the place on the page, and what stands there.
+# From one element to another: the place on the page, and what stands there. A range's own
+# rectangle would take in what is folded away.
 BETWEEN = """([top, bottom]) => {
   const range = document.createRange();
   range.setStartBefore(top);
   range.setEndAfter(bottom);
-  const { y, height } = range.getBoundingClientRect();
+  const { y } = top.getBoundingClientRect();
+  const height = bottom.getBoundingClientRect().bottom - y;
   return { y, height, text: range.toString() };
 }"""
 

@@ -154,7 +154,9 @@ def describe_column(column: Column) -> dict[str, Any]:
         bits = [int(text) for text in texts if text in ("0", "1")]
         schema["enum"] = [True, False, *bits, *texts, *missing]
     elif column.kind == "date":
-        schema["format"] = "date"
+        spelled = {"enum": [*column.spelling.missing, None]}
+        dates = {"type": "string", "format": "date"}
+        schema["anyOf"] = [dates, spelled] if column.nullable else [dates]
         about += [f"between {column.minimum} and {column.maximum}"]
         about += [f"or as {form}" for form in column.spelling.date_formats]
     elif column.categories:
