@@ -13,8 +13,8 @@ from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model, predict_frame
 from customer_churn.schema import read_table
-from customer_churn.training.preparation import prepare
 from customer_churn.training.dataset import read_processed
+from customer_churn.training.preparation import prepare
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer

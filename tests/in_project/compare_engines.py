@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pipeline
-from customer_churn.etl import cluster, raw_csv
 from customer_churn.config import Config, read_config
+from customer_churn.etl import cluster, raw_csv
 from customer_churn.etl.workers import run_parallel
 
 TABLES = 6

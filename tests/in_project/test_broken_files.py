@@ -16,10 +16,10 @@ import pipeline
 import pyarrow as pa
 import pytest
 import yaml
-from customer_churn.etl import raw_csv
-from customer_churn.etl.raw_data import read_batches
 from conftest import PROJECT
 from customer_churn.config import read_config
+from customer_churn.etl import raw_csv
+from customer_churn.etl.raw_data import read_batches
 from customer_churn.utils import UserError
 
 CASES = 1000

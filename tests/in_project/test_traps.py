@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 from conftest import MISSING, go, type_in, write
-from customer_churn.utils import UserError
 from customer_churn.tools import infer_schema
+from customer_churn.utils import UserError
 
 WORDS = ["the", "parcel", "came", "late", "and", "its", "box", "was", "open", "again"]
 

@@ -11,13 +11,13 @@ from customer_churn.evaluation import (
     METRICS,
     list_metrics,
 )
-from customer_churn.training.intervals import (
-    estimate_interval,
-)
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.schema import Column, Table
 from customer_churn.training import comparison, train
 from customer_churn.training.comparison import Score, choose_model, is_tie
+from customer_churn.training.intervals import (
+    estimate_interval,
+)
 from customer_churn.utils import UserError
 from sklearn.ensemble import ExtraTreesClassifier
 from test_training import read_record, run_train

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pipeline
 import pytest
 from conftest import make_lines, make_project, write_raw
 from customer_churn.drift import DriftMonitor, log_drift
@@ -27,8 +28,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.semi_supervised import LabelPropagation
 from test_choice_and_search import CONFIG, make_table
 from test_training import CLASSES, change_config, read_record, run_train
-
-import pipeline
 
 METRICS = list_metrics(None, "classification", 2)
 NIGHTS = 30
