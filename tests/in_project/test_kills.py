@@ -15,8 +15,10 @@ import pipeline
 from conftest import PROJECT
 from customer_churn.config import read_config
 from customer_churn.utils import UserError, fingerprint
+from tqdm import tqdm
 
 ROWS = 3000
+tqdm.monitor_interval = 0  # else a fork may copy a lock that its thread holds
 
 
 def write_table(file, letter):
