@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from customer_churn.config import read_config
-from customer_churn.feature_engineering import build_features, values_of_frame
-from customer_churn.model_training import fit_model
-from customer_churn.prediction import load_model, predict_frame
+from customer_churn.feature_engineering import features_of_table
+from customer_churn.model_training import fit_model, make_dataset
+from customer_churn.prediction import load_model, predict_features, predict_frame
 from customer_churn.schema import read_table
 from customer_churn.training.dataset import read_processed
-from customer_churn.training.preparation import prepare
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -52,21 +51,19 @@ def plain_pipeline(name, estimator):
 
 
 for name in ("gradient_boosting", "random_forest", "logistic"):
-    trained = fit_model(prepare(known, table, config.training), name, config.training)
-    plain = plain_pipeline(name, trained.pipeline[-1]).fit(
+    pipeline = fit_model(make_dataset(known, table, config.training), name, config.training)
+    plain = plain_pipeline(name, pipeline[-1]).fit(
         known[[*kinds]], known[table.target.name]
     )
     model = load_model(Path("models") / f"{name}.onnx")
-    values = values_of_frame(frame, table.features)
-    matrix = build_features(values, table.features, model.vocabulary)
+    X = features_of_table(frame, table.features)
     ways = {
         "predict_frame": partial(predict_frame, model, frame),
         "scikit-learn, frame": partial(plain.predict_proba, frame[[*kinds]]),
-        "scikit-learn, matrix": partial(trained.pipeline.predict_proba, matrix),
+        "scikit-learn, features": partial(pipeline.predict_proba, X),
     }
-    one = model.outputs(matrix)
     answers = predict_frame(model, frame).iloc[:, 1:].to_numpy()
-    assert (answers == model.decide(one)[1]).all(), "threads answer otherwise"
+    assert (answers == predict_features(model.outputs, X)).all(), "other answers for the frame"
     figures = {way: [] for way in ways}
     for _ in range(rounds):
         for way, score in ways.items():
