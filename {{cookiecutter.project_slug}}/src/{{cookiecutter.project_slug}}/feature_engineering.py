@@ -7,7 +7,8 @@ and booleans arrive as floats, dates as days since 2000-01-01, categories as tex
 missing number is NaN, a missing category "".
 
 To add a feature, write a function that returns a number, and put `@feature` above it.
-If the table lacks one of its columns, the feature is left out.
+If the table lacks one of its columns, or has text where a parameter is annotated as
+`float`, the feature is left out.
 """
 
 import math

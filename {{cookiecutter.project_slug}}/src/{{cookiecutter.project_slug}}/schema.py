@@ -3,7 +3,7 @@
 The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a
 column is: float64 a number, Int64 a whole number, boolean, datetime64[ns] a date, str a
 category. `isin` lists the categories, `in_range` and its like are limits, `nullable`
-allows missing values; docs/how-to.md describes `metadata`.
+allows missing values; docs/own-table.md describes `metadata`.
 
 It is read into plain data, a `Table`, which also goes into the model file. So the
 pipeline, `predict` and the service all follow the same contract.
