@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2000, 1, 1)
 LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
+FEW_ROWS = 8  # up to here, one row after the other is faster than whole columns
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ def feature(
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         parameters = signature(function).parameters
         names = tuple(columns) or tuple(parameters)
-        wanted = zip(names, parameters.values(), strict=False)
-        numbers = frozenset(name for name, each in wanted if each.annotation is float)
+        types = [parameter.annotation for parameter in parameters.values()]
+        numbers = {name for name, type_ in zip(names, types, strict=False) if type_ is float}
         name = function.__name__
-        FEATURES[name] = Feature(name, names, function, numbers)
+        FEATURES[name] = Feature(name, names, function, frozenset(numbers))
         return function
 
     return register(function) if function else register
@@ -77,7 +78,7 @@ def charge_without_contract(monthly_charge: float, contract_type):
     return monthly_charge * (contract_type == "Monthly")
 
 
-# --- From columns to features, for a table and for a row -----------------------------
+# --- From columns to features, for a table and for rows ------------------------------
 
 
 def features_of_table(
@@ -90,65 +91,26 @@ def features_of_table(
     """
     import pandas as pd
 
-    numbers: dict[str, Any] = {}
-    categories: dict[str, Any] = {}
-    values: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
     for column in columns:
-        cells = table[column.name]
+        values = table[column.name]
         if column.kind == "category":
-            codes, texts = pd.factorize(cells.fillna(""))
-            values[column.name] = texts.astype(object)[codes]
-            categories[column.name] = values[column.name]
+            codes, texts = pd.factorize(values.fillna(""))
+            cells[column.name] = texts.astype(object)[codes]
         elif column.kind == "date":
-            values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
-            dates = cells.dt
-            parts = [values[column.name], dates.month, dates.day_of_week, dates.hour]
-            numbers.update(zip(_date_names(column), parts, strict=False))
+            days = (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
+            cells[column.name] = [days, values.dt.month, values.dt.day_of_week]
+            if column.has_time:
+                cells[column.name].append(values.dt.hour)
         else:
-            values[column.name] = numbers[column.name] = cells.astype(float)
+            cells[column.name] = values.astype(float)
 
-    for each in usable_features(columns):
-        numbers[each.name] = _call_on_arrays(each, values)
-    X = pd.DataFrame(numbers, index=table.index, dtype=float)
+    numbers, categories = _arrange(cells, columns, usable_features(columns))
+    number_names, category_names = feature_names(columns)
+    X = pd.DataFrame(index=table.index, dtype=float)
+    X = X.assign(**dict(zip(number_names, numbers, strict=True)))
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
-    return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
-
-
-def features_of_row(
-    row: Mapping[str, Any],
-    columns: Sequence[Column],
-    features: Sequence[Feature] | None = None,
-) -> tuple[list[float], list[str]]:
-    """Return the features of one row, for the service: its numbers, and its categories.
-
-    They are in the order of `features_of_table`. A value may be absent. For many rows,
-    find the usable features once and pass them.
-    """
-    features = usable_features(columns) if features is None else features
-    numbers: list[float] = []
-    categories: list[str] = []
-    values: dict[str, Any] = {}
-    for column in columns:
-        value = row.get(column.name)
-        if column.kind == "category":
-            values[column.name] = value or ""
-            categories.append(value or "")
-        elif column.kind == "date":
-            parts = _date_parts(value, column.has_time)
-            values[column.name] = parts[0]
-            numbers += parts
-        else:
-            number = math.nan if value is None else float(value)
-            values[column.name] = number
-            numbers.append(number)
-
-    for each in features:
-        try:
-            numbers.append(_call(each, values, float))
-        except UserError:  # Python fails where NumPy divides by zero
-            with np.errstate(all="ignore"):
-                numbers.append(_call(each, _as_numpy(values), float))
-    return numbers, categories
+    return X.assign(**dict(zip(category_names, categories, strict=True)))
 
 
 def features_of_rows(
@@ -156,32 +118,52 @@ def features_of_rows(
     columns: Sequence[Column],
     features: Sequence[Feature],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features of many rows, as `features_of_row` does for each, but faster.
+    """Return the usable features of rows, for the service, as `features_of_table` does.
 
-    The numbers have shape (rows, n), the categories (rows, m).
+    The numbers have the shape (rows, n), the categories (rows, m). A value may be
+    absent.
     """
-    numbers: list[Any] = []
-    categories: list[Any] = []
-    values: dict[str, Any] = {}
-    for column in columns:
-        cells = [row.get(column.name) for row in rows]
-        if column.kind == "category":
-            values[column.name] = np.array([cell or "" for cell in cells], dtype=object)
-            categories.append(values[column.name])
-        elif column.kind == "date":
-            parts = np.array([_date_parts(cell, column.has_time) for cell in cells])
-            values[column.name] = parts[:, 0]
-            numbers.extend(parts.T)
-        else:
-            values[column.name] = np.array(cells, dtype=float)  # None becomes NaN
-            numbers.append(values[column.name])
+    if len(rows) <= FEW_ROWS:
+        single = [features_of_row(row, columns, features) for row in rows]
+        numbers = np.array([numbers for numbers, _ in single], dtype=float)
+        categories = np.array([texts for _, texts in single], dtype=object)
+    else:
+        cells = {
+            column.name: _column_of_rows([row.get(column.name) for row in rows], column)
+            for column in columns
+        }
+        arrays, texts = _arrange(cells, columns, features)
+        shape = (-1, len(rows))
+        arrays = [np.broadcast_to(array, len(rows)) for array in arrays]
+        numbers = np.array(arrays, dtype=float).reshape(shape).T
+        categories = np.array(texts, dtype=object).reshape(shape).T
+    numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+    return numbers.astype(np.float32), categories
 
-    for each in features:
-        numbers.append(np.broadcast_to(_call_on_arrays(each, values), len(rows)))
-    return (
-        np.array(numbers, dtype=float).reshape(-1, len(rows)).T,
-        np.array(categories, dtype=object).reshape(-1, len(rows)).T,
-    )
+
+def features_of_row(
+    row: Mapping[str, Any], columns: Sequence[Column], features: Sequence[Feature]
+) -> tuple[list[Any], list[str]]:
+    """Return the features of one row: its numbers, and its categories."""
+    cells: dict[str, Any] = {}
+    for column in columns:
+        value = row.get(column.name)
+        if column.kind == "category":
+            cells[column.name] = value or ""
+        elif column.kind == "date":
+            cells[column.name] = _date_parts(value, column.has_time)
+        else:  # NumPy's numbers can be divided by zero, as those of a table
+            cells[column.name] = np.float64(math.nan if value is None else value)
+    return _arrange(cells, columns, features)
+
+
+def _column_of_rows(values: list[Any], column: Column) -> Any:
+    """Return a column's values as arrays."""
+    if column.kind == "category":
+        return np.array([value or "" for value in values], dtype=object)
+    if column.kind == "date":
+        return np.array([_date_parts(date, column.has_time) for date in values]).T
+    return np.array(values, dtype=float)  # None becomes NaN
 
 
 @lru_cache(maxsize=10_000)
@@ -196,26 +178,34 @@ def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...
     return (*parts, date.hour) if has_time else parts
 
 
-def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a row, the numbers as those of NumPy."""
-    return {
-        name: value if isinstance(value, str) else np.float64(value)
-        for name, value in values.items()
-    }
+def _arrange(
+    cells: Mapping[str, Any], columns: Iterable[Column], features: Iterable[Feature]
+) -> tuple[list[Any], list[Any]]:
+    """Return the numbers, among them the features, and the categories."""
+    numbers: list[Any] = []
+    categories: list[Any] = []
+    values: dict[str, Any] = {}
+    for column in columns:
+        cell = values[column.name] = cells[column.name]
+        if column.kind == "category":
+            categories.append(cell)
+        elif column.kind == "date":
+            numbers += [*cell]
+            values[column.name] = cell[0]
+        else:
+            numbers.append(cell)
 
-
-def _call_on_arrays(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
-    """Return a feature of whole columns; a division by zero is infinite or missing."""
     with np.errstate(all="ignore"):
-        return _call(each, values, partial(np.asarray, dtype=float))
+        for each in features:
+            numbers.append(_call(each, values))
+    return numbers, categories
 
 
-def _call(
-    each: Feature, values: Mapping[str, Any], convert: Callable[[Any], Any]
-) -> Any:
+def _call(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
     """Return a feature of whole columns or of the values of one row."""
     try:
-        return convert(each.function(*[values[name] for name in each.columns]))
+        result = each.function(*[values[name] for name in each.columns])
+        return np.asarray(result, dtype=float)
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails ({error}); it must work for whole "
@@ -224,24 +214,17 @@ def _call(
         ) from error
 
 
-def _date_names(column: Column) -> list[str]:
-    """Return the names of the parts of a date that a model uses."""
-    parts = ["days", "month", "weekday", "hour"]
-    return [f"{column.name} ({part})" for part in parts[: 4 if column.has_time else 3]]
-
-
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has, numbers where they must be."""
-    columns = list(columns)
-    names = {column.name for column in columns}
-    texts = {column.name for column in columns if column.kind == "category"}
+    kinds = {column.name: column.kind for column in columns}
+    texts = {name for name, kind in kinds.items() if kind == "category"}
     usable = [
         each
         for each in FEATURES.values()
-        if names.issuperset(each.columns) and texts.isdisjoint(each.numbers)
+        if kinds.keys() >= set(each.columns) and texts.isdisjoint(each.numbers)
     ]
     for each in usable:
-        if each.name in names:
+        if each.name in kinds:
             raise UserError(f"the feature {each.name!r} has the name of a column")
     return usable
 
@@ -251,7 +234,8 @@ def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
     numbers: list[str] = []
     for column in columns:
         if column.kind == "date":
-            numbers += _date_names(column)
+            parts = ["days", "month", "weekday", *["hour"] * column.has_time]
+            numbers += [f"{column.name} ({part})" for part in parts]
         elif column.kind != "category":
             numbers.append(column.name)
     numbers += [each.name for each in usable_features(columns)]

@@ -17,10 +17,8 @@ import onnxruntime
 from pydantic import TypeAdapter
 
 from .feature_engineering import (
-    LARGEST_NUMBER,
     Feature,
     feature_names,
-    features_of_row,
     features_of_rows,
     features_of_table,
     is_category,
@@ -32,7 +30,6 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW_ROWS = 8  # up to here, features row by row are faster than column by column
 STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
@@ -113,15 +110,8 @@ class Model:
 
     def _compute_outputs(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""
-        columns, custom = self.table.features, self.custom_features
-        if len(rows) > FEW_ROWS:
-            numbers, categories = features_of_rows(rows, columns, custom)
-        else:
-            features = [features_of_row(row, columns, custom) for row in rows]
-            numbers = np.array([numbers for numbers, _ in features])
-            categories = np.array([texts for _, texts in features], dtype=object)
-        numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-        return self.outputs(numbers.astype(np.float32), categories)
+        features = features_of_rows(rows, self.table.features, self.custom_features)
+        return self.outputs(*features)
 
 
 def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
