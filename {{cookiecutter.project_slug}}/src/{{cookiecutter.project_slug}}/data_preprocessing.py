@@ -49,7 +49,7 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """
     parsed, unreadable = parse_table(raw, table.columns)
     out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
-    in_scope = parsed.drop(index=out_of_scope["row"])
+    in_scope = parsed[~parsed.index.isin(out_of_scope["row"])]
     checked, failures = check_limits(in_scope, table.columns)
     # An unreadable cell is missing too: the first problem of each cell is enough.
     problems = pd.concat([unreadable, out_of_scope, failures], ignore_index=True)
@@ -57,7 +57,7 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     is_emptied = problems["check"].str.endswith(EMPTIED)
     rejected = join_reasons(problems[~is_emptied])
 
-    good = checked.drop(index=rejected.index, errors="ignore")
+    good = checked[~checked.index.isin(rejected.index)]
     is_duplicate = pd.Series(False, index=good.index)
     if table.key:
         is_duplicate = good.duplicated(list(table.key), keep=table.keep)
@@ -178,10 +178,11 @@ def list_out_of_scope(
     """Return the readable rows for which the filter is not true, as problems."""
     if query is None:
         return list_problems()
-    readable = parsed.drop(index=unreadable.unique())
+    readable = parsed[~parsed.index.isin(unreadable)]
     try:
-        is_in_scope = readable.eval(query, engine="python").fillna(False).astype(bool)
-        rows = readable.index[~is_in_scope.to_numpy()]
+        is_true: Any = readable.eval(query, engine="python")
+        is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
+        rows = readable.index[~is_in_scope]
     except Exception as error:  # pandas raises errors of many kinds
         reason = " ".join(str(error).split())
         raise UserError(f"config.yaml: filter: {query}: {reason}") from error

@@ -11,7 +11,7 @@ If the table lacks one of its columns, the feature is left out.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -43,17 +43,13 @@ class Feature:
 FEATURES: dict[str, Feature] = {}
 
 
-def feature(
-    function: Callable[..., Any] | None = None, *, columns: Iterable[str] = ()
-) -> Any:
+def feature(function: Any = None, *, columns: Iterable[str] = ()) -> Any:
     """Register a feature. Name its `columns` if they are not Python identifiers."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        names = tuple(columns) or tuple(signature(function).parameters)
-        FEATURES[function.__name__] = Feature(function.__name__, names, function)
-        return function
-
-    return register(function) if function else register
+    if function is None:
+        return partial(feature, columns=columns)
+    names = tuple(columns) or tuple(signature(function).parameters)
+    FEATURES[function.__name__] = Feature(function.__name__, names, function)
+    return function
 
 
 # --- The features of the sample table ------------------------------------------------
@@ -84,32 +80,31 @@ def features_of_table(
     """
     import pandas as pd
 
-    numbers: dict[str, Any] = {}
-    categories: dict[str, Any] = {}
-    values: dict[str, Any] = {}
+    numbers: dict = {}
+    categories: dict = {}
+    values: dict = {}
     for column in columns:
-        cells = table[column.name]
+        name, cells = column.name, table[column.name]
         if column.kind == "category":
             codes, texts = pd.factorize(cells.fillna(""))
-            values[column.name] = texts.astype(object)[codes]
-            categories[column.name] = values[column.name]
+            values[name] = categories[name] = texts.astype(object)[codes]
         elif column.kind == "date":
-            values[column.name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
+            values[name] = (cells - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
             dates = cells.dt
-            parts = [values[column.name], dates.month, dates.day_of_week, dates.hour]
+            parts = [values[name], dates.month, dates.day_of_week, dates.hour]
             numbers.update(zip(_date_names(column), parts, strict=False))
         else:
-            values[column.name] = numbers[column.name] = cells.astype(float)
+            values[name] = numbers[name] = cells.astype(float)
 
     for each in usable_features(columns):
-        numbers[each.name] = _call_on_arrays(each, values)
-    X = pd.DataFrame(numbers, index=table.index, dtype=float)
+        numbers[each.name] = _call(each, values)
+    X = pd.DataFrame(numbers, table.index, dtype=float)
     X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
-    return X.join(pd.DataFrame(categories, index=table.index, dtype=object))
+    return X.join(pd.DataFrame(categories, table.index, dtype=object))
 
 
 def features_of_row(
-    row: Mapping[str, Any],
+    row: dict,
     columns: Sequence[Column],
     features: Sequence[Feature] | None = None,
 ) -> tuple[list[float], list[str]]:
@@ -121,7 +116,7 @@ def features_of_row(
     features = usable_features(columns) if features is None else features
     numbers: list[float] = []
     categories: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict = {}
     for column in columns:
         value = row.get(column.name)
         if column.kind == "category":
@@ -129,53 +124,16 @@ def features_of_row(
             categories.append(value or "")
         elif column.kind == "date":
             parts = _date_parts(value, column.has_time)
-            values[column.name] = parts[0]
+            values[column.name] = np.float64(parts[0])
             numbers += parts
         else:
-            number = math.nan if value is None else float(value)
+            # A number of NumPy: one of Python can't be divided by zero.
+            number = np.float64(math.nan if value is None else value)
             values[column.name] = number
             numbers.append(number)
 
-    for each in features:
-        try:
-            numbers.append(_call(each, values, float))
-        except UserError:  # Python fails where NumPy divides by zero
-            with np.errstate(all="ignore"):
-                numbers.append(_call(each, _as_numpy(values), float))
+    numbers += [float(_call(each, values)) for each in features]
     return numbers, categories
-
-
-def features_of_rows(
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[Column],
-    features: Sequence[Feature],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features of many rows, as `features_of_row` does for each, but faster.
-
-    The numbers have shape (rows, n), the categories (rows, m).
-    """
-    numbers: list[Any] = []
-    categories: list[Any] = []
-    values: dict[str, Any] = {}
-    for column in columns:
-        cells = [row.get(column.name) for row in rows]
-        if column.kind == "category":
-            values[column.name] = np.array([cell or "" for cell in cells], dtype=object)
-            categories.append(values[column.name])
-        elif column.kind == "date":
-            parts = np.array([_date_parts(cell, column.has_time) for cell in cells])
-            values[column.name] = parts[:, 0]
-            numbers.extend(parts.T)
-        else:
-            values[column.name] = np.array(cells, dtype=float)  # None becomes NaN
-            numbers.append(values[column.name])
-
-    for each in features:
-        numbers.append(np.broadcast_to(_call_on_arrays(each, values), len(rows)))
-    return (
-        np.array(numbers, dtype=float).reshape(-1, len(rows)).T,
-        np.array(categories, dtype=object).reshape(-1, len(rows)).T,
-    )
 
 
 @lru_cache(maxsize=10_000)
@@ -190,26 +148,15 @@ def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...
     return (*parts, date.hour) if has_time else parts
 
 
-def _as_numpy(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a row, the numbers as those of NumPy."""
-    return {
-        name: value if isinstance(value, str) else np.float64(value)
-        for name, value in values.items()
-    }
+def _call(each: Feature, values: dict) -> np.ndarray:
+    """Return a feature of whole columns, or of the values of one row.
 
-
-def _call_on_arrays(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
-    """Return a feature of whole columns; a division by zero is infinite or missing."""
-    with np.errstate(all="ignore"):
-        return _call(each, values, partial(np.asarray, dtype=float))
-
-
-def _call(
-    each: Feature, values: Mapping[str, Any], convert: Callable[[Any], Any]
-) -> Any:
-    """Return a feature of whole columns or of the values of one row."""
+    A division by zero is infinite or missing.
+    """
     try:
-        return convert(each.function(*[values[name] for name in each.columns]))
+        with np.errstate(all="ignore"):
+            result = each.function(*[values[name] for name in each.columns])
+            return np.asarray(result, dtype=float)
     except Exception as error:
         raise UserError(
             f"the feature {each.name!r} fails ({error}); it must work for whole "
