@@ -326,10 +326,10 @@ def evaluate_segments(
                 found.append({**segment, "score": score, "positions": rows})
 
     worst = sorted(found, key=lambda each: metric.sign * each["score"])[:MOST_SEGMENTS]
-    for segment in worst:
-        at = segment.pop("positions")
-        segment["interval"] = estimate_interval(
-            outputs[at], y[at], metric, seed, threshold
+    for each in worst:
+        positions = each.pop("positions")
+        each["interval"] = estimate_interval(
+            outputs[positions], y[positions], metric, seed, threshold
         )
     return worst
 
@@ -349,19 +349,13 @@ def rank_features(
     the saved model's answers (`predict`) on at most some thousand rows.
     """
     rows = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
-    metric = scorer.metric
+    X, y, metric = X.iloc[rows], y[rows], scorer.metric
 
     def score(_: Any, shuffled: pd.DataFrame, y_true: np.ndarray) -> float:
-        outputs = predict(shuffled)
-        return metric.sign * score_outputs(outputs, y_true, metric, threshold)
+        return metric.sign * score_outputs(predict(shuffled), y_true, metric, threshold)
 
     importance = permutation_importance(
-        pipeline,
-        X.iloc[rows],
-        y[rows],
-        scoring=score,
-        n_repeats=SHUFFLES,
-        random_state=seed,
+        pipeline, X, y, scoring=score, n_repeats=SHUFFLES, random_state=seed
     )
     ranked = pd.DataFrame(
         {
