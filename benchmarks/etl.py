@@ -49,7 +49,8 @@ PEER_ENGINES = (
     ("dask", "Dask, two workers", "dask", "etl_dask", (), ""),
 )
 OUR_ENGINES = (
-    ("ours", "pipeline.py", ()),
+    ("ours", "pipeline.py --workers 2", ("--workers", "2")),
+    ("ours-alone", "pipeline.py --workers 1", ("--workers", "1")),
     ("ours-dask", "pipeline.py --engine dask", ("--engine", "dask")),
 )
 NAMES = tuple(name for name, *_ in (*OUR_ENGINES, *PEER_ENGINES))
@@ -60,21 +61,17 @@ def bake(folder):
     answers = {"no_input": True, "default_config": True, "output_dir": str(folder)}
     project = Path(cookiecutter(str(HERE.parent), **answers))
     run("uv", "sync", "--quiet", folder=project)
+    config = project / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("keep: last", "keep: first"), "utf-8")  # as the peers do
     return project
 
 
 def our_engines(project):
-    """Return pipeline.py, and what else its --help offers."""
-    command = ["uv", "run", "--no-sync", "pipeline.py"]
-    offered = run(*command, "--help", folder=project)
-    engines = []
-    for name, title, options in OUR_ENGINES:
-        if all(option in offered for option in options):
-            arguments = ["--raw", "RAW", "--output", "OUTPUT", *options]
-            engines.append(Engine(name, title, [*command, *arguments], project))
-    if len(engines) > 1:
-        run("uv", "sync", "--quiet", "--extra", "dask", folder=project)
-    return engines
+    """Return the ways to run pipeline.py."""
+    run("uv", "sync", "--quiet", "--extra", "dask", folder=project)
+    command = ["uv", "run", "--no-sync", "pipeline.py", "--raw", "RAW", "--output", "OUTPUT"]
+    return [Engine(name, title, [*command, *more], project) for name, title, more in OUR_ENGINES]
 
 
 def peer_engines(folder, cache):
@@ -169,8 +166,6 @@ def main():
         project = bake(folder)
         engines = [*our_engines(project), *peer_engines(folder, options.cache)]
         engines = [each for each in engines if not options.only or each.name in options.only]
-        if not engines:
-            parser.error("pipeline.py has no --engine")
         sample = next(project.glob("data/raw/*.csv"))
         duckdb = options.cache / "duckdb" / "bin" / "python"
         print("warming up with the sample", file=sys.stderr)

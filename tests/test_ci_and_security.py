@@ -42,8 +42,9 @@ PROOFS = {
     "A model file": "test_a_new_model_is_served_and_a_broken_one_is_not"
     " test_a_model_of_another_schema_is_refused_at_the_start",
     "It listens": "test_it_listens_on_this_machine_alone_unless_told",
-    "A request": "test_the_rows_are_counted test_a_body_sent_in_chunks_has_the_same_limit",
-    "Its pages": "test_pages_are_served_with_strict_security_headers",
+    "A request": "test_what_is_not_a_request_is_a_problem test_a_body_sent_in_chunks_has_the_same_limit",
+    "Its pages": "test_pages_are_strict_and_have_a_field_for_each_feature",
+    "`metrics_port`": "test_metrics_have_a_port_of_their_own",
     "It runs as": "test_the_page_has_the_numbers_of_the_image"
     " test_the_image_runs_nothing_as_root_and_takes_nothing_else",
     "It writes no file": "test_the_container_needs_no_file_to_write_and_no_privilege",

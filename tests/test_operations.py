@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_new_models_come_into_service_without_a_failed_request(trained):
     assert {status for status, _ in heard} == {200}
     assert len(heard) > 100
     assert len({answer for _, answer in heard}) == 6  # the same row, by six models
-    assert service.log.read_text().count("the old model is served on") == 2  # once a worker
+    assert service.log.read_text().count("the previous model keeps serving") == 2  # once a worker
 
 
 @pytest.mark.parametrize("pause", [0, 0.02, 0.04])
@@ -223,10 +224,45 @@ def listened_on(pids):
     return {parts[1].split(":")[0] for parts in lines if parts[3] == "0A" and parts[9] in inodes}
 
 
-def test_it_listens_on_this_machine_alone_unless_told(trained):
-    for options, expected in (((), "0100007F"), (("--host", "0.0.0.0"), "00000000")):
-        with serve(trained.path, *options) as service:
-            assert listened_on([service.process.pid, *service.children()]) == {expected}
+@pytest.mark.parametrize(
+    ("options", "variables", "expected"),
+    [
+        ([], {}, "0100007F"),
+        (["--host", "localhost"], {}, "0100007F"),
+        (["--host", "0.0.0.0"], {}, "00000000"),
+        ([], {"SERVING__HOST": "0.0.0.0"}, "00000000"),
+        (["--host", "::"], {}, "0" * 32),
+    ],
+)
+def test_it_listens_on_this_machine_alone_unless_told(trained, options, variables, expected):
+    with serve(trained.path, *options, **variables) as service:
+        assert listened_on([service.process.pid, *service.children()]) == {expected}
+
+
+def test_a_slow_client_keeps_nobody_waiting(trained):
+    with serve(trained.path) as service:
+        slow = service.connect()
+        slow.putrequest("POST", "/predict")
+        slow.putheader("Content-Type", "application/json")
+        slow.putheader("Content-Length", "500")
+        slow.endheaders(b"{")
+        time.sleep(0.5)
+        for _ in range(10):
+            assert service.ask()[0] == 200
+
+
+def test_requests_are_logged_on_one_line_each_and_counted(trained):
+    port = free_port()
+    with serve(trained.path, SERVING__METRICS_PORT=str(port)) as service:
+        headers = {"X-Request-ID": "a-1"}
+        connection = service.connect()
+        connection.request("GET", "/no%0Awhere", headers=headers)
+        assert connection.getresponse().status == 404
+        time.sleep(0.5)
+        (line,) = [line for line in service.log.read_text().splitlines() if "where" in line]
+        assert re.search(r" GET '/no\\nwhere' 404 \d+\.\d ms a-1$", line)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as metrics:
+            assert b"granian" in metrics.read()
 
 
 def instructions(project):
@@ -264,11 +300,9 @@ def test_the_image_has_all_that_the_service_needs_and_only_that(trained, tmp_pat
         assert service.ask("POST", "/predict", {"features": ROW})[0] == 200
         (check,) = (rest for name, rest in instructions(trained) if name == "HEALTHCHECK")
         _, _, code = json.loads(check.split("CMD ")[1])
-        code = code.replace(":8000/", f":{service.port}/")
-        assert (
-            subprocess.run([str(virtual / "bin" / "python"), "-c", code], check=False).returncode
-            == 0
-        )
+        command = [str(virtual / "bin" / "python"), "-c", code]
+        env = os.environ | {"SERVING__PORT": str(service.port)}
+        assert subprocess.run(command, check=False, env=env).returncode == 0
 
 
 def test_the_image_runs_nothing_as_root_and_takes_nothing_else(trained):
@@ -281,4 +315,4 @@ def test_the_image_runs_nothing_as_root_and_takes_nothing_else(trained):
     for name, rest in lines:
         assert name != "FROM" or re.match(r"python:3\.1[123]-slim\b", rest)
     to_install, to_run = {"pyproject.toml", "requirements.txt"}, {"app.py", "config.yaml"}
-    assert copied(trained) == to_install | to_run | {"service", "src", "models"}
+    assert copied(trained) == to_install | to_run | {"src", "models"}

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from {{ cookiecutter.project_slug }} import service
 from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.service.http import (
+    OneAtATime,
     answer_error,
     as_json,
     read_body,
@@ -23,6 +24,7 @@ from {{ cookiecutter.project_slug }}.service.http import (
 )
 from {{ cookiecutter.project_slug }}.service.model_file import ModelFile, check_model
 from {{ cookiecutter.project_slug }}.service.pages import make_pages
+from {{ cookiecutter.project_slug }}.service.prediction_log import log_predictions
 from {{ cookiecutter.project_slug }}.service.request_validation import read_features
 from {{ cookiecutter.project_slug }}.service.server import make_server
 from {{ cookiecutter.project_slug }}.utils import command, command_line
@@ -44,7 +46,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     model_file = ModelFile(path, config.serving)
     card = config.root / "reports" / f"{path.stem}_card.html"
     app = Flask(service.__name__)
-    app.config["MAX_CONTENT_LENGTH"] = config.serving.max_bytes
+    app.wsgi_app = OneAtATime(app.wsgi_app, config.serving.max_bytes)  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.register_error_handler(HTTPException, answer_error)
     app.register_blueprint(make_pages(model_file, card))
@@ -53,10 +55,13 @@ def create_app(model_path: Path | None = None) -> Flask:
     def predict() -> ResponseReturnValue:
         """Predict for one row, or for each row of a list."""
         model, reader = model_file.get()
-        features = read_features(read_body(request), config.serving.max_rows)
+        features = read_features(read_body(request.environ), config.serving.max_rows)
         rows = reader.read(features)
         answers = model.predict(rows)
-        if wants_explanation(request):
+        if config.serving.log_predictions:
+            file = config.root / config.serving.log_predictions
+            log_predictions(file, rows, answers, model.sha256)
+        if wants_explanation(request.environ):
             for row, answer in zip(rows, answers, strict=True):
                 answer["explanation"] = model.explain(row, answer)
         if isinstance(features, list):

@@ -1,8 +1,8 @@
-"""The nightly ETL: raw rows in, one clean table out, and a record of what became of each row.
+"""The nightly ETL: raw rows in, one clean table out, a record of what became of them.
 
 Examples:
     uv run pipeline.py
-    uv run pipeline.py --raw "data/raw/2026-*.csv.gz" --output data/processed/2026.parquet
+    uv run pipeline.py --raw "data/raw/2026-*.csv.gz" --output 2026.parquet
     uv run pipeline.py --dry-run --verbose
     uv run pipeline.py --workers 4
     uv run pipeline.py --watch
@@ -10,6 +10,7 @@ Examples:
 """
 
 import logging
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -58,13 +59,18 @@ def transform(
     return collect(share(write, enumerate(batches)), log)
 
 
-def load(new: Path, output: Path, config: Config) -> None:
-    """Replace the old clean table, in the database too if config.yaml names a sink."""
+def load(new: Path, output: Path, config: Config) -> dict[str, object]:
+    """Replace the old clean table, in the database too if config.yaml names a sink.
+
+    Returns how far the table has drifted from the training data, if there is a model.
+    """
     if config.sink:
         fill_table(config.sink, new)
         log.info("load: table %s", config.sink.table)
     utils.replace_file(new, output)
     log.info("load: %s", output)
+    drift = log_drift(config.paths.model, output, config.training.max_drift)
+    return {"drift": drift} if drift else {}
 
 
 def run(
@@ -99,9 +105,7 @@ def run(
             log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
         judge(parts, counts, config)
         if not dry:
-            load(new, output, config)
-            drift = log_drift(paths.model, output, config.training.max_drift)
-            record.update({"drift": drift} if drift else {})
+            record.update(load(new, output, config))
     return record
 
 
@@ -139,9 +143,8 @@ def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None
         )
 
 
-@utils.command
-def main() -> None:
-    """Run the pipeline from the command line."""
+def read_options() -> Namespace:
+    """Read the command line."""
     parser = utils.command_line(__doc__)
     add = parser.add_argument
     add("--raw", metavar="GLOB", help="raw files to read: CSV, Parquet, Excel")
@@ -154,20 +157,24 @@ def main() -> None:
     add("--verbose", action="store_true", help="log each part")
     add("--debug", action="store_true", help="open pdb where it failed")
     options = parser.parse_args()
+    if options.scheduler and options.engine != "dask":
+        raise UserError("--scheduler is for --engine dask")
+    return options
 
-    config = read_config()
+
+@utils.command
+def main() -> None:
+    """Run the pipeline from the command line."""
+    options, config = read_options(), read_config()
     utils.set_up_logging(
         None if options.dry_run else config.paths.logs / "pipeline.log"
     )
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    share: Share = partial(run_parallel, workers=options.workers)
     if options.engine == "dask":
         from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
-        share: Share = partial(cluster.run_parallel, scheduler=options.scheduler)
-    elif options.scheduler:
-        raise UserError("--scheduler is for --engine dask")
-    else:
-        share = partial(run_parallel, workers=options.workers)
+        share = partial(cluster.run_parallel, scheduler=options.scheduler)
     output = options.output or config.paths.processed
     night = partial(run, options.raw, output, config, share, options.dry_run)
     if options.watch:

@@ -5,12 +5,12 @@ python compare_public.py: a line of JSON for each table and model
 
 import json
 
-import numpy as np
 from customer_churn.config import read_config
-from customer_churn.model_training import MODELS, build_pipeline
+from customer_churn.evaluation import list_metrics
+from customer_churn.model_training import MODELS, make_dataset
+from customer_churn.schema import Column, Table
+from customer_churn.training.comparison import choose_model, compare_models
 from sklearn import datasets
-from customer_churn.training.model_selection import choose_model, compare_models
-from customer_churn.training.preparation import make_folds
 
 TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
@@ -19,21 +19,21 @@ def main():
     """Compare all models on all tables."""
     config = read_config().training
     for name in TABLES:
-        features, target = getattr(datasets, f"load_{name}")(return_X_y=True)
+        frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
         task = "regression" if name == "diabetes" else "classification"
-        classes = 0 if task == "regression" else len(np.unique(target))
-        sizes = task, features.shape[1], 0, config
-        pipelines = {model: build_pipeline(model, *sizes) for model in MODELS[task]}
-        folds = make_folds(target, task, config)
-        metric = "roc_auc" if classes else "rmse"
-        scores = compare_models(
-            pipelines, features.astype(np.float32), target, folds, classes, metric
-        )
+        kind = "number" if task == "regression" else "integer"
+        features = tuple(Column(each, "number") for each in frame if each != "target")
+        target = Column("target", kind)
+        table = Table((*features, target), features, target, task)
+        dataset = make_dataset(frame, table, config)
+        metric, how = next(iter(list_metrics(None, task).items()))
+        scores = compare_models(dataset, how, config)
         choice, ties = choose_model(scores, list(MODELS[task]))
         for score in scores:
             verdict = "chosen" if score.model == choice else "tie" if score.model in ties else ""
-            figures = {"mean": score.mean, "spread": score.spread, "seconds": score.fit_seconds}
-            place = {"table": name, "rows": len(target), "metric": metric, "model": score.model}
+            figures = {"mean": score.mean, "spread": score.standard_deviation}
+            figures["seconds"] = score.fit_seconds
+            place = {"table": name, "rows": len(frame), "metric": metric, "model": score.model}
             print(json.dumps(place | figures | {"verdict": verdict}), flush=True)
 
 

@@ -13,13 +13,13 @@ from customer_churn.feature_engineering import build_features, values_of_frame
 from customer_churn.model_training import fit_model
 from customer_churn.prediction import load_model, predict_frame
 from customer_churn.schema import read_table
+from customer_churn.training.preparation import prepare
+from customer_churn.training.train import read_processed
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
-from customer_churn.training.preparation import prepare
-from customer_churn.training.train import read_processed
 
 DAY = pd.Timedelta(days=1)
 rows, rounds = map(int, sys.argv[1:])

@@ -114,8 +114,8 @@ def make_readable(text):
 
 
 def without_marks(text):
-    """Take off what the format adds to cells."""
-    return re.sub('[",]', "", text)
+    """Take off what the format adds to cells, and the spaces that may precede a quote."""
+    return re.sub('[", ]', "", text)
 
 
 def check_reading(content, rows, broken):

@@ -16,9 +16,13 @@ ROWS = 40
 REASONS = [
     "the target '.*' has .* different values",
     r"the target '.*' has \d class\(es\) in the processed table",
-    "leaves no column to learn from",
-    "of the rows are rejected",
-    "no row fits schema.yaml",
+    "the target '.*' can't be predicted as a number",
+    "leaves no column to train on",
+    "lines are malformed, most often",
+    "the first line looks like a row",
+    "is read as missing in .* of the rows",
+    "of the rows do not fit schema.yaml",
+    "target leakage: ",
     r"\d+ rows are too few",
 ]
 

@@ -43,13 +43,13 @@ def test_a_public_table_is_learnt_as_well_as_by_hand(load, write, tmp_path):
     assert journey.record["rows_kept"] == len(frame)
     journey.check_answers()
 
-    split, task = journey.trained.split, journey.trained.table.task
+    split, task = journey.dataset.split, journey.dataset.table.task
     assert task == ("regression" if load is datasets.load_diabetes else "classification")
     model = {"regression": HistGradientBoostingRegressor}.get(task, HistGradientBoostingClassifier)
     train, test = split.train, split.test
     by_hand = model(random_state=0).fit(public.data.iloc[train], public.target.iloc[train])
     plain = by_hand.score(public.data.iloc[test], public.target.iloc[test])
-    own = journey.trained.metrics["r2" if task == "regression" else "accuracy"]
+    own = journey.metrics["r2" if task == "regression" else "accuracy"]
     name = load.__name__.removeprefix("load_")
     print(f"\n| {name} | {len(test)} test rows | by hand {plain:.4f} | here {own:.4f} |")
     assert own >= plain * (1 - WITHIN)

@@ -28,11 +28,11 @@ def test_every_kind_of_target_with_gaps(target, task, kind, labels, rows, draw, 
     found = [target[n % len(target)] if n % 10 else MISSING[n // 10 % 11] for n in range(rows)]
     columns = {"x": [draw.random() for _ in found], "def": draw.choices("abc", k=rows), "y": found}
     journey = go(tmp_path, write(path, columns), "y")
-    trained = journey.trained
-    assert (trained.table.task, trained.table.target.kind) == (task, kind)
-    assert trained.labels == labels
+    dataset = journey.dataset
+    assert (dataset.table.task, dataset.table.target.kind) == (task, kind)
+    assert dataset.labels == labels
     assert journey.record["rows_rejected"] == rows / 10
-    assert f"{rows // 10} have no target and are kept aside" in journey.said
+    assert f"{rows // 10} rows have none and will be rejected" in journey.said
     journey.check_answers()
 
 
@@ -53,7 +53,7 @@ def test_fifty_thousand_rows_with_thousands_of_categories(draw, path, tmp_path):
     assert journey.record["rows_kept"] > 0.999 * size
     kinds = journey.kinds()
     assert (kinds["town"], kinds["day"], kinds["stops"]) == ("category", "date", "integer")
-    assert journey.trained.metrics["r2"] > 0.98
+    assert journey.metrics["r2"] > 0.98
     journey.check_answers(most=6000)
     row = journey.rows()[0] | {"town": "never seen"}
     assert journey.ask([row])[0]["prediction"] == pytest.approx(
@@ -67,7 +67,7 @@ def test_five_hundred_columns(draw, path, tmp_path):
     columns["y"] = ["high" if value > 0 else "low" for value in columns["x 7."]]
     journey = go(tmp_path, write(path, columns), "y")
     assert journey.record["rows_kept"] == rows
-    assert len(journey.trained.table.features) == 499
+    assert len(journey.dataset.table.features) == 499
     journey.check_answers()
 
 
@@ -81,6 +81,6 @@ def test_many_categories_are_better_used_than_left_out(draw, path, tmp_path):
         "late": ["yes" if score > 0 else "no" for score in scores],
     }
     file = write(path, columns)
-    used = go(tmp_path, file, "late").trained.metrics["roc_auc"]
-    left_out = go(tmp_path, file, "late", "--exclude", "shop").trained.metrics["roc_auc"]
+    used = go(tmp_path, file, "late").metrics["roc_auc"]
+    left_out = go(tmp_path, file, "late", "--exclude", "shop").metrics["roc_auc"]
     assert used > left_out + 0.1

@@ -31,7 +31,7 @@ root_doc = "README"
 html_theme = "sphinx_book_theme"
 html_theme_options = {"navbar_persistent": []}  # one search field, not two
 
-# Git holds no outputs: each build runs the notebooks, with the kernel of this environment.
+# Git holds no outputs: each build runs the notebooks with this environment's kernel.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = -1

@@ -99,7 +99,7 @@ def make_lines(count: int, target: str = "classes") -> list[str]:
             str(draw.randrange(5)),
             size,
             draw.choice(["yes", "no"]),
-            f"20{draw.randrange(10, 26)}-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}",
+            f"20{draw.randrange(10, 26)}-0{draw.randrange(1, 10)}-{draw.randrange(10, 29)}",
         ]
         cells = ["" if draw.random() < 0.1 else cell for cell in cells]
         lines.append(",".join([f"k{number}", *cells, outcome]))

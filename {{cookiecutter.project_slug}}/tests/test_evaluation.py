@@ -150,7 +150,7 @@ def test_the_worst_segment_is_first_and_small_ones_are_left_out() -> None:
     bad = np.arange(1000) % 4 == 0
     outputs[bad] = outputs[bad][:, ::-1]
     segments = pd.DataFrame({"quarter": np.where(bad, "bad", "fine")})
-    segments["small"] = np.where(np.arange(1000) < 25, "few", None)
+    segments["small"] = ["few"] * 25 + [None] * 975
     segments["many"] = np.arange(1000) % 30
     found = evaluate_segments(segments, outputs, y, ACCURACY)
     assert [(each["column"], each["value"]) for each in found] == [

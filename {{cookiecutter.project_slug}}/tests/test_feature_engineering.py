@@ -126,10 +126,10 @@ def test_a_feature_that_fails_for_a_table_or_for_a_row_is_named(
         features_of_table(make_table(), COLUMNS)
 
     @feature(columns=["class"])
-    def size(number):  # noqa: F811 - another feature of this name
+    def filled(number):
         return number.fillna(0)
 
-    with pytest.raises(UserError, match=r"^the feature 'size' fails .*'fillna'"):
+    with pytest.raises(UserError, match=r"^the feature 'filled' fails .*'fillna'"):
         features_of_row({"class": 1}, COLUMNS)
 
 

@@ -1,416 +1,319 @@
-"""Any table becomes the project's own: the command, and the rules of its columns."""
+"""Any table becomes the project's own: what is decided, and what is refused."""
 
+import json
+import random
 from datetime import date, datetime, timedelta
-from random import Random
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import ROOT, write_raw
+from conftest import ROOT
 
 import pipeline
-from {{ cookiecutter.project_slug }}.config import Config, TableConfig, read_config
+from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.schema import Column, Table, read_schema, read_table
-from {{ cookiecutter.project_slug }}.tools import column_decisions as decisions
-from {{ cookiecutter.project_slug }}.tools import column_rules as rules
-from {{ cookiecutter.project_slug }}.tools import infer_schema as infer_schema
+from {{ cookiecutter.project_slug }}.schema import Column, Table, read_table
+from {{ cookiecutter.project_slug }}.tools.infer_schema import main, merge_formats
 from {{ cookiecutter.project_slug }}.training.train import run
-from {{ cookiecutter.project_slug }}.utils import UserError
 
-SOME = ["features", "Total Charges", "2020", "outcome"]
-
-
-CONFIG = TableConfig(target="y", task="classification", key="k", exclude=["unwanted"])
-
-
-DRAW = Random(0)
+ROWS = 300
+DRAW = random.Random(0)
+DAYS = [date(2020, 1, 1) + timedelta(DRAW.randrange(1500)) for _ in range(ROWS)]
+CHARGES = [DRAW.uniform(10, 90) for _ in DAYS]
+OTHERS = [f"{DRAW.random():.2f}" for _ in DAYS]
+OUTCOMES = [["lost", "won"][charge + DRAW.gauss(0, 20) > 50] for charge in CHARGES]
 
 
-HALF = [DRAW.choice(["won", "lost"]) for _ in range(600)]
+def some(*texts: str) -> list[str]:
+    """Return one of some texts for each row."""
+    return [DRAW.choice(texts) for _ in range(ROWS)]
 
 
-def make_table() -> pd.DataFrame:
-    draw = Random(1)
-    days = [date(2020, 1, 1) + timedelta(draw.randrange(1500)) for _ in range(100)]
-    charges = [draw.uniform(10, 90) for _ in days]
-    return pd.DataFrame(
-        {
-            "features": [f"K{number:05}" for number in range(100)],
-            "Total Charges": [f"{charge:.2f}" for charge in charges],
-            "class": [draw.choice(["A", "B"]) for _ in days],
-            "größe": [draw.choice(["Small", "Large", "Large", "large "]) for _ in days],
-            "yes": [draw.choice(["yes", "no", "?"]) for _ in days],
-            "2020": [f"{day:%d/%m/%Y}" for day in days],
-            "null": [str(draw.randrange(30)) for _ in days],
-            "note": [f"{draw.randrange(10**9)} was his or her word" for _ in days],
-            "outcome": [
-                ["lost", "won"][charge + draw.gauss(0, 20) > 50] for charge in charges
-            ],
-        }
+@pytest.fixture
+def infer(config: Config, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    """Return a function that writes a table and runs the command: what it printed."""
+    file = config.root / "table.csv"
+
+    settings = config.root / "config.yaml"
+    text = settings.read_text(encoding="utf-8")
+    text = text.replace("missing_values:\n", "missing_values:\n  - NA\n  - None\n")
+    settings.write_text(text, encoding="utf-8")
+
+    def infer(*options: str, content: bytes | None = None, **columns: Any) -> str:
+        named = {"outcome": OUTCOMES, "other": OTHERS} | columns
+        if content is None:
+            content = pd.DataFrame(named).to_csv(index=False).encode()
+        file.write_bytes(content)
+        words = ["infer-schema", "table.csv", *options]
+        if "--target" not in options:
+            words += ["--target", "outcome"]
+        monkeypatch.chdir(config.root)
+        monkeypatch.setattr("sys.argv", words)
+        try:
+            main()
+        except SystemExit as stop:
+            assert stop.code == 2
+            return capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return infer
+
+
+def read(config: Config) -> Table:
+    """Return the table that was inferred."""
+    return read_table(read_config(config.root))
+
+
+def found(config: Config, name: str = "x") -> Column:
+    """Return a column that was inferred, without the way it is spelled."""
+    return next(column for column in read(config).columns if column.name == name)
+
+
+def test_each_column_is_decided_on_and_explained(infer: Any, config: Config) -> None:
+    said = infer(
+        *("--key", "features", "--exclude", "class"),
+        features=[f"K{number:05}" for number in range(ROWS)],
+        **{"Total Charges": [f"${charge:.2f}" for charge in CHARGES]},
+        **{"class": some("A", "B"), "größe": some("Small", "Large", "large ")},
+        yes=some("yes", "no", "?"),
+        **{"2020": [f"{day:%d/%m/%Y}" for day in DAYS]},
+        null=some("1", "22", "30"),
+        note=[f"{number} was his or her word" for number in range(ROWS)],
     )
+    table = read(config)
+    kinds = {column.name: column.kind for column in table.features}
+    assert kinds == {
+        "other": "number",
+        "Total Charges": "number",
+        "größe": "category",
+        "yes": "boolean",
+        "2020": "date",
+        "null": "integer",
+    }
+    assert (table.key, table.task) == (("features",), "classification")
+    assert found(config, "größe").categories == ("Large", "Small")
+    limits = found(config, "null").minimum, found(config, "null").maximum
+    assert limits == (0, 300)
+    assert found(config, "Total Charges").unit == "$"
+    assert found(config, "2020").spelling.date_formats == ("%d/%m/%Y",)
+    assert "note                            excluded  free text, 300 distinct" in said
+    assert "300 rows were read, and 0 lines are malformed." in said
+    assert "Check manually" not in said
 
 
-def infer(
-    config: Config, table: pd.DataFrame, force: bool = False, **wanted: Any
-) -> Config:
-    file = write_raw(config, [])
-    table.to_csv(file, index=False)
-    options = {"key": None, "target": "outcome", "exclude": []} | wanted
-    infer_schema.run(str(file), config.table.model_copy(update=options), config, force)
-    return read_config(config.root)
-
-
-def test_the_schema_and_the_config_say_what_the_table_is(config: Config) -> None:
-    changed = infer(config, make_table())
-    assert read_table(changed) == Table(
-        (
-            Column("Total Charges", "number", True, 0, 900),
-            Column("class", "category", True, categories=("A", "B")),
-            Column("größe", "category", True, categories=("Large", "Small")),
-            Column("yes", "boolean", True),
-            Column("2020", "date", True, "2010-01-01", "2034-12-31"),
-            Column("null", "integer", True, 0, 300),
-        ),
-        Column("outcome", "category", categories=("lost", "won")),
-        "classification",
-        ("features", "note"),
+def test_kinds(infer: Any, config: Config) -> None:
+    kinds = [
+        (["1", "-2.5", "0.5", "1e3"], "number"),
+        (["1,234.50 €", "5 €", "-3.20 €"], "number"),
+        (["EUR 10", "USD 10", "JPY 1500"], "category"),
+        (["MAT101", "PHY101", "BIO101"], "category"),
+        (["01067", "80331", "10115"], "category"),
+        (["4929123412341234", "-485987698769876123"], "category"),
+        (["07:30", "18:45:30", "9:05"], "number"),
+        (["20240131", "20240201", "20231105"], "date"),
+        (["01312024", "02012024", "11052023"], "date"),
+        (["12/31/2020 12:00:00 AM", "01/02/2021 01:00:00 PM"], "date"),
+        (["Mar-2018", "Apr-2019"], "date"),
+        (["2018-11", "2019-01"], "date"),
+        (["1801-05-03", "1790-06-07"], "date"),
+        (["2019", "2024"], "integer"),
+        (["yes", "no", "maybe"], "category"),
+        (["['a', 'b']", "['c']", "[]"], "excluded"),
+    ]
+    said = infer(
+        **{f"x{number}": some(*texts) for number, (texts, _) in enumerate(kinds)}
     )
-    found = {"date_formats": ["%d/%m/%Y"], "exclude": ["features", "note"]}
-    limit = {"max_rejected_share": 0.1}
-    wanted = {"key": None, "task": "classification"}
-    assert changed.table == config.table.model_copy(update=found | limit | wanted)
-    assert changed.paths.raw == str(config.root / "data" / "raw" / "table.csv")
+    lines = [line.split()[:2] for line in said.splitlines() if line.startswith("x")]
+    assert [kind for _, kind in lines] == [kind for _, kind in kinds]
+
+
+def test_a_few_odd_cells_do_not_decide(infer: Any, config: Config) -> None:
+    junk = ["n.a."] * 9 + ["<0.1"] * 7
+    values = [*junk, *(f"{charge:.3f}" for charge in CHARGES[16:])]
+    days = ["2018", *(str(day) for day in DAYS[1:])]
+    codes = ["007", *(str(7 * number % 500) for number in range(ROWS - 1))]
+    said = infer(x=values, day=days, code=codes)
     assert (
-        changed.paths.processed == config.root / "data" / "processed" / "table.parquet"
+        "94.7% are numbers; the others are read as missing: n.a. (9), <0.1 (7)" in said
     )
-    assert (changed.training, changed.serving) == (config.training, config.serving)
+    assert "99.7% are dates; the others are read as missing: 2018 (1)" in said
+    kinds = [found(config, name).kind for name in ("x", "day", "code")]
+    assert kinds == ["number", "date", "integer"]
+    changed = read_config(config.root)
+    record = pipeline.run(changed.paths.raw, changed.paths.processed, changed)
+    assert record["rows_kept"] == ROWS
+    assert pd.read_parquet(changed.paths.processed)["x"].isna().sum() == 16
 
 
-def test_a_model_can_be_trained_on_the_result(config: Config) -> None:
-    changed = infer(config, make_table(), target="Total Charges", key="features")
+def test_what_deserves_a_look(infer: Any) -> None:
+    looks = [
+        (
+            [f"{n}" for n in range(200)] + ["S"] * 60 + ["M"] * 40,
+            "67% are numbers; the",
+        ),
+        (
+            ["NA"] * 100 + ["ZA", "AO"] * 100,
+            "'NA' is read as missing in 33% of the rows",
+        ),
+        (["25/1/45", "7/3/99"] * 150, "years of two digits: 69 is 1969, 68 is 2068"),
+        (["3/4/2024", "5/6/2023"] * 150, "no day is above 12: read as month, day"),
+        ([str(3 * number + number % 2) for number in range(ROWS)], "--key 'x4'"),
+        ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
+        ([word + "!" for word in OUTCOMES], "determines the target"),
+    ]
+    said = infer(**{f"x{number}": texts for number, (texts, _) in enumerate(looks)})
+    _, _, checks = said.partition("\nCheck manually:\n")
+    for number, (_, expected) in enumerate(looks):
+        lines = [x for x in checks.splitlines() if x.startswith(f"  x{number}: ")]
+        assert len(lines) == 1 and expected in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "task", "kind"),
+    [
+        (["lost", "won", "Won "], (), "classification", "category"),
+        (["0", "1"], (), "classification", "integer"),
+        (["TRUE", "false"], (), "classification", "boolean"),
+        (["1", "2", "3", "4"], (), "classification", "integer"),
+        (["1", "2", "3", "4"], ("--task", "regression"), "regression", "number"),
+        ([f"{number / 8}" for number in range(99)], (), "regression", "number"),
+        ([f"{2.0**number:.0f}" for number in range(45)], (), "regression", "number"),
+    ],
+)
+def test_every_kind_of_target_can_be_trained(
+    infer: Any, config: Config, target: list[str], options: Any, task: str, kind: str
+) -> None:
+    labels = [target[int(charge) % len(target)] for charge in CHARGES]
+    said = infer(*options, outcome=labels)
+    changed = read_config(config.root)
     table = read_table(changed)
-    assert table.task == "regression"
-    assert table.unused == ("features", "note")
+    assert (table.task, table.target.kind) == (task, kind)
+    assert ("a million times its median" in said) == (len(target) == 45)
     pipeline.run(changed.paths.raw, changed.paths.processed, changed)
-    run(changed.paths.processed, "linear", changed.paths.model, changed)
+    model = "linear" if task == "regression" else "logistic"
+    run(changed.paths.processed, model, changed.paths.model, changed)
     assert load_model(changed.paths.model).table == table
 
 
-def test_an_edited_schema_is_kept(
-    config: Config, capsys: pytest.CaptureFixture[str]
-) -> None:
-    infer(config, make_table()[SOME], force=True)
-    made = config.schema_file.read_text(encoding="utf-8")
-    edited = made.replace("max_value: 900.0", "max_value: 1")
-    config.schema_file.write_text(edited, encoding="utf-8")
-    infer(config, make_table()[SOME])
-    assert (
-        "schema.yaml: the old one is kept as schema.old-1.yaml."
-        in capsys.readouterr().out
+def test_all_rows_count_not_only_the_first(infer: Any, config: Config) -> None:
+    rows = 12_000
+    said = infer(
+        outcome=["lost", "won"] * (rows // 2 - 1) + ["drawn"] * 2,
+        x=["0"] * (rows - 1) + ["14.5"],
+        other=["a", "b", "c"] * (rows // 3),
+        g=["yes", "no"] * (rows // 2 - 1) + ["maybe", "no"],
     )
-    assert (config.root / "schema.old-1.yaml").read_text(encoding="utf-8") == edited
-    assert config.schema_file.read_text(encoding="utf-8") == made
+    assert "12,000 rows were read" in said
+    assert (found(config).kind, found(config).maximum) == ("number", 200)
+    assert found(config, "outcome").categories == ("drawn", "lost", "won")
+    assert found(config, "g").kind == "category"
 
 
-def test_comments_in_the_config_survive(config: Config) -> None:
+def test_what_config_yaml_says_about_the_same_target_is_kept(
+    infer: Any, config: Config
+) -> None:
+    for options in (("--task", "regression"), ()):
+        infer(*options, outcome=[str(int(charge) % 5) for charge in CHARGES], x=CHARGES)
+        assert read(config).task == "regression"
+
+
+def test_what_is_refused_changes_nothing(infer: Any, config: Config) -> None:
+    refused: list[tuple[bytes, tuple[str, ...], str]] = [
+        (b"6,148,72\n5,163,105\n", (), "the first line looks like a row"),
+        (
+            b"# exported\na,outcome\n1,x\n",
+            (),
+            "has no column 'outcome'; its first line",
+        ),
+        (
+            b"a,outcome\n" + b"1,x,\n" * 9,
+            (),
+            "9 of 9 lines are malformed, most often as",
+        ),
+        (b"a,outcome\n", (), "have a header but no rows"),
+        (b"\x81\x8d,outcome\n1,x\n", (), "neither UTF-8 nor cp1252; name its encoding"),
+        (b"a,outcome\n1,None\n2,x\n3,y\n", (), "'None' is read as missing in 33% of"),
+        (b"a,outcome\n1,x\n2,x\n", (), "has 1 different values in 2 rows"),
+        (b"a,outcome\n1,x\n2,y\n", ("--key", "b"), "has no column 'b'"),
+        (b"a,outcome\n1,x\n2,y\n", ("--exclude", "outcome"), "can't be a key, or excl"),
+    ]
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in config.root.glob("*.yaml")}
+
+    before = files()
+    for content, options, message in refused:
+        error = infer(*options, content=content)
+        assert message in error and error.count("\n") == 1
+    assert files() == before
+
+
+def test_a_class_called_none_can_be_kept_or_left_out(
+    infer: Any, config: Config
+) -> None:
+    outcome = ["None", "Mild", "Severe"] * 100
+    infer("--missing", "NA", outcome=outcome, x=CHARGES)
+    assert found(config, "outcome").categories == ("Mild", "None", "Severe")
+    said = infer("--missing", "None", outcome=outcome, x=CHARGES)
+    assert "100 rows have none and will be rejected" in said
+    assert read_config(config.root).table.max_rejected_share == pytest.approx(0.43)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "options", "separator"),
+    [
+        ("cp1252", (), ";"),
+        ("utf-16", (), "\t"),
+        ("utf-16-le", (), ","),
+        ("cp1250", ("--encoding", "cp1250"), ";"),
+        ("utf-8", ("--separator", "^"), "^"),
+    ],
+)
+def test_encodings_and_separators(
+    infer: Any, config: Config, encoding: str, options: Any, separator: str
+) -> None:
+    city = "Łódź" if encoding == "cp1250" else "Zürich"
+    charges = [f"{charge:.2f}".replace(".", ",") for charge in CHARGES]
+    lines = zip(some(city, "Rom"), charges, OUTCOMES, strict=True)
+    texts = [["city", "x", "outcome"], *([a, f'"{b}"', c] for a, b, c in lines)]
+    content = "\n".join(separator.join(line) for line in texts).encode(encoding)
+    said = infer(*options, content=content)
+    assert found(config, "city").categories == tuple(sorted(["Rom", city]))
+    assert (found(config).kind, found(config).spelling.decimal) == ("number", ",")
+    assert ("is a guess" in said) == (encoding == "cp1252")
+
+
+def test_old_files_are_kept_and_comments_survive(infer: Any, config: Config) -> None:
     file = config.root / "config.yaml"
     before = (ROOT / "config.yaml").read_text(encoding="utf-8")
     file.write_text(before, encoding="utf-8")
-    infer(read_config(config.root), make_table()[SOME])
+    infer(x=CHARGES)
     after = file.read_text(encoding="utf-8")
-    comments = [line.partition("#")[2] for line in before.splitlines() if "#" in line]
-    assert [
-        line.partition("#")[2] for line in after.splitlines() if "#" in line
-    ] == comments
     assert before[before.index("training:") :] == after[after.index("training:") :]
+    assert after.count("#") == before.count("#")
+    assert (config.root / "config.old-1.yaml").read_text(encoding="utf-8") == before
+    infer("--force", x=CHARGES)
+    assert len(list(config.root.glob("*.old-*"))) == 2
 
 
-def test_each_column_has_its_line_and_some_are_to_be_looked_at(
-    config: Config, capsys: pytest.CaptureFixture[str]
-) -> None:
-    early = make_table().assign(
-        paid=[f"0{number % 9 + 1}/01/2024" for number in range(100)]
-    )
-    infer(
-        config, early.assign(copy=early["outcome"].str[0], empty=""), exclude=["class"]
-    )
-    lines, _, looks = capsys.readouterr().out.partition("\nLook at by hand:\n")
-    kinds = {line[:13].strip(): line[13:].split("  ")[1] for line in lines.splitlines()}
-    assert list(kinds) == [*early, "copy", "empty"]
-    assert (kinds["Total Charges"], kinds["paid"]) == ("number", "date")
-    assert (
-        kinds["class"]
-        == kinds["note"]
-        == kinds["features"]
-        == kinds["empty"]
-        == "excluded"
-    )
-    assert "  features: if each row has its own, --key 'features' drops rows" in looks
-    assert (
-        "  paid: no day is above 12: read as month, day; else turn %m and %d" in looks
-    )
-    assert "  copy: the column gives the target away" in looks
-    assert "  Total Charges:" not in looks
+def test_cells_about_the_sample_leave_the_notebooks(infer: Any, config: Config) -> None:
+    cells = [{"metadata": {"tags": ["sample"]}}, {"metadata": {}}]
+    notebook = config.root / "notebooks" / "01.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    infer(x=CHARGES)
+    assert json.loads(notebook.read_text(encoding="utf-8"))["cells"] == cells[1:]
 
 
-def test_too_many_rejected_rows_end_with_the_fix(config: Config) -> None:
-    table = make_table()[SOME]
-    table.loc[range(0, 100, 25), "Total Charges"] = "a few"
-    table.loc[range(1, 100, 33), "2020"] = "soon"
-    message = "^7% of the rows are rejected; Total Charges: 'a few' can't be read; add it to miss"
-    with pytest.raises(UserError, match=message):
-        infer(config, table)
-    assert list(read_schema(config.schema_file).columns) == SOME
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        (
-            {"target": "outcme"},
-            r"table.csv has no column 'outcme' \(the nearest is 'outcome'\)",
-        ),
-        ({"target": "note"}, "the target 'note' has 100 different values in 100 rows"),
-    ],
-)
-def test_a_wish_that_cannot_be_met_changes_nothing(
-    config: Config, wanted: dict[str, Any], message: str
-) -> None:
-    before = config.schema_file.read_bytes()
-    with pytest.raises(UserError, match=message):
-        infer(config, make_table()[[*SOME, "note"]], **wanted)
-    assert (config.schema_file.read_bytes(), read_config(config.root)) == (
-        before,
-        config,
-    )
-
-
-# --- one column ---
-
-
-def decide_on(**columns: list[str]) -> dict[str, decisions.Decision]:
-    frame = pd.DataFrame(columns, dtype="str")
-    return {each.column.name: each for each in decisions.infer(frame, CONFIG)}
-
-
-def test_every_column_is_decided_on_once_and_in_its_order() -> None:
-    found = decide_on(
-        k=[f"k{number}" for number in range(40)],
-        amount=[f"{number * 7 % 40}.5" for number in range(40)],
-        unwanted=["1.5", "2.5"] * 20,
-        constant=["x"] * 40,
-        flag=["x", ""] * 20,
-        empty=[""] * 40,
-        note=[f"the parcel {number} came too late" for number in range(40)],
-        code=[f"{number % 3:03}" for number in range(40)],
-        day=["2024-01-31", "2024-02-01"] * 20,
-        y=["yes", "no"] * 20,
-    )
-    kinds = {name: each.column.kind for name, each in found.items()}
-    kinds_of_the_rest = {"amount": "number", "unwanted": "number", "day": "date"}
-    assert kinds == dict.fromkeys(found, "category") | kinds_of_the_rest
-    excluded = [name for name, each in found.items() if each.excluded]
-    assert excluded == ["unwanted", "constant", "empty", "note"]
-    assert found["code"].column == Column(
-        "code", "category", True, categories=("000", "001", "002")
-    )
-    assert found["day"].look.startswith("the column gives the target away")
-
-
-def test_a_target_that_can_be_no_class_is_refused() -> None:
-    with pytest.raises(
-        UserError, match="the target 'y' has 30 different values in 30 rows"
-    ):
-        decide_on(y=[f"name {number}" for number in range(30)], x=["1", "2"] * 15)
-    with pytest.raises(
-        UserError, match="the target 'y' has 1 different values in 30 rows"
-    ):
-        decide_on(y=["same"] * 30, x=["1", "2"] * 15)
-
-
-def test_the_classes_of_the_target() -> None:
-    def decide(classes: str) -> Column:
-        config = TableConfig(target="y", task="classification")
-        return decisions.decide_target(pd.Series(classes.split() * 10), config).column
-
-    assert decide("No Yes yes Yes") == Column("y", "category", categories=("No", "Yes"))
-    assert decide("1 2.0 3") == Column("y", "integer", categories=(1, 2, 3))
-    assert decide("JFK LAX") == Column("y", "category", categories=("JFK", "LAX"))
-    assert decide("01 02") == Column("y", "category", categories=("01", "02"))
-    assert decide("True false") == Column("y", "boolean")
-
-
-# --- the rules ---
-
-
-def text(*values: str | None) -> pd.Series:
-    return pd.Series(values, dtype="str")
-
-
-def cells(line: str) -> pd.Series:
-    return text(*(cell or None for cell in line.split("|")))
-
-
-def numbers(*values: float | None) -> pd.Series:
-    return pd.Series(values, dtype=float)
-
-
-def shuffled(values: range) -> pd.Series:
-    return numbers(*Random(0).sample(values, len(values)))
-
-
-def test_the_encoding_is_utf_8_where_it_can_be() -> None:
-    assert (
-        rules.find_encoding(b"a,b") == rules.find_encoding("größe".encode()) == "utf-8"
-    )
-    assert rules.find_encoding("größe".encode("cp1252")) == "cp1252"
-    assert rules.find_encoding("größe".encode("utf-16")) == "utf-16"
-
-
-@pytest.mark.parametrize(
-    ("lines", "separator"),
-    [
-        (["id;price", "1;9,99", "2;8,5", "3;10"], ";"),
-        (["id\tname", "1\tDoe, Jane", "2\tRoe, Max"], "\t"),
-        (["id,note,day", '1,"old, but good",Mon', '2,"none",Tue', "3,none,Wed"], ","),
-        (["only", "one", "column"], ","),
-    ],
-)
-def test_the_separator_stands_equally_often_in_most_lines(
-    lines: list[str], separator: str
-) -> None:
-    assert rules.find_separator("\n".join(lines)) == separator
-
-
-def test_booleans_are_all_listed_and_both_occur() -> None:
-    config = TableConfig(target="t", true_values=["Yes", "1"], false_values=["no", "0"])
-    for line in ("yes|NO|| Yes", "1|0|yes"):
-        assert rules.is_boolean(cells(line), config)
-    for line in ("yes|yes", "yes|no|maybe", "1|0|2", ""):
-        assert not rules.is_boolean(cells(line), config)
-
-
-@pytest.mark.parametrize(
-    ("line", "decimal", "expected"),
-    [
-        ("€ 1,234.50|$5|12 %|(3.20)", ".", True),
-        ("9,99|1.234,50 €|12", ",", True),
-        ("1|" * 94 + "unknown|" * 6, ".", False),
-        ("01067|80331|99999", ".", False),  # a postcode
-    ],
-)
-def test_nearly_all_are_numbers_and_none_is_a_code(
-    line: str, decimal: str, expected: bool
-) -> None:
-    assert rules.is_number(cells(line), decimal) == expected
-
-
-def test_codes_come_again_and_are_called_so() -> None:
-    plz = numbers(*[10115, 80331, 20095] * 20)
-    assert rules.is_code("PLZ", plz)
-    assert not rules.is_code("price", plz)
-    assert not rules.is_code("zip", shuffled(range(10_000, 90_000, 1_000)))
-
-
-def test_running_numbers_count_the_rows_or_are_called_so() -> None:
-    dense, sparse = range(100), range(0, 10_000, 100)
-    sample = numbers(*range(5000)).sample(100, random_state=0).sort_index()
-    assert rules.is_running_number("row", sample)
-    assert rules.is_running_number("row", numbers(*dense))
-    assert rules.is_running_number("row", shuffled(dense))
-    assert not rules.is_running_number("sorted by price", numbers(*sparse))
-    assert rules.is_running_number("order_id", shuffled(sparse))
-    assert not rules.is_running_number("price", shuffled(sparse))
-    assert not rules.is_running_number("order_id", numbers(*[1, 2, 3, 4] * 25))
-    assert not rules.is_running_number("weight", shuffled(dense) + 0.5)
-
-
-def test_identifiers_are_different_or_called_so() -> None:
-    different = [f"C-{number}" for number in range(50)]
-    assert rules.is_identifier("customer", text(*different))
-    assert rules.is_identifier("order_id", text(*different * 4))
-    assert not rules.is_identifier("customer", text(*different * 4))
-    assert not rules.is_identifier("order_id", text(*["a", "b"] * 200))
-
-
-def test_free_text_is_long_and_often_different() -> None:
-    notes = [f"the parcel {number} came late" for number in range(50)]
-    assert rules.is_free_text(text(*notes, None))
-    assert rules.is_free_text(
-        text(*("https://example.org/" + "x" * n for n in range(20, 60)))
-    )
-    assert not rules.is_free_text(text(*notes, *["it came in time"] * 900))
-    assert not rules.is_free_text(text(*(f"Street {number}" for number in range(50))))
-    assert not rules.is_free_text(
-        text(*["paid by bank transfer", "paid by credit card"] * 50)
-    )
-
-
-@pytest.mark.parametrize(
-    ("line", "day_first", "formats", "unread"),
-    [
-        ("2024-01-31|2024-01-31T10:00:00Z|2024-01-31 10:00+02:00", True, [], 0),
-        ("31/12/2024|1/2/2024", True, ["%d/%m/%Y"], 0),
-        ("31/12/2024|1/2/2024", False, ["%m/%d/%Y"], 1),
-        ("Rome|10:30|3 to 5", False, [], 3),
-    ],
-)
-def test_date_formats(
-    line: str, day_first: bool, formats: list[str], unread: int
-) -> None:
-    assert rules.find_date_formats(cells(line), day_first) == (formats, unread)
-
-
-def test_categories_are_all_seen_often_and_classes_all_that_are_seen() -> None:
-    values = [*["Small"] * 4, "small", *["Very  large"] * 2, *["Very large"] * 3, None]
-    assert rules.find_categories(text(*values)) == ("Small", "Very large")
-    assert rules.find_categories(text(*values, *["Huge"] * 4)) == ()
-    assert len(rules.find_categories(text(*map(str, [*range(50)] * 5)))) == 50
-    assert rules.find_categories(text(*map(str, [*range(51)] * 5))) == ()
-    assert rules.find_classes(text("Yes", "yes", "Yes", "no", None)) == ("Yes", "no")
-
-
-def test_limits_are_round() -> None:
-    assert (
-        rules.find_limits(numbers(0, 100))
-        == rules.find_limits(numbers(1, 99.9))
-        == (0, 1000)
-    )
-    assert rules.find_limits(numbers(-5, -2)) == (-50, 0)
-    assert rules.find_limits(numbers(-1200, 7, None)) == (-20_000, 20_000)
-    dates = pd.Series([datetime(2010, 5, 1), datetime(2024, 3, 2), pd.NaT])
-    assert rules.find_date_limits(dates) == ("2000-01-01", "2034-12-31")
-
-
-def test_the_task() -> None:
-    for classes in ("yes|no|", "0|1|", "1|2|3|4|5", "1.0|2.0"):
-        assert rules.find_task(cells("|".join([classes] * 20)), ".") == "classification"
-    for values in (
-        ["1.5", "2.5"] * 20,
-        ["€ 1,000", "€ 2,500.50"] * 20,
-        map(str, range(21)),
-    ):
-        assert rules.find_task(text(*values), ".") == "regression"
-
-
-def test_a_column_that_is_the_target_in_other_words_is_a_leak() -> None:
-    target, amount = text(*HALF), numbers(*(DRAW.uniform(1, 100) for _ in HALF))
-    state = target.map({"won": "closed", "lost": "open"})
-    assert rules.find_leak(state, target, "classification") == "the column"
-    assert rules.find_leak(amount * 1.19, amount, "regression") == "the column"
-
-
-def test_a_merely_good_column_is_no_leak() -> None:
-    target, amount = text(*HALF), numbers(*(DRAW.uniform(1, 100) for _ in HALF))
-    lucky = pd.Series([DRAW.random() < 0.85 for _ in HALF])
-    good = target.where(lucky, text(*DRAW.sample(HALF, len(HALF))))
-    assert rules.find_leak(good, target, "classification") == ""
-    near = amount + numbers(*(DRAW.gauss(0, 10) for _ in HALF))
-    assert rules.find_leak(near, amount, "regression") == ""
-    colour, usual = (
-        text(*["red", "blue", "green"] * 200),
-        text(*["lost"] * 580, *["won"] * 20),
-    )
-    assert rules.find_leak(colour, usual, "classification") == ""
-    assert rules.find_leak(colour, text(*["won"] * 600), "classification") == ""
+def test_columns_that_write_dates_in_contrary_ways(infer: Any, config: Config) -> None:
+    infer(x=[f"{day:%d/%m/%Y}" for day in DAYS], y=[f"{day:%m/%d/%Y}" for day in DAYS])
+    changed = read_config(config.root)
+    pipeline.run(changed.paths.raw, changed.paths.processed, changed)
+    frame = pd.read_parquet(changed.paths.processed)
+    assert frame["x"].tolist() == frame["y"].tolist()
+    assert frame["x"].tolist() == [
+        datetime.combine(day, datetime.min.time()) for day in DAYS
+    ]
+    alike = {"a": ["%d/%m/%Y"], "b": ["%m-%d-%Y"]}
+    assert merge_formats(alike) == ["%d/%m/%Y", "%m-%d-%Y"]

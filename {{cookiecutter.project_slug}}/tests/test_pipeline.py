@@ -232,7 +232,7 @@ def test_rows_out_of_scope_are_set_aside_and_do_not_count(config: Config) -> Non
         rejected(config)["reason"].tolist()
         == [f"out of scope: {query} is not true"] * 2
     )
-    with pytest.raises(UserError, match="100.0% of the rows"):
+    with pytest.raises(UserError, match=r"100\.0% of the rows"):
         write_raw(config, ["a,much,,,,2018-01-01,won"])
         run(change(config, filter=query, max_rejected_share=0))
     with pytest.raises(UserError, match=r"config.yaml: filter: sinse > 1: .*sinse"):

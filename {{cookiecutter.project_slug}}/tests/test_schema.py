@@ -127,7 +127,7 @@ def test_other_content_is_refused(config: Config, text: str, message: str) -> No
 def test_a_column_in_config_yaml_must_be_in_schema_yaml(config: Config) -> None:
     table_config = config.table.model_copy(update={"exclude": ["sinse"]})
     changed = config.model_copy(update={"table": table_config})
-    with pytest.raises(UserError, match="'sinse', but .* nearest is 'since'"):
+    with pytest.raises(UserError, match=r"'sinse', but .* nearest is 'since'"):
         read_table(changed)
 
 

@@ -1,72 +1,217 @@
-"""Models as files: what ONNX can't answer alike, the same on any number of cores, history."""
+"""Models as files: promotion night after night, the archive, drift, and the same on any cores."""
 
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import save_trained, train_model
-from customer_churn.config import Config
-from customer_churn.evaluation import find_metric
-from customer_churn.model_training import BOOSTING, LINEAR, MODELS
-from customer_churn.schema import read_table
+from conftest import make_lines, make_project, write_raw
+from customer_churn.drift import DriftMonitor, log_drift
+from customer_churn.evaluation import list_metrics
+from customer_churn.model_training import MODELS, make_dataset
+from customer_churn.prediction import Model, load_model
+from customer_churn.schema import Column, Table
+from customer_churn.service.prediction_log import log_predictions
+from customer_churn.tools import drift
+from customer_churn.training import promotion, saving, train
+from customer_churn.training.description import read_commit
 from customer_churn.utils import UserError
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.semi_supervised import LabelPropagation
-from test_choice_and_search import make_table
-from test_training import CLASSES_ONLY, read_record, type_in
-from customer_churn.training import train
-from customer_churn.training.description import read_commit
-from customer_churn.training.model_saving import HISTORY, compare, convert_to_onnx, save_model, show_history
+from test_choice_and_search import CONFIG, make_table
+from test_training import CLASSES, change_config, read_record, run_train
+
+import pipeline
+
+METRICS = list_metrics(None, "classification", 2)
+NIGHTS = 30
 
 
-@CLASSES_ONLY
+def make_night(night, hashed):
+    """Make the table of one night: it grows, its target moves, and on one night it is broken."""
+    rows = (300 if hashed else 150) + (40 if hashed else 3) * night
+    random = np.random.default_rng(0)
+    x, z, noise = random.normal(size=(3, 300 + 40 * NIGHTS))[:, :rows]
+    drifted = np.arange(rows) > (700 if hashed else 190)  # later rows follow another rule
+    y = np.where(drifted, z - x, x) + 0.5 * noise > (0 if hashed else 1.2)
+    if night == 20:
+        y = np.random.default_rng(night).permutation(y)
+    key, number = Column("key", "category"), Column("x", "number")
+    other, target = Column("z", "number"), Column("y", "boolean")
+    frame = pd.DataFrame({"key": [f"k{n}" for n in range(rows)], "x": x, "z": z})
+    frame["y"] = pd.array(y, "boolean")
+    columns = (key, number, other, target)
+    return frame, Table(columns, (number, other), target, "classification", ("key",))
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["fair", "the served model knows rows"])
+def test_thirty_nights(hashed, tmp_path, monkeypatch):
+    """A bad night is not served, and the served model never gets old."""
+    monkeypatch.setattr(train, "report", lambda about: None)
+    monkeypatch.setattr(train, "draw_card", lambda *_: "")
+    config = make_project(tmp_path)
+    few_trees = config.training.with_settings("gradient_boosting", {"max_iter": 30})
+    config = config.model_copy(update={"training": few_trees})
+    promoted = {}
+    for night in range(NIGHTS):
+        frame, table = make_night(night, hashed)
+        dataset = make_dataset(frame, table, config.training)
+        assert dataset.split.is_lasting == hashed
+        with train.limit_threads(len(frame)):
+            trained = train.train_model(dataset, "gradient_boosting", METRICS, few_trees)
+        origin = {"trained": f"2026-11-{night + 1:02}T00:00:00+00:00", "seconds": 0.0}
+        origin |= {"git": None, "data": {"sha256": ""}}
+        record = train.save_model(
+            trained, dataset, METRICS, config.paths.model, origin, config
+        )
+        promoted[night] = record["promotion"]["promoted"]
+    assert promoted[0]
+    assert not promoted[20]
+    nights = [night for night, yes in promoted.items() if yes]
+    assert max(np.diff(nights)) <= promotion.MOST_HELD_BACK + 2  # one of them is the bad night
+    assert nights[-1] >= NIGHTS - 1 - promotion.MOST_HELD_BACK
+    assert len(nights) >= 25
+
+
+def test_a_model_that_knows_the_test_rows_holds_back_three_and_no_more(tmp_path):
+    about = {"metric": "roc_auc", "split": {**SPLIT, "lasting": False}}
+    served = load_model_about({"split": SPLIT})
+    record = dict.fromkeys(saving.RECORDED) | {"promotion": {"promoted": True}}
+    saving.write_history(tmp_path, record)
+    decisions = []
+    for _ in range(5):
+        decisions.append(promotion.hold_back(about, served, tmp_path))
+        saving.write_history(tmp_path, record | {"promotion": decisions[-1]._asdict()})
+        saving.write_history(tmp_path, record | {"promotion": None})  # with --output
+    assert [each.promoted for each in decisions] == [False, False, False, True, False]
+    assert "may have been trained on the test rows" in decisions[0].reason
+    fair = promotion.hold_back({"metric": "roc_auc", "split": SPLIT}, served, tmp_path)
+    assert not fair.promoted
+    assert not fair.held_back
+
+
+def load_model_about(about):
+    """Return a model of which only the description matters."""
+    return Model(None, [], [], {}, about, None, "")
+
+
+SPLIT = {"kind": "random", "column": None, "since": None, "lasting": True}
+SPLIT |= {"key": ["id"], "share": 0.2, "seed": 0}
+
+
 @pytest.mark.parametrize(
-    ("recipe", "reason"),
+    ("served", "new", "fair"),
     [
-        (LINEAR(lambda random_state: LabelPropagation()), "no conversion"),
-        (
-            BOOSTING(partial(HistGradientBoostingClassifier, categorical_features=[1])),
-            "answers differently",
-        ),
+        ({}, {}, True),
+        ({}, {"share": 0.3}, False),
+        ({}, {"seed": 1}, False),
+        ({}, {"key": []}, False),
+        ({}, {"lasting": False}, False),
+        ({"lasting": False}, {}, False),
+        ({}, {"kind": "group", "column": "who"}, False),
+        ({"kind": "time", "since": "2026-01-01"}, {"kind": "time", "since": "2026-01-02"}, True),
+        ({"kind": "time", "since": "2026-01-02"}, {"kind": "time", "since": "2026-01-01"}, False),
+    ],
+)
+def test_a_comparison_is_fair_if_the_served_model_knows_no_test_row(served, new, fair):
+    assert promotion.is_fair(SPLIT | new, SPLIT | served) == fair
+    assert not promotion.is_fair(SPLIT | new, {})
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A project with a processed table and one promoted model."""
+    config = make_project(tmp_path)
+    write_raw(config, make_lines(400))
+    pipeline.run(config.paths.raw, config.paths.processed, config)
+    config = change_config(config, promote="always", keep_models=2)
+    train.run(config.paths.processed, "logistic", config.paths.model, config)
+    return config
+
+
+def train_again(config, number):
+    """Train another model and promote it; return its archived file."""
+    settings = config.training.with_settings("logistic", {"C": number})
+    config = config.model_copy(update={"training": settings})
+    record = train.run(config.paths.processed, "logistic", config.paths.model, config)
+    return Path(record["file"]["path"])
+
+
+def test_the_archive_is_bounded_and_survives_deletions(fresh, monkeypatch, capsys):
+    archived = [train_again(fresh, 0.1 * number) for number in range(1, 5)]
+    folder = archived[0].parent
+    assert sorted(folder.glob("*.onnx")) == sorted(archived[-2:])
+    assert len(list(folder.iterdir())) == 7  # three files each, and the list
+    archived[-2].unlink()
+    with pytest.raises(SystemExit):
+        run_train(monkeypatch, fresh, "--rollback")
+    error = capsys.readouterr().err
+    assert re.fullmatch("error: there is no earlier model in .*--list\n", error)
+    run_train(monkeypatch, fresh, "--list")
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.endswith("(deleted)") for line in lines] == [True] * 4 + [False]
+    assert load_model(fresh.paths.model).about["settings"] == {"C": 0.4}
+
+
+def test_a_full_disk_leaves_the_served_model_and_its_files(fresh, monkeypatch):
+    served = fresh.paths.model
+    files = [served, served.with_suffix(".json"), fresh.root / "reports" / "model_card.html"]
+    before = [file.read_bytes() for file in files]
+    written = []
+
+    def write_bytes(path, content):
+        written.append(path)
+        if len(written) == 6:  # the third file of the promotion
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with path.open("wb") as file:
+            return file.write(content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(UserError, match="can't write .*: No space left on device"):
+        train_again(fresh, 5)
+    assert [file.read_bytes() for file in files] == before
+    assert not list(fresh.root.rglob("*.tmp"))
+
+
+def test_a_served_model_that_cannot_be_compared_is_replaced(fresh):
+    config = change_config(fresh, promote="if_better")
+    config.paths.model.write_bytes(b"of an older version")
+    record = train.run(config.paths.processed, "logistic", config.paths.model, config)
+    assert record["promotion"]["promoted"]
+    assert train.roll_back(config)
+
+
+def test_never_promoted(fresh):
+    before = fresh.paths.model.read_bytes()
+    train_again(change_config(fresh, promote="never"), 7)
+    assert fresh.paths.model.read_bytes() == before
+
+
+@CLASSES
+@pytest.mark.parametrize(
+    ("estimator", "reason"),
+    [
+        (LabelPropagation(), "can't be exported"),
+        (HistGradientBoostingClassifier(categorical_features=[6]), "answers differently"),
     ],
 )
 def test_what_onnx_cannot_answer_alike_is_not_saved(
-    trained_config: Config, recipe: Any, reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(MODELS["classification"], "special", recipe)
+    trained_config, estimator, reason, monkeypatch
+):
+    prepare, _ = MODELS["classification"]["random_forest"]
+    monkeypatch.setitem(MODELS["classification"], "special", (prepare, estimator))
     output = trained_config.root / "special.onnx"
     output.write_bytes(b"the model before")
-    with pytest.raises(UserError, match=f"^special .*{reason}"):
+    with pytest.raises(UserError, match=f"^special .*({reason})"):
         train.run(trained_config.paths.processed, "special", output, trained_config)
     assert output.read_bytes() == b"the model before"
-
-
-def test_another_suffix_is_refused(trained_config: Config) -> None:
-    trained, output = train_model(trained_config), trained_config.root / "model.pkl"
-    with pytest.raises(UserError, match=r"must end in \.onnx$"):
-        save_model(output, trained, convert_to_onnx(trained)[0], {}, {})
-    assert not output.exists()
-
-
-def test_compare_is_absolute_for_probabilities_and_relative_for_numbers() -> None:
-    assert compare(np.array([[0.5, 0.5]]), np.array([[0.4, 0.6]])) == pytest.approx(0.1)
-    assert compare(np.array([1000.0]), np.array([1001.0])) == pytest.approx(0.001)
-
-
-def test_the_same_training_gives_the_same_file(trained_config: Config, tmp_path: Path) -> None:
-    data, output = trained_config.paths.processed, tmp_path / "elsewhere" / "again.onnx"
-    train.run(data, "gradient_boosting", output, trained_config)
-    assert output.read_bytes() == trained_config.paths.model.read_bytes()
-    content = output.read_bytes()
-    record = read_record(output)
-    for secret in (record["trained"][:10], output.stem, data.name, trained_config.root.name):
-        assert secret.encode() not in content, secret
 
 
 TRAIN_EVERYTHING = """
@@ -74,19 +219,20 @@ import os, sys
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
 from pathlib import Path
-from conftest import read_config, read_table, save_trained, train_model
+from customer_churn.evaluation import list_metrics
 from customer_churn.model_training import MODELS
-for target in ("classes", "numbers"):
-    config = read_config(Path(sys.argv[1], target))
-    for model in MODELS[read_table(config).task]:
-        output = Path(sys.argv[1], sys.argv[2], f"{target} {model}.onnx")
-        save_trained(output, train_model(config, model), config)
+from customer_churn.training import train
+from test_choice_and_search import CONFIG, make_table
+for task in MODELS:
+    dataset = make_table(task, 21_000)
+    for model in MODELS[task]:
+        with train.limit_threads(21_000):
+            trained = train.train_model(dataset, model, list_metrics(None, task, 2), CONFIG)
+        Path(sys.argv[1], f"{sys.argv[2]} {task} {model}.onnx").write_bytes(trained.content)
 """
 
 
-def test_one_core_and_two_give_the_same_files(tmp_path: Path) -> None:
-    for target in ("classes", "numbers"):
-        make_table(tmp_path / target, target, 21_000)  # threads are used from 20,000
+def test_one_core_and_two_give_the_same_files(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("OMP_NUM_THREADS", None)
     started = [
@@ -97,21 +243,19 @@ def test_one_core_and_two_give_the_same_files(tmp_path: Path) -> None:
         for cores, seed in (("1", "1"), ("2", "5"))  # with 5, a set of ONNX domains turns round
     ]
     assert [process.wait() for process in started] == [0, 0]
-    files = {cores: sorted((tmp_path / cores).glob("*.onnx")) for cores in ("1", "2")}
-    assert len(files["1"]) == sum(map(len, MODELS.values()))
-    for one, two in zip(files["1"], files["2"], strict=True):
-        assert one.read_bytes() == two.read_bytes(), one.name
+    ones = sorted(tmp_path.glob("1 *.onnx"))
+    assert len(ones) == sum(map(len, MODELS.values()))
+    for one in ones:
+        assert one.read_bytes() == one.with_name(f"2{one.name[1:]}").read_bytes(), one.name
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder, *words):
     who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
     command = ["git", *who, *words]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_the_commit_is_recorded_and_whether_files_were_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commit_is_recorded_and_whether_files_were_changed(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     assert read_commit(tmp_path) is None
@@ -128,45 +272,80 @@ def test_the_commit_is_recorded_and_whether_files_were_changed(
     assert read_commit(tmp_path) is None
 
 
-def test_each_training_is_a_line_and_list_shows_them(
-    trained_config: Config,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    task, folder = read_table(trained_config).task, tmp_path / "modèles"
-    names = list(MODELS[task])
-    for name in names:
-        save_trained(folder / f"{name}.onnx", train_model(trained_config, name), trained_config)
-    history = folder / HISTORY
-    with history.open("ab") as file:
-        file.write('{"trained": "2026", "file": "modè'.encode()[:-1])  # cut off in a letter
-    again = train_model(trained_config, names[0])
-    save_trained(folder / "again.onnx", again, trained_config)
-
-    type_in(monkeypatch, trained_config, "--list", "--output", str(folder / "model.onnx"))
-    head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split()[:5] == ["trained", "model", "metric", "test", "95"]
-    metric = find_metric(None, task)
-    assert [line.split()[2:4] for line in lines] == [[name, metric] for name in [*names, names[0]]]
-    low, high = read_record(folder / "again.onnx")["intervals"][metric]
-    for word in (f"{again.metrics[metric]:.4g}", f"{low:.4g} to {high:.4g}", " 300 ", "again.onnx"):
-        assert word in lines[-1]
-    assert f"{history}: line {len(names) + 1} is no record of a training" in caplog.text
-
-
-def test_an_undefined_metric_is_in_the_history_too(trained_config: Config, tmp_path: Path) -> None:
-    save_trained(tmp_path / "model.onnx", train_model(trained_config), trained_config)
-    history = tmp_path / HISTORY
+def test_the_list_survives_a_broken_line_and_an_undefined_metric(fresh, caplog):
+    history = fresh.paths.model.parent / saving.HISTORY
     record = json.loads(history.read_text(encoding="utf-8"))
     for part in ("metrics", "baseline"):
         record[part][record["metric"]] = None
     record["intervals"][record["metric"]] = [None, None]
-    history.write_text(json.dumps(record), encoding="utf-8")
-    assert "not defined" in show_history(tmp_path)
-
-
-def test_without_a_training_the_list_says_what_to_run(tmp_path: Path) -> None:
+    with history.open("a", encoding="utf-8") as file:
+        file.write('{"trained": "2026", "fi\n' + json.dumps(record) + "\n")
+    assert saving.show_history(fresh.paths.model).count("not defined") == 4
+    assert f"{history}: line 2 is not a record of a training" in caplog.text
     with pytest.raises(UserError, match=r"^nothing has been trained into .*; run: uv run train$"):
-        show_history(tmp_path)
+        saving.show_history(fresh.root / "none" / "model.onnx")
+
+
+# --- drift ---
+
+
+def test_resampling_the_training_rows_raises_no_alarm(fresh):
+    frame, model = pd.read_parquet(fresh.paths.processed), load_model(fresh.paths.model)
+    for rows in (40, 400):
+        for seed in range(100):
+            monitor = DriftMonitor(model)
+            monitor.add(frame.sample(rows, replace=True, random_state=seed, ignore_index=True))
+            assert monitor.find_alarms(0.1) == {}
+
+
+def test_batches_give_the_same_drift_as_the_whole_table(fresh):
+    frame, model = pd.read_parquet(fresh.paths.processed), load_model(fresh.paths.model)
+    whole, parts = DriftMonitor(model), DriftMonitor(model)
+    whole.add(frame)
+    for start in range(0, len(frame), 90):
+        parts.add(frame.iloc[start : start + 90])
+    parts.add(frame.head(0))
+    assert whole.measure() == parts.measure()
+
+
+def test_without_a_model_that_fits_there_is_no_drift(fresh, tmp_path, caplog):
+    data = fresh.paths.processed
+    assert log_drift(tmp_path / "none.onnx", data, 0.1) == {}
+    frame = pd.read_parquet(data).drop(columns="größe")
+    frame.to_parquet(tmp_path / "other.parquet")
+    assert log_drift(fresh.paths.model, tmp_path / "other.parquet", 0.1) == {}
+    assert "drift is not measured" in caplog.text
+
+
+def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
+    file, model = fresh.root / "logs" / "predictions.jsonl", load_model(fresh.paths.model)
+    frame = pd.read_parquet(fresh.paths.processed)
+    names = [column.name for column in model.table.features]
+    rows = json.loads(frame[names].to_json(orient="records", date_format="iso"))
+    answers = model.predict(rows)
+    log_predictions(file, rows, answers, model.sha256)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [line["features"] for line in lines] == rows
+    assert lines[0]["prediction"] == answers[0]["prediction"]
+    assert drift.compare(str(file), fresh.paths.model, fresh)
+    monkeypatch.setattr("customer_churn.service.prediction_log.LARGEST_FILE", 10)
+    for _ in range(8):
+        log_predictions(file, rows[:1], answers[:1], model.sha256)
+    assert len(list(file.parent.glob("predictions.jsonl*"))) == 6
+    with pytest.raises(UserError, match="is not a log of predictions"):
+        drift.compare(str(fresh.root / "none.jsonl"), fresh.paths.model, fresh)
+
+
+def test_a_log_that_cannot_be_written_stops_no_request(tmp_path, caplog):
+    (tmp_path / "folder").mkdir()
+    log_predictions(tmp_path / "folder", [{}], [{"prediction": 1}], "")
+    assert "can't write" in caplog.text
+
+
+def test_of_a_model_file_the_time_and_the_place_are_not_part(fresh):
+    record, content = read_record(fresh.paths.model), fresh.paths.model.read_bytes()
+    for secret in (record["trained"][:10], fresh.root.name, fresh.paths.processed.name):
+        assert secret.encode() not in content
+    again = train.train_model(make_table("classification"), "logistic", METRICS, CONFIG)
+    make = partial(train.train_model, make_table("classification"), "logistic", METRICS)
+    assert again.content == make(CONFIG).content

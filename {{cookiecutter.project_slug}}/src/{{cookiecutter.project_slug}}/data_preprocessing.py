@@ -30,8 +30,8 @@ class Transformed(NamedTuple):
 
     `problems` has a row for each cell at fault: its row (the label in the raw table),
     column, problem, and the failed check, which is the problem without the value. Cells
-    that were set to missing, because schema.yaml says `out_of_range: missing`, are
-    among them; they reject no row.
+    that were set to missing, as schema.yaml says by `out_of_range: missing`, are there
+    too; they reject no row.
     """
 
     kept: pd.DataFrame

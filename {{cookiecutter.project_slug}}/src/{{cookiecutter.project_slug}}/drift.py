@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+from numpy.typing import ArrayLike
 
 from .prediction import Model, load_model, name_label, predict_frame
 from .schema import Column
@@ -73,7 +74,7 @@ def count(values: pd.Series, reference: Reference) -> np.ndarray:
     """Count the values in each bin of a reference."""
     if "categories" in reference:
         categories = reference["categories"]
-        bins = pd.Index(categories).get_indexer(_as_texts(values))
+        bins = pd.Index(categories).get_indexer(pd.Index(_as_texts(values)))
         bins[bins < 0] = len(categories)
         missing = len(categories) + 1
     else:
@@ -96,7 +97,7 @@ def _as_numbers(values: pd.Series) -> np.ndarray:
     return values.to_numpy(dtype=float, na_value=np.nan)
 
 
-def calculate_psi(then: Sequence[int], now: Sequence[int]) -> float:
+def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     """Return the population stability index of two counts, less what chance explains.
 
     Between samples of one population it is chi-squared with one degree of freedom fewer
@@ -137,7 +138,7 @@ class DriftMonitor:
             predictions = predictions.map(name_label)
 
         for name, reference in self.model.reference.items():
-            values = frame[name] if name in frame else predictions
+            values = frame.get(name, predictions)
             self.counts[name] += count(values, reference)
 
     def measure(self) -> dict[str, float]:

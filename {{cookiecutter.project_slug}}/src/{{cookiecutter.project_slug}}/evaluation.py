@@ -21,7 +21,7 @@ from .config import Task
 from .prediction import choose_classes
 from .utils import UserError, nearest
 
-RESAMPLES, RESAMPLED_ROWS = 200, 2_000
+RESAMPLES, SEGMENT_RESAMPLES, RESAMPLED_ROWS = 200, 50, 2_000
 FEWEST_INTERVAL_ROWS = 10
 FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES, MOST_SEGMENTS = 30, 20, 10
 SHUFFLES, SHUFFLED_ROWS = 5, 2_000
@@ -79,7 +79,9 @@ def list_metrics(
 
     With two classes there are also those of the positive class.
     """
-    metrics = METRICS[task] | (BINARY_METRICS if classes == 2 else {})
+    metrics = METRICS[task]
+    if task == "classification" and classes == 2:
+        metrics = metrics | BINARY_METRICS
     if name is None:
         return metrics
     if name in metrics:
@@ -88,7 +90,7 @@ def list_metrics(
     named = METRICS["classification"] | METRICS["regression"] | BINARY_METRICS
     others = set(get_scorer_names()) - set(named)
     if name not in others:
-        kind = f"{classes} classes" if classes else f"a {task}"
+        kind = f"{classes} classes" if name in BINARY_METRICS else f"a {task}"
         raise UserError(
             f"config.yaml: training.metric: {name!r} is not for {kind}"
             f"{nearest(name, [*metrics, *others])}; use one of {', '.join(metrics)} "
@@ -240,7 +242,10 @@ def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray
 
 
 def bootstrap(
-    score: Callable[[np.ndarray], float], rows: int, seed: int
+    score: Callable[[np.ndarray], float],
+    rows: int,
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a score, a function of rows' positions.
 
@@ -252,7 +257,7 @@ def bootstrap(
     if rows < FEWEST_INTERVAL_ROWS:
         return float("nan"), float("nan")
     random = np.random.default_rng(seed)
-    drawn = random.integers(rows, size=(RESAMPLES, min(rows, RESAMPLED_ROWS)))
+    drawn = random.integers(rows, size=(resamples, min(rows, RESAMPLED_ROWS)))
     scores = pd.Series([score(positions) for positions in drawn])
 
     value = score(np.arange(rows))
@@ -267,13 +272,14 @@ def estimate_interval(
     metric: Metric,
     seed: int,
     threshold: float | None = None,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """Return the 95 % confidence interval of a metric."""
 
     def score(rows: np.ndarray) -> float:
         return score_outputs(outputs[rows], y[rows], metric, threshold)
 
-    return bootstrap(score, len(y), seed)
+    return bootstrap(score, len(y), seed, resamples)
 
 
 def estimate_improvement(
@@ -329,7 +335,12 @@ def evaluate_segments(
     for each in worst:
         positions = each.pop("positions")
         each["interval"] = estimate_interval(
-            outputs[positions], y[positions], metric, seed, threshold
+            outputs[positions],
+            y[positions],
+            metric,
+            seed,
+            threshold,
+            SEGMENT_RESAMPLES,
         )
     return worst
 

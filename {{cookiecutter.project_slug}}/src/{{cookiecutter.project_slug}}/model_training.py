@@ -32,7 +32,7 @@ from .config import Task, TrainingConfig
 from .evaluation import Scorer
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
-from .training.splits import Split, make_folds, split_rows
+from .training.splits import HoldOut, Split, make_folds, split_rows
 from .utils import UserError, nearest
 
 # --- The models ----------------------------------------------------------------------
@@ -69,6 +69,7 @@ def number_categories() -> OrdinalEncoder:
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
 
 
+FEWEST_VALUES = 10  # of a number that is used
 LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
@@ -108,8 +109,9 @@ def build_pipeline(
 ) -> Pipeline:
     """Return the unfitted pipeline of a model for the features in X.
 
-    X has numbers, and categories as text, in any order. The settings of the model in
-    config.yaml go to its estimator.
+    X has numbers, and categories as text, in any order. Numbers that are nearly always
+    missing are not used: a fold may have none of their values. The settings of the
+    model in config.yaml go to its estimator.
     """
     prepare, estimator = find_model(model, task)
     estimator = clone(estimator)
@@ -124,7 +126,10 @@ def build_pipeline(
         ) from error
 
     is_text = is_category(X)
-    numbers, categories = np.flatnonzero(~is_text), np.flatnonzero(is_text)
+    is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
+    if not (is_text | is_number).any():
+        raise UserError("no feature has enough values to train a model on")
+    numbers, categories = np.flatnonzero(is_number), np.flatnonzero(is_text)
     prepared = prepare(numbers.tolist(), categories.tolist())
     return Pipeline([("prepare", prepared), ("model", estimator)])
 
@@ -159,7 +164,7 @@ class Dataset:
     X: pd.DataFrame
     y: np.ndarray
     labels: list[Any]
-    split: Split
+    split: HoldOut
     offset: float = 0.0
 
     @property

@@ -79,7 +79,9 @@ class Model:
 
         answers = []
         positions = choose_classes(outputs, self.threshold)
-        for position, probabilities in zip(positions, outputs.tolist(), strict=True):
+        for position, probabilities in zip(
+            positions.tolist(), outputs.tolist(), strict=True
+        ):
             by_name = dict(zip(self.names, probabilities, strict=True))
             label = self.labels[position]
             answers.append({"prediction": label, "probabilities": by_name})

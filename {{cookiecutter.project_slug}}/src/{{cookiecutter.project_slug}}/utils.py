@@ -121,7 +121,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def replace_file(new: Path, old: Path) -> None:
-    """Put a new file in the old one's place: with its mode, where its link points."""
+    """Put a new file in the place of the old one: keep its mode, follow its link."""
     place = old.resolve()
     with new.open("rb+") as file:
         # Otherwise a power cut may leave the new name without content.

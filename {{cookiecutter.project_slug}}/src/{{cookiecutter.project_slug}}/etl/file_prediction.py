@@ -8,8 +8,9 @@ Examples:
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,8 @@ log = logging.getLogger("predict")
 
 DRIFT_FILES = 10  # at most, in which drift is measured
 
+Reader = Callable[[Sequence[Path]], Iterator[RawData]]
+
 _load_once = lru_cache(1)(load_model)  # in each process
 
 
@@ -61,30 +64,15 @@ def predict_file(
     start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
-    names = [column.name for column in model.table.features]
-    if names != [column.name for column in read_table(config).features]:
-        raise UserError(
-            f"{model_path} was trained with other columns; run: uv run train"
-        )
-    headers = [open_file(path, config.table)[0] for path in files]
-    columns = list(dict.fromkeys(name for header in headers for name in header))
-    # Earlier answers may be there; new ones take their place.
-    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
-    batches = read_batches(files, names, config.table, optional)
+    columns, read = find_columns(files, model, config)
+    answer = partial(answer_batch, path=model_path, columns=columns, config=config)
     with make_room(output) as folder:
-        answer = partial(answer_batch, path=model_path, columns=columns, config=config)
-        write = partial(
-            write_part,
-            folder=folder.absolute(),
-            process=answer,
-            suffix=output.suffix,
-        )
-        parts = collect(run_parallel(write, enumerate(batches), workers), log)
+        place = folder.absolute()
+        write = partial(write_part, folder=place, process=answer, suffix=output.suffix)
+        parts = collect(run_parallel(write, enumerate(read(files)), workers), log)
         if not any(part.rows for part in parts):
             raise UserError(f"{data} has a header but no rows")
         save_rejected(parts, folder, columns, rejected)
-        count = sum(part.rejected for part in parts)
-        log.info("rejected: %d rows to %s", count, rejected)
         check_answers(parts, data, rejected)
         new = folder / "joined"
         if output.suffix == ".csv":
@@ -92,26 +80,41 @@ def predict_file(
         else:
             join_parts(parts, folder, new)
         replace_file(new, output)
-    log_drift(files, names, optional, model, config)
+    log_drift(read, files, model, config)
     answered = sum(part.kept for part in parts)
     speed = sum(part.rows for part in parts) / (time.perf_counter() - start)
-    message = "predict: %d rows to %s, %d rejected, %d rows/s"
-    log.info(message, answered, output, count, speed)
+    log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
+
+
+def find_columns(
+    files: Sequence[Path], model: Model, config: Config
+) -> tuple[list[str], Reader]:
+    """Return all columns of the files, and the function that reads files.
+
+    Raises UserError if config.yaml has other features than the model.
+    """
+    names = [column.name for column in model.table.features]
+    if names != [column.name for column in read_table(config).features]:
+        raise UserError("the model was trained with other columns; run: uv run train")
+    headers = [open_file(path, config.table)[0] for path in files]
+    columns = list(dict.fromkeys(name for header in headers for name in header))
+    # Earlier answers may be there; new ones take their place.
+    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+    read = partial(
+        read_batches, columns=names, config=config.table, optional=optional
+    )
+    return columns, read
 
 
 def log_drift(
-    files: Sequence[Path],
-    names: list[str],
-    optional: Sequence[str],
-    model: Model,
-    config: Config,
+    read: Reader, files: Sequence[Path], model: Model, config: Config
 ) -> None:
     """Log how far the first rows of some files are from the training rows."""
     monitor = DriftMonitor(model)
     table = rows_to_predict(model.table, "accept")
     for path in files[:: -(-len(files) // DRIFT_FILES)]:
-        batch = next(read_batches([path], names, config.table, tuple(optional)))
-        monitor.add(transform(batch.rows, table).kept)
+        for batch in islice(read([path]), 1):
+            monitor.add(transform(batch.rows, table).kept)
     monitor.log(config.training.max_drift)
 
 
@@ -132,7 +135,9 @@ def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:
 
 
 def check_answers(parts: Sequence[Part], data: str, rejected: Path) -> None:
-    """Raise UserError if no row has an answer, with the commonest reason."""
+    """Log how many rows were rejected; raise UserError if all were."""
+    count = sum(part.rejected for part in parts)
+    log.info("rejected: %d rows to %s", count, rejected)
     if not any(part.kept for part in parts):
         reasons = sum((part.reasons for part in parts), Counter[str]())
         reason = reasons.most_common(1)[0][0]
@@ -164,7 +169,7 @@ def name_answers(model: Model) -> list[str]:
 
 
 def describe_output(columns: list[str], model: Model) -> pa.Schema:
-    """Return the columns of the output and their types: those of the input, as text, first."""
+    """Return the columns and types of the output: those of the input come first."""
     answers = dict.fromkeys(name_answers(model), pa.float64())
     if model.labels:
         answers[next(iter(answers))] = pa.array(model.labels).type

@@ -18,7 +18,8 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
 def load_table(config: Config | None = None) -> pd.DataFrame:
     """Return the clean table: typed, without rejected rows and duplicates.
 
-    The raw rows are cleaned in memory, so the pipeline need not have run.
+    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
+    has the label that it has in `load_raw()`.
     """
     config = config or read_config()
     return transform(load_raw(config), read_table(config)).kept

@@ -78,7 +78,7 @@ def name_columns(header: Sequence[str]) -> list[str]:
 def read_lines(
     path: Path, text: TextIO, line: int, header: list[str], config: TableConfig
 ) -> Iterator[Lines]:
-    """Read the rest of a CSV file from a line on, in batches that end where a row ends."""
+    """Read the rest of a CSV file, in batches that end where a row ends."""
     rest, is_last = "", False
     while not is_last:
         try:
@@ -101,7 +101,7 @@ def read_lines(
 def read_block(
     block: str, line: int, header: list[str], config: TableConfig, is_last: bool
 ) -> tuple[Lines, int, int]:
-    """Read the rows of a block of whole lines, of which the first has the number `line`.
+    """Read the rows of a block of whole lines, the first of which is number `line`.
 
     Also returns how many characters and lines of it were used: a row that is still open
     at the end of a block is left for the next one, if there is one.
@@ -136,7 +136,7 @@ def read_block(
 def read_plain_lines(
     block: str, header: list[str], separator: str
 ) -> pd.DataFrame | None:
-    """Read a block where each line is a row without quotes; return None if one is not."""
+    """Read a block in which each line is a row without quotes; or return None."""
     is_plain = '"' not in block and "\0" not in block and separator.isascii()
     if not block or not is_plain or block.count("\r") != block.count("\r\n"):
         return None
@@ -156,7 +156,7 @@ def read_plain_lines(
 
 
 def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int, str]:
-    """Return the cells of the row that begins there, its number of lines, and what is wrong."""
+    """Return the cells of the row that begins at a line, its lines, what is wrong."""
     if '"' not in lines[at]:
         line = lines[at].rstrip("\r\n")
         return line.split(separator) if line else [], 1, ""

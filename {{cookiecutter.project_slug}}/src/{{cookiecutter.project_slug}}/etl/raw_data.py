@@ -77,7 +77,7 @@ def read_batches(
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Return the files that match, sorted; a pattern that is a file's name means that file."""
+    """Return the files that match, sorted; a file's own name means that file."""
     if Path(pattern).is_dir():
         raise UserError(
             f'{pattern} is a folder; name its files, as in --raw "{pattern}/*.csv"'
@@ -118,7 +118,7 @@ def name_places(lines: Lines, source: str) -> RawData:
 
 
 def open_parquet(path: Path, config: TableConfig) -> Opened:
-    """Return the header of a Parquet file, and its rows as they would be in a CSV file."""
+    """Return the header of a Parquet file, and its rows as text."""
     try:
         file = pa.parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -158,7 +158,7 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
 
 
 def open_excel(path: Path, config: TableConfig) -> Opened:
-    """Return the first row of a sheet of an Excel file, and the others but empty ones."""
+    """Return the first row of a sheet of an Excel file, and the others as text."""
     try:
         book = python_calamine.CalamineWorkbook.from_path(path)
         sheet = config.sheet or book.sheet_names[0]

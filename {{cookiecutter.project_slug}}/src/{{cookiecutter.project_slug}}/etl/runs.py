@@ -33,7 +33,7 @@ log = logging.getLogger("pipeline")
 def record_run(
     output: Path, logs: Path, dry: bool = False
 ) -> Iterator[dict[str, object]]:
-    """Give the record of a run to fill in, and write it at the end, also if the run failed.
+    """Give the record of a run to fill in, and write it at the end, whatever happens.
 
     Raises UserError, and writes nothing, while another run is going on.
     """
@@ -74,9 +74,9 @@ def take_lock(logs: Path) -> FileLock:
 
 @contextmanager
 def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
-    """Give an empty folder beside the output (in a dry run elsewhere); remove it at the end.
+    """Give an empty folder beside the output, in a dry run elsewhere; remove it later.
 
-    What a killed run left there is removed first. Raises UserError where nothing can be
+    What a killed run left there is removed first. Raises UserError if nothing can be
     written.
     """
     try:
@@ -106,7 +106,7 @@ def remove_leftovers(output: Path) -> None:
 
 
 def collect(parts: Iterable[Part], log: logging.Logger) -> list[Part]:
-    """Return the parts in their order; show how far they are, in a bar or in the log."""
+    """Return the parts in their order; show the progress in a bar or in the log."""
     done, rows, next_news = [], 0, time.monotonic() + NEWS
     bar = tqdm(unit=" rows", unit_scale=True, disable=None)
     with bar, logging_redirect_tqdm():
@@ -122,7 +122,7 @@ def collect(parts: Iterable[Part], log: logging.Logger) -> list[Part]:
 
 
 def follow(pattern: str, run: Callable[[], object]) -> None:
-    """Run now, and again whenever a file that matches is new or changed, and complete."""
+    """Run now, and again when a file that matches is new or changed, and complete."""
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent

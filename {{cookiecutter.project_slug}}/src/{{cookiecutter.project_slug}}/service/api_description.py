@@ -97,13 +97,14 @@ class Options(BaseModel):
 def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     """Return the OpenAPI document of the service with a model."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    problem = {"content": {"application/problem+json": {"schema": schema}}}
+    content = {"application/problem+json": {"schema": schema}}
+    statuses = ("400", "405", "413", "415", "422", "500", "503")
     api = OpenAPI(
         __name__,
         info=Info(title="Predictions", version="1", description=DESCRIPTION),
         servers=[Server(url="./")],  # right behind a path prefix, too
         security_schemes={},
-        responses=dict.fromkeys(["400", "405", "413", "415", "422", "503"], problem),
+        responses={status: {"content": content} for status in statuses},
         validation_error_model=Problem,
         doc_ui=False,
     )
@@ -121,7 +122,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
     return api.api_doc
 
 
-def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
+def describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
     unread = [*model.table.unused, model.table.target.name]
     row: dict[str, Any] = dict.fromkeys(unread, NotRequired[Any])
@@ -129,11 +130,17 @@ def describe_request(model: Model, reader: RequestReader) -> type[BaseModel]:
         kind = Annotated[Any, WithJsonSchema(describe_column(column))]
         row[column.name] = NotRequired[kind] if column.nullable else kind
 
-    Row = close("Row", row)
+    Row: Any = close("Row", row)
     rows = Annotated[list[Row], Field(min_length=1, max_length=reader.max_rows)]
-    examples = [model.example, [model.example, model.example]]
-    features = Annotated[Row | rows, Field(examples=examples)]
-    return create_model("Request", __base__=Closed, features=(features, ...))
+    Request: Any = create_model("Request", __base__=Closed, features=(Row | rows, ...))
+    examples = {"one row": model.example, "two rows": [model.example, model.example]}
+    Request.model_config["openapi_extra"] = {
+        "examples": {
+            name: {"value": {"features": features}}
+            for name, features in examples.items()
+        }
+    }
+    return Request
 
 
 def describe_column(column: Column) -> dict[str, Any]:
@@ -160,7 +167,7 @@ def describe_column(column: Column) -> dict[str, Any]:
     return {**schema, "description": "; ".join(about)}
 
 
-def describe_answer(model: Model) -> type[BaseModel]:
+def describe_answer(model: Model) -> Any:
     """Return the pydantic model of the answer to one row or to several."""
     answer: dict[str, Any] = {"prediction": float}
     if model.labels:
@@ -169,8 +176,8 @@ def describe_answer(model: Model) -> type[BaseModel]:
         answer["probabilities"] = close(
             "Probabilities", dict.fromkeys(model.names, share)
         )
-    Answer = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
-    Answers = close("Answers", {"predictions": list[Answer]})
+    Answer: Any = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
+    Answers: Any = close("Answers", {"predictions": list[Answer]})
     return create_model("Predicted", __base__=RootModel[Answer | Answers])
 
 
@@ -179,6 +186,6 @@ def close(name: str, fields: dict[str, Any]) -> Any:
 
     It is a TypedDict, because the names may be any text: "Total Charges", "class".
     """
-    kind = TypedDict(name, fields)  # type: ignore[operator]
-    kind.__pydantic_config__ = Closed.model_config
+    kind = TypedDict(name, fields)  # type: ignore[misc]
+    kind.__pydantic_config__ = Closed.model_config  # type: ignore[attr-defined]
     return kind

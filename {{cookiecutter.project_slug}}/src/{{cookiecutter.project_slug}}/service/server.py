@@ -45,7 +45,7 @@ def make_server(target: str, config: ServingConfig) -> Server:
         websockets=False,
         http=HTTPModes.http1,
         runtime_mode=RuntimeModes.st,
-        blocking_threads=2,  # more of them wait for each other; one, for a slow client
+        blocking_threads=2,  # one computes, the other may wait for a slow client
         workers_kill_timeout=STOP_SECONDS,
         respawn_failed_workers=True,
         log_access=config.access_log,

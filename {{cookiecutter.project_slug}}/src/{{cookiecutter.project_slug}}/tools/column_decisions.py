@@ -77,7 +77,8 @@ def decide(evidence: Evidence, config: TableConfig) -> Decision:
     if column.name == config.target:
         return decide_target(evidence, config)
     if column.name in config.key:
-        return Decision(column, "the key")
+        distinct, rows = len(evidence.counts), evidence.counts.sum()
+        return Decision(column, f"the key: {distinct:,} distinct in {rows:,} rows")
     for rule in (as_constant, as_boolean, as_number, as_date, as_text):
         if decision := rule(evidence):
             return decision
@@ -145,7 +146,9 @@ def as_date(evidence: Evidence) -> Decision | None:
     has_time = bool((dates != dates.dt.normalize())[dates.notna()].any())
     column = replace(column, minimum=limits[0], maximum=limits[1], has_time=has_time)
     written = " or ".join(formats) or "ISO 8601"
-    decision = Decision(column, f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}")
+    decision = Decision(
+        column, f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}"
+    )
     if is_ambiguous:
         decision = decision.check(
             "no day is above 12: read as month, day; if the day comes first, swap %m "
@@ -183,7 +186,9 @@ def as_text(evidence: Evidence) -> Decision:
         listed, digits = rules.find_categories(merged), rules.count_digits(counts)
         column = replace(column, categories=listed, digits=digits)
         others = "" if listed else "; some are rare, so others are allowed"
-        decision = Decision(column, f"{len(merged):,} categories: {show(merged)}{others}")
+        decision = Decision(
+            column, f"{len(merged):,} categories: {show(merged)}{others}"
+        )
 
     unreadable = evidence.parse(kind="number", unit=rules.find_unit(counts))[2]
     share = evidence.share_without(unreadable)
@@ -193,7 +198,9 @@ def as_text(evidence: Evidence) -> Decision:
     return decision
 
 
-def _check_unreadable(decision: Decision, unreadable: pd.Series, share: float) -> Decision:
+def _check_unreadable(
+    decision: Decision, unreadable: pd.Series, share: float
+) -> Decision:
     """Point out the texts that are not of the column's kind, if there are any."""
     if unreadable.empty:
         return decision
@@ -215,7 +222,7 @@ def _exclude_identifier(evidence: Evidence, why: str) -> Decision:
     )
 
 
-# --- The target --------------------------------------------------------------------------
+# --- The target --------------------------------------------------------------------
 
 
 def decide_target(evidence: Evidence, config: TableConfig) -> Decision:
@@ -231,13 +238,15 @@ def decide_target(evidence: Evidence, config: TableConfig) -> Decision:
     low, high = numbers.min(), numbers.max()
     if not share >= rules.MOST or low == high:
         raise UserError(
-            f"the target {column.name!r} can't be predicted as a number: {share:.0%} are "
-            f"numbers, from {low:g} to {high:g}; see --task"
+            f"the target {column.name!r} can't be predicted as a number: {share:.0%} "
+            f"are numbers, from {low:g} to {high:g}; see --task"
         )
-    decision = Decision(column, f"the target of a regression, {low:g} to {high:g}")
+    why = f"the target of a regression, {low:g} to {high:g}{_count_missing(evidence)}"
+    decision = Decision(column, why)
     middle = numbers.abs().median()
     if high > ABSURD * middle:
-        decision = decision.check(f"its maximum {high:g} is over a million times its median")
+        text = f"the largest value, {high:g}, is over a million times its median"
+        decision = decision.check(text)
     return _check_unreadable(decision, unreadable, share)
 
 
@@ -247,10 +256,11 @@ def _decide_classes(evidence: Evidence) -> Decision:
     if not 2 <= len(merged) <= max(rules.FEW, merged.sum() / 5):
         raise UserError(
             f"the target {column.name!r} has {len(merged):,} different values in "
-            f"{merged.sum():,} rows; it must be a number, or at least two classes with "
-            "some rows each"
+            f"{merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
+            "it must be a number, or at least two classes with some rows each"
         )
     why = f"the target of a classification, {len(merged)} classes: {show(merged)}"
+    why += _count_missing(evidence)
     column = replace(column, categories=tuple(merged.index))
     whole, numbers, unreadable = evidence.parse(kind="integer")
     if set(merged.index.str.lower()) == {"true", "false"}:
@@ -261,6 +271,12 @@ def _decide_classes(evidence: Evidence) -> Decision:
             text = "whole numbers as classes; if they are amounts: --task regression"
             return Decision(column, why).check(text)
     return Decision(column, why)
+
+
+def _count_missing(evidence: Evidence) -> str:
+    """Say how many rows have no target, if there are any."""
+    missing = evidence.missing.sum()
+    return f"; {missing:,} rows have none and will be rejected" if missing else ""
 
 
 def show(counts: pd.Series) -> str:

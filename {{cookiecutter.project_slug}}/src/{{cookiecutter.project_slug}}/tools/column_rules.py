@@ -8,16 +8,13 @@ docs/own-table.md lists the rules.
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from warnings import catch_warnings
 
+import numpy as np
 import pandas as pd
-from pandas.api.types import is_datetime64_dtype, is_numeric_dtype
-from sklearn.model_selection import KFold, cross_val_score
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from numpy.typing import NDArray
 
 from ..cells import LARGEST_EXACT_INTEGER, read_date
 from ..config import Task
-from ..feature_engineering import LARGEST_NUMBER
 from ..utils import clean_text
 
 MOST = 0.9  # of the rows must be of a kind; the others then count as missing
@@ -25,9 +22,9 @@ HALF = 0.5  # of the rows: such a column is pointed out
 FEW = 20  # different whole numbers at most are classes
 MANY = 1000  # rows without a gap: tomorrow's will have none either
 OFTEN = 5  # rows at least for each category: there will hardly be others
+TRIED = 10_000  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
 FREQUENT = 0.05  # of the rows
-SURE = 0.98  # of the target's variation: what predicts it so well gives it away
 
 ORDERED = ("number", "integer", "date")
 ID_NAMES = {"id", "uuid", "guid", "key", "no", "nr", "number", "index"}
@@ -148,11 +145,10 @@ def may_be_dates(counts: pd.Series) -> bool:
 
 def is_date_of_digits(counts: pd.Series) -> bool:
     """Nearly all texts are dates in eight digits, as 20240131 or 01312024."""
-    digits = counts[counts.index.str.fullmatch(r"\d{8}")]
-    if digits.sum() < MOST * counts.sum():
+    if not counts.index.str.fullmatch(r"\d{8}").mean() >= MOST:
         return False
-    forms = ("ISO8601", "%d%m%Y", "%m%d%Y")
-    return max(digits[_reads(digits, form)].sum() for form in forms) >= MOST * counts.sum()
+    rows = [counts[_are_dates(counts, form)].sum() for form in ("%d%m%Y", "%m%d%Y")]
+    return bool(max(rows) >= MOST * counts.sum())
 
 
 def find_date_formats(counts: pd.Series) -> tuple[list[str], bool]:
@@ -160,6 +156,7 @@ def find_date_formats(counts: pd.Series) -> tuple[list[str], bool]:
 
     The month comes first, or the day, if more can be read then.
     """
+    counts = counts.nlargest(TRIED)
     month_first = [swap(form) for form in DAY_FIRST]
     month_formats, unread = _formats_that_read(counts, (*month_first, *DATES))
     day_formats, still_unread = _formats_that_read(counts, (*DAY_FIRST, *DATES))
@@ -176,37 +173,33 @@ def _formats_that_read(
     counts: pd.Series, dates: Sequence[str]
 ) -> tuple[list[str], int]:
     """Return formats that read some dates each, and the number of unread rows."""
+    unread = counts[~_are_dates(counts)]
+    few = unread[:: len(unread) // LISTED + 1]
+    forms = [date + time for date in dates for time in TIMES]
+    forms = [form for form in forms if _are_dates(few, form).any()]
+    forms.sort(key=lambda form: -unread[_are_dates(unread, form)].sum())
+
     formats: list[str] = []
-    unread = counts[~_reads(counts, "ISO8601")]
-    few = unread.index[:: len(unread) // LISTED + 1]
-    candidates = []
-    for form in (date + time for date in dates for time in TIMES):
-        if any(_is_date(text, form) for text in few):
-            candidates.append(form)
-    for form in sorted(candidates, key=lambda form: -unread[_reads(unread, form)].sum()):
-        is_read = _reads(unread, form)
+    for form in forms:
+        is_read = _are_dates(unread, form)
         if unread[is_read].sum() > 0.001 * counts.sum():
             formats.append(form)
             unread = unread[~is_read]
     return formats, int(unread.sum())
 
 
-def _is_date(text: str, form: str) -> bool:
-    """Whether a text is a date of a format."""
+def _are_dates(counts: pd.Series, *formats: str) -> NDArray[np.bool_]:
+    """Which texts are dates, in ISO 8601 or a format."""
+    return np.array([_is_date(text, formats) for text in counts.index], dtype=bool)
+
+
+def _is_date(text: str, formats: Sequence[str]) -> bool:
+    """Whether a text is a date. Digits alone must be eight, and of our time."""
     try:
-        return bool(datetime.strptime(text, form))
+        year = read_date(text, formats).year
     except ValueError:
         return False
-
-
-def _reads(counts: pd.Series, form: str) -> pd.Series:
-    """Which texts are dates of a format. Digits alone must be eight, and of our time."""
-    texts = counts.index.to_series()
-    is_digits = texts.str.fullmatch(r"\d*")
-    is_short = texts.str.len() < (8 if form == "ISO8601" else 0)
-    texts = texts.mask(is_short | (is_digits & (texts.str.len() != 8)))
-    dates = pd.to_datetime(texts, format=form, errors="coerce", utc=True)
-    return dates.notna() & (~is_digits | dates.dt.year.between(1900, 2100))
+    return not text.isdigit() or (len(text) == 8 and 1900 <= year <= 2100)
 
 
 def merge_spellings(counts: pd.Series) -> pd.Series:
@@ -246,22 +239,3 @@ def find_task(numbers: pd.Series, counts: pd.Series) -> Task:
     is_number = counts[numbers.notna().to_numpy()].sum() >= MOST * counts.sum()
     is_classes = not is_number or is_code(counts) or (is_few and is_whole(numbers))
     return "classification" if is_classes else "regression"
-
-
-def is_leak(values: pd.Series, target: pd.Series, task: Task) -> bool:
-    """A tree that learns half of the rows from this column alone predicts the others."""
-    known = target.notna() & (target.map(target.value_counts()) > (task != "regression"))
-    values, target = values[known], target[known]
-    if len(target) < FEW or target.nunique() < 2:
-        return False
-    if is_datetime64_dtype(values):
-        values = values.rank()
-    if not is_numeric_dtype(values):
-        values = values.map(values.value_counts().rank(method="first"))
-    X = values.astype(float).clip(-LARGEST_NUMBER, LARGEST_NUMBER).to_frame()
-    tree, score = DecisionTreeClassifier(random_state=0), "balanced_accuracy"
-    if task == "regression":
-        tree, score = DecisionTreeRegressor(max_leaf_nodes=200, random_state=0), "r2"
-    halves = KFold(2, shuffle=True, random_state=0)
-    with catch_warnings(action="ignore"):  # of classes that only one half has
-        return cross_val_score(tree, X, target, cv=halves, scoring=score).mean() > SURE

@@ -11,22 +11,21 @@ Examples:
 
 import argparse
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
-from ..data_preprocessing import MISSING, parse_column, transform
+from ..data_preprocessing import parse_column
 from ..etl.raw_data import find_files, open_file, read_batches
 from ..schema import Table, describe_table, read_columns
+from ..training.leaks import find_leak
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import column_rules as rules
 from . import table_files
 from .column_decisions import Decision, Evidence, decide, gather
-from .sample_cells import remove_sample_cells
+from .sample_cells import leave_sample
 
 SAMPLE_ROWS = 10_000  # the first ones; their order matters
 MOST_COUNTED = 100_000  # distinct texts of a column
@@ -35,11 +34,11 @@ MOST_REJECTED_AT_NIGHT = 0.1  # and later, for config.yaml
 
 
 def run(options: argparse.Namespace, config: Config) -> None:
-    """Infer the schema of some files, try it on all rows, and write it."""
+    """Infer the schema of some files, and write it with the table's settings."""
     files = find_files(options.file)
     table = describe_files(files[0], options, config.table)
     check_names(files[0], open_file(files[0], table)[0], table)
-    sample, counts = read_evidence(files, table)
+    sample, counts, notes = read_evidence(files, table)
     decimal = table_files.find_decimal(counts.values(), table.separator)
     table = table.model_copy(update={"decimal": decimal})
 
@@ -48,7 +47,6 @@ def run(options: argparse.Namespace, config: Config) -> None:
     if not options.missing:
         decisions = check_words(decisions, gathered, table)
     table = complete(table, decisions, gathered)
-    decisions = [check_leak(each, decisions, sample, table) for each in decisions]
 
     schema, settings = config.schema_file, config.root / FILE_NAME
     is_new_table = table_files.has_other_columns(schema, counts)
@@ -59,11 +57,11 @@ def run(options: argparse.Namespace, config: Config) -> None:
         new.write_text(table_files.write_schema(columns), encoding="utf-8")
         changed.write_text(text, encoding="utf-8")
         typed = describe_table(read_columns(new, table), table)
-        notes = [*try_schema(files, typed, table)]
+        decisions = check_leaks(decisions, sample, typed)
         if not options.force:
             notes += map(table_files.keep_old, [schema, settings])
     if is_new_table:
-        remove_sample_cells(config.root / "notebooks")
+        notes += leave_sample(config.root, typed.features)
     if table.encoding == "cp1252" and not options.encoding:
         notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
     show_decisions(decisions, notes)
@@ -108,8 +106,8 @@ def check_names(file: Path, header: Sequence[str], table: TableConfig) -> None:
     for name in (table.target, *table.key, *table.exclude):
         if name not in header:
             raise UserError(
-                f"{file} has no column {name!r}{nearest(name, header)}; its first line, "
-                f"where the names must be, has {shown}"
+                f"{file} has no column {name!r}{nearest(name, header)}; its "
+                f"first line, where the names must be, has {shown}"
             )
     if table.target in (*table.key, *table.exclude):
         raise UserError(f"the target {table.target!r} can't be a key, or excluded")
@@ -117,22 +115,25 @@ def check_names(file: Path, header: Sequence[str], table: TableConfig) -> None:
 
 def read_evidence(
     files: Sequence[Path], table: TableConfig
-) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """Return the first rows, and for each column how many rows have each text."""
-    sample, counts, malformed, rows = pd.DataFrame(), {}, [], 0
+) -> tuple[pd.DataFrame, dict[str, pd.Series], list[str]]:
+    """Return the first rows, how many rows of each column have each text, and notes."""
+    sample, malformed, rows = pd.DataFrame(), pd.DataFrame(), 0
+    counts: dict[str, pd.Series] = {}
     for batch in read_batches(files, [], table):
         rows += len(batch.rows)
-        malformed.append(batch.broken)
+        malformed = pd.concat([malformed, batch.broken])
         if sample.empty:
             sample = batch.rows.head(SAMPLE_ROWS)
         for name, texts in batch.rows.items():
-            counts[name] = add_counts(counts.get(name), texts.fillna(""))
-    check_lines(pd.concat(malformed), rows)
-    return sample, counts
+            found = counts.get(str(name))
+            counts[str(name)] = add_counts(found, texts.fillna(""))
+    check_lines(malformed, rows)
+    note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
+    return sample, counts, [note]
 
 
 def add_counts(counts: pd.Series | None, texts: pd.Series) -> pd.Series:
-    """Count texts. Of too many, keep the most frequent, the smallest and the largest."""
+    """Count texts. Of too many, keep the most frequent, the first and the last."""
     found = texts.value_counts()
     if counts is not None:
         found = found.add(counts, fill_value=0).astype(int)
@@ -145,7 +146,7 @@ def add_counts(counts: pd.Series | None, texts: pd.Series) -> pd.Series:
 
 
 def check_lines(malformed: pd.DataFrame, rows: int) -> None:
-    """Refuse files without rows, or with many malformed lines: name the usual reason."""
+    """Refuse files without rows, or with many malformed lines."""
     total = rows + len(malformed)
     if not total:
         raise UserError("the files have a header but no rows")
@@ -167,13 +168,17 @@ def check_words(
     A word that numbers are missing by, too, is none. For the target, ask.
     """
     both = list(zip(decisions, gathered, strict=True))
-    of_numbers = [set(e.missing.index) for d, e in both if d.column.kind in rules.ORDERED]
-    known = set().union(*of_numbers)
+    known = {
+        word
+        for decision, evidence in both
+        if decision.column.kind in rules.ORDERED
+        for word in evidence.missing.index
+    }
     checked = []
     for decision, evidence in both:
         shares = evidence.missing / (evidence.missing.sum() + evidence.counts.sum())
-        for word, share in shares[shares >= rules.FREQUENT].items():
-            if not word.isalpha() or word in known:
+        for word, share in zip(shares.index.map(str), shares, strict=True):
+            if share < rules.FREQUENT or not word.isalpha() or word in known:
                 continue
             text = (
                 f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
@@ -186,25 +191,27 @@ def check_words(
     return checked
 
 
-def check_leak(
-    decision: Decision,
-    decisions: list[Decision],
-    sample: pd.DataFrame,
-    table: TableConfig,
-) -> Decision:
-    """Point out a feature that gives the target away."""
-    column = decision.column
-    if column.name in (table.target, *table.key, *table.exclude):
-        return decision
-    target = next(d.column for d in decisions if d.column.name == table.target)
-    y, _ = parse_column(sample[table.target], target)
-    values, _ = parse_column(sample[column.name], column)
-    if not rules.is_leak(values, y, table.task):
-        return decision
-    return decision.check(
-        "predicts the target (nearly) without error; if it is known only later: "
-        f"--exclude {column.name!r}"
+def check_leaks(
+    decisions: list[Decision], sample: pd.DataFrame, table: Table
+) -> list[Decision]:
+    """Point out features that `train` refuses, as they give the target away."""
+    target = parse_column(sample[table.target.name], table.target)[0]
+    known = target[target.notna()]
+    y = (
+        known.astype(float).to_numpy()
+        if table.task == "regression"
+        else known.factorize()[0]
     )
+    features = {column.name: column for column in table.features}
+    checked = []
+    for decision in decisions:
+        column = features.get(decision.column.name)
+        if column:
+            values = parse_column(sample.loc[known.index, column.name], column)[0]
+            if leak := find_leak(values, y, column, table):
+                decision = decision.check(f"{leak}; --exclude {column.name!r}")
+        checked.append(decision)
+    return checked
 
 
 def complete(
@@ -240,40 +247,6 @@ def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[s
     return merged if swapped.isdisjoint(merged) else formats
 
 
-def try_schema(
-    files: Sequence[Path], typed: Table, table: TableConfig
-) -> Iterator[str]:
-    """Clean all rows, and say what becomes of them.
-
-    Raises UserError if too many are rejected. Rows without a target do not count.
-    """
-    rows, rejected, aside = 0, 0, 0
-    reasons, keys = Counter[str](), [pd.Series(dtype="uint64")]
-    for batch in read_batches(files, [], table):
-        result = transform(batch.rows, replace(typed, key=()))
-        problems = result.problems
-        is_aside = (problems["column"] == table.target) & (problems["check"] == MISSING)
-        reasons.update(batch.broken["reason"])
-        reasons.update((problems["column"] + ": " + problems["problem"])[~is_aside])
-        rows += len(batch.rows) + len(batch.broken)
-        rejected += len(result.rejected) + len(batch.broken)
-        aside += int(is_aside.sum())
-        if table.key:
-            keys.append(pd.util.hash_pandas_object(result.kept[table.key], index=False))
-    rejected -= aside
-    duplicates = int(pd.concat(keys).duplicated().sum())
-    usual = [f"  {count:,}  {reason}" for reason, count in reasons.most_common(5)]
-    if rejected > MOST_REJECTED * rows:
-        raise UserError(
-            f"{rejected / rows:.0%} of the rows would be rejected, most often: {usual[0]}"
-        )
-    yield (
-        f"Of {rows:,} rows {rows - rejected - aside - duplicates:,} are kept, "
-        f"{rejected:,} rejected, {duplicates:,} are duplicates, {aside:,} have no target."
-    )
-    yield from usual
-
-
 def show_decisions(decisions: list[Decision], notes: list[str]) -> None:
     """Print what was decided and why, and what to check."""
     checks = []
@@ -298,7 +271,7 @@ def read_options() -> argparse.Namespace:
     for option, value, about in (
         ("--key", "COLUMN", "identifies a row, alone or with others"),
         ("--exclude", "COLUMN", "not used as a feature"),
-        ("--missing", "TEXT", "means missing, instead of missing_values in config.yaml"),
+        ("--missing", "TEXT", "means missing; instead of those in config.yaml"),
     ):
         about += "; can be repeated"
         add(option, metavar=value, action="append", default=[], help=about)

@@ -5,11 +5,34 @@ follow schema.yaml, and run on any table.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
+from ..feature_engineering import usable_features
+from ..schema import Column
 from ..utils import write_atomically
 
 TAG = "sample"
+
+
+def leave_sample(root: Path, columns: Iterable[Column]) -> list[str]:
+    """Remove the cells about the sample table, now that the table has other columns.
+
+    Returns lines to print: what was removed, and which features are still computed.
+    """
+    lines = []
+    removed = remove_sample_cells(root / "notebooks")
+    if removed:
+        lines.append(
+            f"notebooks/: removed {removed} cells about the sample; git keeps them"
+        )
+    for each in usable_features(columns):
+        names = ", ".join(each.columns)
+        lines.append(
+            f"feature_engineering.py: {each.name} uses your column(s) {names}; delete "
+            "it if it is not meant for them"
+        )
+    return lines
 
 
 def remove_sample_cells(folder: Path) -> int:

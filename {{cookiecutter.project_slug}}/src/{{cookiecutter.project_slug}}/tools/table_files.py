@@ -1,4 +1,4 @@
-"""The files of a table: how its raw files are written, schema.yaml and config.yaml."""
+"""The files of a table: how raw files are written, schema.yaml and config.yaml."""
 
 import codecs
 import json
@@ -22,10 +22,10 @@ BLOCK = 500_000  # bytes; the first block shows the delimiter
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _HEADER = """\
 # The contract: what each column is, and what its values may be. A pandera schema.
-# Raw rows that do not fit are kept in data/rejected/; requests that do not fit are refused.
+# Raw rows that do not fit are kept in data/rejected/; such requests are refused.
 """
 
-# --- How the raw files are written -------------------------------------------------------
+# --- How the raw files are written ------------------------------------------------
 
 
 def is_text(path: Path) -> bool:
@@ -87,7 +87,7 @@ def find_decimal(counts: Iterable[pd.Series], separator: str) -> str:
 
     If it is one as often as the other, a comma where semicolons separate the columns.
     """
-    rows = dict.fromkeys(".,", 0)
+    rows = dict.fromkeys(".,", 0.0)
     for each in counts:
         for own, other in (".,", ",."):
             number = rf"\D*(\d+|\d{{1,3}}([{other}]\d{{3}})+)[{own}]\d+\D*"
@@ -96,7 +96,7 @@ def find_decimal(counts: Iterable[pd.Series], separator: str) -> str:
     return "," if rows[","] > rows["."] or (is_tie and separator == ";") else "."
 
 
-# --- schema.yaml and config.yaml -----------------------------------------------------------
+# --- schema.yaml and config.yaml --------------------------------------------------
 
 
 def write_schema(columns: Iterable[Column]) -> str:

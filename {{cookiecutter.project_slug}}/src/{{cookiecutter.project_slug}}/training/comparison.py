@@ -148,23 +148,26 @@ def tune(
     folds = range(len(untuned))
     results = search.cv_results_
     tuned = [results[f"split{fold}_test_score"][search.best_index_] for fold in folds]
-    tie = is_tie(tuned, untuned.tolist())
-    if tie:
-        log.warning("the best settings tie with those in config.yaml")
     best = {
         name.removeprefix("model__"): _plain(value)
         for name, value in search.best_params_.items()
     }
-    config = config.with_settings(model, best)
-    text = json.dumps(config.settings[model])
-    log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
-    return config, {
+    record = {
         "score": metric.sign * float(np.mean(tuned)),
         "untuned": metric.sign * float(np.mean(untuned)),
-        "tie": tie,
+        "tie": is_tie(tuned, untuned.tolist()),
         "candidates": candidates,
         "folds": len(untuned),
     }
+    if np.mean(tuned) <= np.mean(untuned):
+        log.warning("no settings are better than those in config.yaml, which stay")
+        return config, {**record, "score": record["untuned"], "tie": True}
+    if record["tie"]:
+        log.warning("the best settings tie with those in config.yaml")
+    config = config.with_settings(model, best)
+    text = json.dumps(config.settings[model])
+    log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
+    return config, record
 
 
 def workers_of(scheduler: str | None) -> AbstractContextManager[None]:

@@ -78,8 +78,8 @@ def describe_data(dataset: Dataset, config: TrainingConfig) -> dict[str, Any]:
     """Return what a model was trained and tested on."""
     table = dataset.table
     dates = dataset.rows.select_dtypes("datetime").dropna(axis=1, how="all")
-    counts = np.bincount(dataset.y) / len(dataset.y) if dataset.labels else []
     names = [name_label(label) for label in dataset.labels]
+    shares = np.bincount(dataset.y) / len(dataset.y) if names else np.zeros(0)
     return {
         "task": table.task,
         "target": table.target.name,
@@ -95,7 +95,7 @@ def describe_data(dataset: Dataset, config: TrainingConfig) -> dict[str, Any]:
                 for name, days in dates.items()
             },
         },
-        "classes": dict(zip(names, map(float, counts), strict=True)),
+        "classes": dict(zip(names, shares.tolist(), strict=True)),
     }
 
 
@@ -186,7 +186,7 @@ def note_lost_digits(dataset: Dataset) -> list[str]:
         if len(kept) < 0.9 * len(np.unique(exact)):
             lost.append(name)
     return [
-        f"The model can't tell all values of {name!r} apart: they are large beside their "
+        f"The model can't tell all values of {name!r} apart, large beside their "
         "differences. Add a feature that subtracts a constant."
         for name in lost
     ]

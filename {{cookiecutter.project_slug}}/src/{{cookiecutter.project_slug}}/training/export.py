@@ -68,7 +68,7 @@ def _round_thresholds(pipeline: Pipeline) -> None:
 
 
 def _convert(pipeline: Pipeline, dataset: Dataset, model: str) -> onnx.ModelProto:
-    """Convert a pipeline to an ONNX model with the inputs `numbers` and `categories`."""
+    """Convert a pipeline to ONNX, with the inputs `numbers` and `categories`."""
     is_text = is_category(dataset.X)
     inputs = []
     if not is_text.all():

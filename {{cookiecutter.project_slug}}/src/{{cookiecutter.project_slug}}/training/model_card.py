@@ -1,4 +1,4 @@
-"""Draw the model card: a page on how a model was made, how good it is, and its limits."""
+"""Draw the model card: how a model was made, how good it is, and its limits."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from ..prediction import name_label
 
 TEMPLATES = Path(__file__).parent
 TEXT = Path("docs", "model-card.md")  # the part of the card that people write
-DRAWN_ROWS = 20_000
+DRAWN_ROWS = 5_000
 LONGEST = 60  # characters of a name
 
 Figures = dict[str, str]  # SVG by title

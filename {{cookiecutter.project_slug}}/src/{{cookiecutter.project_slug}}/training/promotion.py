@@ -159,7 +159,7 @@ def archive_path(served: Path, trained: str, sha256: str) -> Path:
 
 
 def card_path(model: Path, config: Config) -> Path:
-    """Return where the card of a model file is: in reports, or beside it in the archive."""
+    """Return where a model's card is: in reports, or beside it in the archive."""
     if model.parent.name == ARCHIVE:
         return model.with_suffix(".html")
     return config.root / "reports" / f"{model.stem}_card.html"
@@ -214,7 +214,7 @@ def roll_back(config: Config) -> Path:
 
 
 def prune(config: Config) -> None:
-    """Delete the oldest models of the archive, but not the served and the previous one."""
+    """Delete the oldest archived models, except the served and the previous one."""
     served = config.paths.model
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
     protected = list_served(served)[-2:]

@@ -39,7 +39,7 @@ def serialize_model(
     outputs: np.ndarray,
     about: Mapping[str, Any],
 ) -> bytes:
-    """Return the content of the model file: the model, and what the service must know."""
+    """Return the content of the model file: the model, and what the service needs."""
     train = dataset.rows.iloc[dataset.split.train]
     columns = dataset.table.features
     contract = {

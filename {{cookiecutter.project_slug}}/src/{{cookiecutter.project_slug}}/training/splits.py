@@ -31,6 +31,13 @@ Rows = np.ndarray
 
 
 class Split(NamedTuple):
+    """The positions of the rows to train on, and of those to evaluate on."""
+
+    train: Rows
+    test: Rows
+
+
+class HoldOut(NamedTuple):
     """The positions of the rows to train on, and of those to test on.
 
     `is_lasting` means that test rows stay test rows when the table grows.
@@ -47,7 +54,7 @@ def split_rows(
     task: Task,
     config: TrainingConfig,
     key: Sequence[str] = (),
-) -> Split:
+) -> HoldOut:
     """Hold out rows for the test: the newest, or those with the smallest hashes.
 
     A class that is too rare to be in both parts is trained on and not tested.
@@ -59,7 +66,8 @@ def split_rows(
         )
     check_options(rows, config)
     if config.date:
-        split = _split_by_time(_days(rows[config.date]), [1 - config.test_share])[0]
+        days = _days(rows[config.date])
+        split = HoldOut(*_split_by_time(days, [1 - config.test_share])[0])
     else:
         split = _split_by_hash(rows, y, task, config, key)
     if task == "classification":
@@ -89,7 +97,7 @@ def make_folds(
     else:
         folds = list(KFold(FOLDS, **shuffled).split(y))
 
-    splits = [Split(*fold[:2]) for fold in folds]
+    splits = [Split(*fold) for fold in folds]
     if task == "regression":
         return splits
     trainable = [each for each in splits if len(np.unique(y[each.train])) > 1]
@@ -139,10 +147,10 @@ def _split_by_hash(
     task: Task,
     config: TrainingConfig,
     key: Sequence[str],
-) -> Split:
+) -> HoldOut:
     """Hold out the rows whose hash is below the test share.
 
-    Of few rows, or few rows of a class, the given share with the smallest hashes is held
+    Of few rows, or few rows of a class, the share with the smallest hashes is held
     out instead; where that ends may move when the table grows.
     """
     hashes = _hash_rows(rows, key, config)
@@ -151,7 +159,7 @@ def _split_by_hash(
         strata, smallest = y, int(np.sort(np.bincount(y))[-2])
     if smallest >= FEWEST_HASHED:
         is_test = hashes < config.test_share
-        return Split(np.flatnonzero(~is_test), np.flatnonzero(is_test), True)
+        return HoldOut(np.flatnonzero(~is_test), np.flatnonzero(is_test), True)
 
     is_test = np.zeros(len(y), dtype=bool)
     for stratum in np.unique(strata):
@@ -161,7 +169,7 @@ def _split_by_hash(
         is_test |= in_stratum & np.isin(hashes, distinct[:count])
     if not is_test.any():  # many classes of one or two rows, or two groups
         is_test = hashes == hashes.min()
-    return Split(np.flatnonzero(~is_test), np.flatnonzero(is_test))
+    return HoldOut(np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
 def _hash_rows(
@@ -172,7 +180,7 @@ def _hash_rows(
     Rows of one group have one number. Rows that are equal are counted, so that each has
     its own.
     """
-    values = rows[list(key) or list(rows)]
+    values = rows[list(key)] if key else rows
     hashes = pd.util.hash_pandas_object(values, index=False)
     if hashes.duplicated().any():
         counted = hashes.groupby(hashes).cumcount()
@@ -205,8 +213,8 @@ def _split_by_time(days: np.ndarray, shares: Sequence[float]) -> list[Split]:
 
 
 def _keep_testable(
-    split: Split, rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
-) -> Split:
+    split: HoldOut, rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
+) -> HoldOut:
     """Move test rows to the training rows if their class would be unknown there.
 
     With groups, the other rows of their groups move as well.
@@ -222,7 +230,8 @@ def _keep_testable(
         )
     train = np.concatenate([split.train, split.test[is_unknown]])
     test = split.test[~is_unknown]
-    return Split(_repeat_lone_rows(train, y), test, split.is_lasting)
+    is_lasting = split.is_lasting and not is_unknown.any()
+    return HoldOut(_repeat_lone_rows(train, y), test, bool(is_lasting))
 
 
 def _repeat_lone_rows(train: Rows, y: np.ndarray) -> Rows:

@@ -29,8 +29,10 @@ def choose_threshold(
     fitted on the other folds.
     """
     rule = config.threshold
-    if rule is None or rule.value is not None:
-        return rule and rule.value
+    if rule is None:
+        return None
+    if rule.value is not None:
+        return rule.value
     y, outputs = predict_out_of_fold(dataset, model, config)
     return find_threshold(y, outputs[:, 1], rule)
 
@@ -41,7 +43,7 @@ def predict_out_of_fold(
     """Return the targets of the training rows, and a model's outputs for them."""
     X, y = dataset.X_train, dataset.y_train
     targets, outputs = [], []
-    for train, test, _ in folds_of(dataset, config):
+    for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
         pipeline.fit(X.iloc[train], y[train])
         targets.append(y[test])

@@ -42,7 +42,15 @@ from .description import describe_model, describe_origin, show_metrics
 from .export import export_pipeline
 from .leaks import check_leaks
 from .model_card import draw_card
-from .promotion import archive_path, card_path, decide, prune, publish, roll_back
+from .promotion import (
+    Decision,
+    archive_path,
+    card_path,
+    decide,
+    prune,
+    publish,
+    roll_back,
+)
 from .saving import (
     as_json,
     describe_file,
@@ -61,7 +69,7 @@ log = logging.getLogger("train")
 
 
 class Trained(NamedTuple):
-    """The content of a model file, what is known of it, and its outputs for the test."""
+    """The content of a model file, what is known of it, and its test outputs."""
 
     content: bytes
     about: dict[str, Any]
@@ -131,41 +139,18 @@ def save_model(
     config: Config,
 ) -> dict[str, Any]:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    about, decision = trained.about, None
-    file = describe_file(output, trained.content)
+    file, decision = describe_file(output, trained.content), None
     if output == config.paths.model:
         metric = next(iter(metrics.values()))
         decision = decide(
-            file["sha256"],
-            trained.outputs,
-            about,
-            dataset,
-            metric,
-            output,
-            config.training,
+            *(file["sha256"], trained.outputs, trained.about),
+            *(dataset, metric, output, config.training),
         )
         output = archive_path(output, origin["trained"], file["sha256"])
         file["path"] = output.as_posix()
 
-    record = as_json(
-        {
-            **about,
-            **origin,
-            "data": {**about["data"], **origin["data"]},
-            "table": asdict(dataset.table),
-            "labels": dataset.labels,
-            "file": file,
-            "promotion": decision and decision._asdict(),
-        }
-    )
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
-    contents = {
-        output: trained.content,
-        output.with_suffix(".json"): text.encode(),
-        card_path(output, config): page.encode(),
-    }
-    write_files(contents)
+    record = describe_record(trained.about, origin, dataset, file, decision)
+    write_model(output, trained, record, dataset, config)
     log.info("saved %s in %.1f s", output, origin["seconds"])
     if decision and decision.promoted:
         publish(output, config)
@@ -173,9 +158,45 @@ def save_model(
         log.info("promoted: %s", decision.reason)
     elif decision:
         log.warning("not promoted: %s", decision.reason)
-    folder = config.paths.model.parent if decision else output.parent
-    write_history(folder, record)
+    write_history(config.paths.model.parent if decision else output.parent, record)
     return record
+
+
+def describe_record(
+    about: dict[str, Any],
+    origin: dict[str, Any],
+    dataset: Dataset,
+    file: dict[str, str],
+    decision: Decision | None,
+) -> dict[str, Any]:
+    """Return the content of the JSON file beside a model file."""
+    added = {
+        "data": {**about["data"], **origin["data"]},
+        "table": asdict(dataset.table),
+        "labels": dataset.labels,
+        "file": file,
+        "promotion": decision and decision._asdict(),
+    }
+    return as_json({**about, **origin, **added})
+
+
+def write_model(
+    output: Path,
+    trained: Trained,
+    record: dict[str, Any],
+    dataset: Dataset,
+    config: Config,
+) -> None:
+    """Write a model file, its JSON and its card."""
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    write_files(
+        {
+            output: trained.content,
+            output.with_suffix(".json"): text.encode(),
+            card_path(output, config): page.encode(),
+        }
+    )
 
 
 def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
@@ -213,7 +234,7 @@ def read_processed(path: Path, table: Table, config: TrainingConfig) -> pd.DataF
 
 
 def name_columns(table: Table, config: TrainingConfig) -> list[str]:
-    """Return the columns that config.yaml names under `training`, if the table has them."""
+    """Return the columns that config.yaml names under `training`. They must exist."""
     options = {"date": [config.date], "group": [config.group], "slices": config.slices}
     known = [column.name for column in table.columns]
     found = []
@@ -221,7 +242,7 @@ def name_columns(table: Table, config: TrainingConfig) -> list[str]:
         for name in filter(None, names or []):
             if name not in known:
                 raise UserError(
-                    f"config.yaml: training.{option}: schema.yaml has no column {name!r}"
+                    f"config.yaml: training.{option}: schema.yaml has no {name!r}"
                     f"{nearest(name, known)}"
                 )
             found.append(name)
@@ -325,7 +346,7 @@ def main() -> None:
         return
     if options.output and same_path(output, config.paths.model):
         raise UserError(
-            f"{output} is the served model; without --output it is replaced by a better one"
+            f"{output} is the served model; omit --output to replace it"
         )
     model = options.model or config.training.model
     if options.set and model == ALL:
