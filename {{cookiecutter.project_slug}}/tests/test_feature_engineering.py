@@ -55,8 +55,9 @@ def check_each_row_alone(table: pd.DataFrame, columns: Any) -> pd.DataFrame:
     is_category = X.dtypes == "object"
     names = [column.name for column in columns]
     values = table[names].astype(object).where(table[names].notna(), None)
+    usable = usable_features(columns)
     rows = [
-        features_of_row(dict(zip(names, row, strict=True)), columns)
+        features_of_row(dict(zip(names, row, strict=True)), columns, usable)
         for row in values.itertuples(index=False)
     ]
     numbers = np.array([numbers for numbers, _ in rows], dtype="float64")
@@ -130,7 +131,7 @@ def test_a_feature_that_fails_for_a_table_or_for_a_row_is_named(
         return number.fillna(0)
 
     with pytest.raises(UserError, match=r"^the feature 'filled' fails .*'fillna'"):
-        features_of_row({"class": 1}, COLUMNS)
+        features_of_row({"class": 1}, COLUMNS, usable_features(COLUMNS))
 
 
 def test_a_feature_is_left_out_if_the_table_lacks_a_column(
@@ -150,7 +151,7 @@ def test_a_feature_must_not_have_the_name_of_a_column(features: dict[str, Any]) 
         return number
 
     with pytest.raises(UserError, match="'paid' has the name of a column"):
-        features_of_row({}, COLUMNS)
+        usable_features(COLUMNS)
 
 
 # --- The features of the sample table ------------------------------------------------

@@ -102,7 +102,7 @@ def test_limits_are_the_last_allowed_values(
         ({"outcome": {"dtype": "datetime64[ns]"}, "a": TEXT}, "'outcome' is a date"),
         ({"a": {}}, "column 'a': dtype None is not one of float64, "),
         ({"a": {"dtype": "complex"}}, "column 'a': dtype 'complex' is not one of"),
-        ({"a": {**TEXT, "isin": [True]}}, "column 'a': the categories must be text"),
+        ({"a": {**TEXT, "isin": [True]}}, "column 'a': categories and .* be text"),
         ({"a": {**TEXT, "is_in": ["x"]}}, "column 'a': unknown check 'is_in'; use"),
         ({"a": {**TEXT, "metadata": {"unti": "x"}}}, "column 'a': .* argument 'unti'"),
     ],
@@ -118,14 +118,14 @@ def test_a_mistake_is_named(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("columns: {}", "names no columns"), ("- a list", "not a pandera schema")],
+    [("columns:", "not a pandera schema"), ("- a list", "not a pandera schema")],
 )
 def test_other_content_is_refused(config: Config, text: str, message: str) -> None:
     config.schema_file.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         read_columns(config.schema_file, config.table)
     config.schema_file.unlink()
-    with pytest.raises(UserError, match=r"schema\.yaml is missing"):
+    with pytest.raises(UserError, match=r"schema\.yaml is not .*No such file"):
         read_columns(config.schema_file, config.table)
 
 

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from .schema import Column, Kind
@@ -30,9 +30,8 @@ MOST_LISTED = 20  # categories, in a message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
-_SEPARATORS = (
-    ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "  # between thousands
-)
+# Between thousands:
+_SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
 _NUMBER = re.compile(
     rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     re.ASCII | re.IGNORECASE,
@@ -93,42 +92,42 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
 
     It raises ValueError also for a value that the schema does not allow.
     """
-    low: Any = column.minimum
-    high: Any = column.maximum
+    limits: list[Any] = [column.minimum, column.maximum]
     if column.kind == "date":
-        low = low and datetime.fromisoformat(low)
-        high = high and datetime.fromisoformat(high)
+        limits = [end and datetime.fromisoformat(end) for end in limits]
+    low, high = limits
     spelled = "".join([*column.spelling.missing, *column.replace])
     is_plain = not any(character.isdigit() for character in spelled)
-    known: dict[Any, Any] = {}  # by texts that came before
+    read_short = lru_cache(MOST_KNOWN)(partial(read_cell, column=column))
 
     def read(value: Any) -> Any:
-        is_text = type(value) is str
-        if is_text and value in known:
-            return known[value]
+        if is_plain and _is_number(value, column.kind):
+            result = value
+        elif type(value) is str and len(value) <= LONGEST_KNOWN:
+            result = read_short(value)
+        else:
+            result = read_value(value, column)
 
-        is_value = is_plain and _is_number(value, column.kind)
-        result = value if is_value else read_value(value, column)
-        problem = None
-        if result is not None and low is not None and result < low:
-            problem = f"is below {column.minimum}"
-        elif result is not None and high is not None and result > high:
-            problem = f"is above {column.maximum}"
-        if problem and column.out_of_range == "missing":
-            result = problem = None
-
-        if result is None and not column.nullable:
-            problem = "is missing"
-        listed = column.categories if column.is_closed else ()
-        if result is not None and listed and result not in listed:
-            problem = "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
-        if problem:
+        problem = _find_problem(result, column, low, high)
+        if problem and not (column.nullable and column.out_of_range == "missing"):
             raise ValueError(problem)
-        if is_text and len(value) <= LONGEST_KNOWN and len(known) < MOST_KNOWN:
-            known[value] = result
-        return result
+        return None if problem else result
 
     return read
+
+
+def _find_problem(value: Any, column: Column, low: Any, high: Any) -> str:
+    """Return what the schema does not allow about a value, or nothing."""
+    if value is None:
+        return "" if column.nullable else "is missing"
+    if low is not None and value < low:
+        return f"is below {column.minimum}"
+    if high is not None and value > high:
+        return f"is above {column.maximum}"
+    listed = column.categories
+    if listed and column.is_closed and value not in listed:
+        return "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
+    return ""
 
 
 def _is_number(value: Any, kind: Kind) -> bool:

@@ -4,7 +4,6 @@ An environment variable overrides the file: SERVING__PORT=9000 sets `port` of `s
 """
 
 import os
-from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -115,18 +114,14 @@ class Threshold(Section):
     precision: float | None = Field(default=None, gt=0, le=1)
     cost: Cost | None = None
 
-    @model_validator(mode="after")
-    def _check(self) -> "Threshold":
-        """Refuse none and more than one."""
-        if len(self.model_fields_set) != 1:
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        """Let it be written as a number. Refuse more than one rule."""
+        rules = value if isinstance(value, dict) else {"value": value}
+        if len(rules) != 1:
             raise ValueError("write a number, or one of recall, precision and cost")
-        return self
-
-
-def _as_threshold(value: Any) -> Any:
-    """Let a threshold be written as a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return {"value": value} if is_number else value
+        return rules
 
 
 class TrainingConfig(Section):
@@ -134,7 +129,7 @@ class TrainingConfig(Section):
 
     model: str
     metric: str | None = None
-    threshold: Annotated[Threshold | None, BeforeValidator(_as_threshold)] = None
+    threshold: Threshold | None = None
     positive: bool | int | str | None = None
     promote: Literal["if_better", "always", "never"] = "if_better"
     keep_models: int = Field(default=10, ge=2)
@@ -144,9 +139,9 @@ class TrainingConfig(Section):
     group: str | None = None
     slices: list[str] | None = None
     random_seed: int = 0
-    settings: dict[str, dict[str, Any]] = {}
+    settings: dict[str, dict] = {}
 
-    def with_settings(self, model: str, changed: Mapping[str, Any]) -> "TrainingConfig":
+    def with_settings(self, model: str, changed: dict) -> "TrainingConfig":
         """Return the same with other settings of a model."""
         of_model = {**self.settings.get(model, {}), **changed}
         return self.model_copy(update={"settings": {**self.settings, model: of_model}})
@@ -170,10 +165,7 @@ class Config(BaseSettings):
     """The whole of config.yaml, and the folder it is in."""
 
     model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        env_nested_delimiter=DELIMITER,
-        env_ignore_empty=True,
+        frozen=True, env_nested_delimiter=DELIMITER, env_ignore_empty=True
     )
 
     root: Path
@@ -229,16 +221,16 @@ def read_config(start: Path | None = None) -> Config:
         raise UserError(_describe_error(error)) from error
     except SettingsError as error:
         raise UserError(
-            f"an environment variable is not understood ({error}); write a list as "
-            "JSON, such as TABLE__KEY='[\"id\"]'"
+            f"{error}; write a list as JSON: TABLE__KEY='[\"id\"]'"
         ) from error
 
     paths = {name: root / path for name, path in config.paths if name != "raw"}
     raw = str(Path(escape(str(root)), config.paths.raw))
-    source = config.source
-    if source.query:
-        source = source.model_copy(update={"query": root / source.query})
-    updated = {"paths": Paths(raw=raw, **paths), "source": source}
+    query = config.source.query and root / config.source.query
+    updated = {
+        "paths": Paths(raw=raw, **paths),
+        "source": config.source.model_copy(update={"query": query}),
+    }
     return config.model_copy(update=updated)
 
 

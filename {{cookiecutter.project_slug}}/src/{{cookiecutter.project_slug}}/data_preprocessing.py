@@ -20,6 +20,7 @@ from .utils import UserError
 
 MISSING = "is missing"
 UNREADABLE = "can't be read"
+EMPTIED = "; set to missing"
 OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
@@ -48,16 +49,15 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """
     parsed, unreadable = parse_table(raw, table.columns)
     out_of_scope = list_out_of_scope(parsed, unreadable["row"], table.filter)
-    in_scope = parsed.drop(index=out_of_scope["row"].tolist())
-    failures = check_limits(in_scope, table.columns)
+    in_scope = parsed[~parsed.index.isin(out_of_scope["row"])]
+    checked, failures = check_limits(in_scope, table.columns)
     # An unreadable cell is missing too: the first problem of each cell is enough.
     problems = pd.concat([unreadable, out_of_scope, failures], ignore_index=True)
     problems = problems.drop_duplicates(["row", "column"])
-    is_emptied = find_emptied(problems, table.columns)
-    problems.loc[is_emptied, "check"] += "; set to missing"
+    is_emptied = problems["check"].str.endswith(EMPTIED)
     rejected = join_reasons(problems[~is_emptied])
 
-    good = empty_cells(parsed, problems[is_emptied]).drop(index=rejected.index)
+    good = checked[~checked.index.isin(rejected.index)]
     is_duplicate = pd.Series(False, index=good.index)
     if table.key:
         is_duplicate = good.duplicated(list(table.key), keep=table.keep)
@@ -69,13 +69,13 @@ def parse_table(
     raw: pd.DataFrame, columns: Iterable[Column]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Parse every column. Returns the typed table, and the cells that can't be read."""
-    parsed = {}
-    problems = [list_problems([], "", [], "")]
+    parsed, problems = {}, [list_problems()]
     for column in columns:
-        parsed[column.name], is_unreadable = parse_column(raw[column.name], column)
+        cells = raw[column.name]
+        parsed[column.name], is_unreadable = parse_column(cells, column)
+        described = [f"{text[:50]!r} {UNREADABLE}" for text in cells[is_unreadable]]
         rows = raw.index[is_unreadable]
-        cells = [f"{text[:50]!r} {UNREADABLE}" for text in raw.loc[rows, column.name]]
-        problems.append(list_problems(rows, column.name, cells, UNREADABLE))
+        problems.append(list_problems(rows, column.name, described, UNREADABLE))
     return pd.DataFrame(parsed, index=raw.index), pd.concat(problems)
 
 
@@ -133,18 +133,27 @@ def _parse_plain_numbers(text: pd.Series, column: Column) -> pd.Series:
     return numbers.where(is_plain)
 
 
-def check_limits(parsed: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Return the cells that the schema does not allow, as `list_problems` does."""
-    problems = [list_problems([], "", [], "")]
+def check_limits(
+    parsed: pd.DataFrame, columns: Iterable[Column]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Find the cells that the schema does not allow.
+
+    Returns the table, in which those of a column with `out_of_range: missing` are
+    missing, and the cells as `list_problems` does.
+    """
+    checked, problems = {}, [list_problems()]
     for column in columns:
-        values = parsed[column.name]
+        values = checked[column.name] = parsed[column.name]
         for check, is_wrong in _failed_checks(values, column):
             wrong = values[is_wrong]
-            described = [f"{str(value)[:50]} {check}" for value in wrong]
+            described: Any = [f"{str(value)[:50]} {check}" for value in wrong]
             if check == MISSING:
-                described = [check] * len(wrong)
+                described = check
+            if column.nullable and column.out_of_range == "missing":
+                checked[column.name] = checked[column.name].mask(is_wrong)
+                check += EMPTIED
             problems.append(list_problems(wrong.index, column.name, described, check))
-    return pd.concat(problems)
+    return pd.DataFrame(checked, index=parsed.index), pd.concat(problems)
 
 
 def _failed_checks(
@@ -168,8 +177,8 @@ def list_out_of_scope(
 ) -> pd.DataFrame:
     """Return the readable rows for which the filter is not true, as problems."""
     if query is None:
-        return list_problems([], "", [], "")
-    readable = parsed.drop(index=unreadable.unique().tolist())
+        return list_problems()
+    readable = parsed[~parsed.index.isin(unreadable)]
     try:
         is_true: Any = readable.eval(query, engine="python")
         is_in_scope = is_true.fillna(False).astype(bool).to_numpy()
@@ -178,26 +187,11 @@ def list_out_of_scope(
         reason = " ".join(str(error).split())
         raise UserError(f"config.yaml: filter: {query}: {reason}") from error
     problem = f"{query} is not true"
-    return list_problems(rows, OUT_OF_SCOPE, [problem] * len(rows), problem)
-
-
-def find_emptied(problems: pd.DataFrame, columns: Iterable[Column]) -> pd.Series:
-    """Whether each problem is a value that becomes missing instead."""
-    names = [c.name for c in columns if c.nullable and c.out_of_range == "missing"]
-    return problems["column"].isin(names) & (problems["check"] != UNREADABLE)
-
-
-def empty_cells(parsed: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with some cells set to missing."""
-    rows_of = cells.groupby("column")["row"]
-    empty: dict[str, pd.Series] = {
-        str(name): parsed[name].mask(parsed.index.isin(rows)) for name, rows in rows_of
-    }
-    return parsed.assign(**empty)
+    return list_problems(rows, OUT_OF_SCOPE, problem, problem)
 
 
 def list_problems(
-    rows: Any, column: Any, problems: list[str], check: Any
+    rows: Any = (), column: str = "", problems: Any = "", check: str = ""
 ) -> pd.DataFrame:
     """Return a table with a row for each cell at fault."""
     content = {"row": rows, "column": column, "problem": problems, "check": check}

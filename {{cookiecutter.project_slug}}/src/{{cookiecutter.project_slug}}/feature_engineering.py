@@ -55,7 +55,9 @@ def feature(
         parameters = signature(function).parameters
         names = tuple(columns) or tuple(parameters)
         types = [parameter.annotation for parameter in parameters.values()]
-        numbers = {name for name, type_ in zip(names, types, strict=False) if type_ is float}
+        numbers = {
+            name for name, type_ in zip(names, types, strict=False) if type_ is float
+        }
         name = function.__name__
         FEATURES[name] = Feature(name, names, function, frozenset(numbers))
         return function

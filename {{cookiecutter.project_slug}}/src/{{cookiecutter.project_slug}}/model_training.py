@@ -6,15 +6,16 @@ missing values, is a step of the model's pipeline. It is fitted on the training 
 only, saved with the model, and applied by the service.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import loguniform, randint
-from sklearn.base import BaseEstimator, clone
-from sklearn.compose import ColumnTransformer
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -39,26 +40,22 @@ from .utils import UserError, nearest
 
 def for_linear_models(numbers: list[int], categories: list[int]) -> ColumnTransformer:
     """Fill gaps with the median, scale, and give each category a column of its own."""
-    one_hot = OneHotEncoder(handle_unknown="ignore")
     scale = make_pipeline(fill_with_median(), StandardScaler())
-    return ColumnTransformer(
-        [("numbers", scale, numbers), ("categories", one_hot, categories)]
-    )
+    one_hot = OneHotEncoder(handle_unknown="ignore")
+    return make_column_transformer((scale, numbers), (one_hot, categories))
 
 
 def for_forests(numbers: list[int], categories: list[int]) -> ColumnTransformer:
     """Fill gaps with the median, and number the categories. Trees need no scaling."""
-    median, ordinal = fill_with_median(), number_categories()
-    return ColumnTransformer(
-        [("numbers", median, numbers), ("categories", ordinal, categories)]
+    return make_column_transformer(
+        (fill_with_median(), numbers), (number_categories(), categories)
     )
 
 
 def for_boosting(numbers: list[int], categories: list[int]) -> ColumnTransformer:
     """Number the categories. Gradient boosting handles missing numbers itself."""
-    ordinal = number_categories()
-    return ColumnTransformer(
-        [("numbers", "passthrough", numbers), ("categories", ordinal, categories)]
+    return make_column_transformer(
+        ("passthrough", numbers), (number_categories(), categories)
     )
 
 
@@ -73,11 +70,10 @@ def number_categories() -> OrdinalEncoder:
 
 
 FEWEST_VALUES = 10  # of a number that is used
-
-Prepare = Callable[[list[int], list[int]], ColumnTransformer]
+LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
-MODELS: dict[Task, dict[str, tuple[Prepare, BaseEstimator]]] = {
+MODELS: dict[Task, dict[str, tuple[Any, Any]]] = {
     "classification": {
         "logistic": (for_linear_models, LogisticRegression()),
         "random_forest": (for_forests, RandomForestClassifier(n_jobs=-1)),
@@ -91,7 +87,7 @@ MODELS: dict[Task, dict[str, tuple[Prepare, BaseEstimator]]] = {
 }
 
 # The settings that `uv run train --tune` draws from: lists, or distributions of SciPy.
-SEARCH_SPACES: dict[str, dict[str, Any]] = {
+SEARCH_SPACES: dict[str, dict] = {
     "logistic": {"C": loguniform(0.001, 100)},
     "linear": {"alpha": loguniform(0.001, 1000)},
     "random_forest": {
@@ -129,17 +125,17 @@ def build_pipeline(
             f"training.settings.{model} in config.yaml, or --set: {error}"
         ) from error
 
-    positions = np.arange(X.shape[1])
     is_text = is_category(X)
     is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
     if not (is_text | is_number).any():
         raise UserError("no feature has enough values to train a model on")
-    numbers, categories = positions[is_number].tolist(), positions[is_text].tolist()
-    return Pipeline([("prepare", prepare(numbers, categories)), ("model", estimator)])
+    numbers, categories = np.flatnonzero(is_number), np.flatnonzero(is_text)
+    prepared = prepare(numbers.tolist(), categories.tolist())
+    return Pipeline([("prepare", prepared), ("model", estimator)])
 
 
-def find_model(model: str, task: Task) -> tuple[Prepare, BaseEstimator]:
-    """Return the definition of a model."""
+def find_model(model: str, task: Task) -> tuple[Any, Any]:
+    """Return how a model's features are prepared, and its estimator."""
     models = MODELS[task]
     if model not in models:
         raise UserError(
@@ -148,8 +144,6 @@ def find_model(model: str, task: Task) -> tuple[Prepare, BaseEstimator]:
         )
     return models[model]
 
-
-LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
 # --- Training and test rows ----------------------------------------------------------
 
@@ -196,18 +190,19 @@ class Dataset:
 
 def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Dataset:
     """Compute the features of a clean table, and hold out the test rows."""
-    rows = frame[frame[table.target.name].notna()]
+    rows = frame.dropna(subset=[table.target.name])
+    target = rows[table.target.name]
     X = features_of_table(rows, table.features)
-    keys = table.key or [each.name for each in (*table.features, table.target)]
+    labels: list[Any] = []
     if table.task == "classification":
-        y, labels = encode_classes(rows[table.target.name], config.positive)
-        split = split_rows(rows, y, table.task, config, keys)
-        return Dataset(table, rows, X, y, labels, split)
+        y, labels = encode_classes(target, config.positive)
+    else:
+        y = target.to_numpy(dtype=float)
 
-    y = rows[table.target.name].to_numpy(dtype=float)
+    keys = table.key or [each.name for each in (*table.features, table.target)]
     split = split_rows(rows, y, table.task, config, keys)
-    offset = find_offset(y[split.train])
-    return Dataset(table, rows, X, y, [], split, offset)
+    offset = 0.0 if labels else find_offset(y[split.train])
+    return Dataset(table, rows, X, y, labels, split, offset)
 
 
 def encode_classes(
@@ -218,8 +213,8 @@ def encode_classes(
     The labels are sorted. Of two, the positive one is the second: the one that is
     named, or else the rarer.
     """
-    y, distinct = pd.factorize(target, sort=True)
-    labels = distinct.tolist()
+    y, classes = pd.factorize(target, sort=True)
+    labels = classes.tolist()
     if len(labels) < 2:
         raise UserError(
             f"the target {target.name!r} has {len(labels)} class(es) in the processed "
@@ -257,11 +252,9 @@ def fit_model(dataset: Dataset, model: str, config: TrainingConfig) -> Pipeline:
     if dataset.offset:
         y_train = y_train - dataset.offset
     pipeline = build_pipeline(model, dataset.table.task, X_train, config)
-    try:
-        return pipeline.fit(X_train, y_train)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{model} can't be trained: {reason}") from error
+    with _explain_errors(model):
+        pipeline.fit(X_train, y_train)
+    return pipeline
 
 
 def cross_validate_model(
@@ -275,14 +268,21 @@ def cross_validate_model(
     X_train, y_train = dataset.X_train, dataset.y_train
     pipeline = build_pipeline(model, dataset.table.task, X_train, config)
     folds = folds_of(dataset, config)
-    try:
+    with _explain_errors(model):
         scores = cross_validate(
             pipeline, X_train, y_train, cv=folds, scoring=scorer, error_score="raise"
         )
+    return pd.DataFrame(scores)
+
+
+@contextmanager
+def _explain_errors(model: str) -> Iterator[None]:
+    """Name the model that scikit-learn can't fit, in one line."""
+    try:
+        yield
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{model} can't be cross-validated: {reason}") from error
-    return pd.DataFrame(scores)
+        raise UserError(f"{model} can't be trained: {reason}") from error
 
 
 def folds_of(dataset: Dataset, config: TrainingConfig) -> list[Split]:

@@ -5,7 +5,7 @@ the functions for tables import pandas.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -51,12 +51,12 @@ class Model:
     table: Table
     labels: list[Any]
     features: list[str]
-    example: dict[str, Any]
-    about: dict[str, Any]
+    example: dict
+    about: dict
     outputs: Outputs
     sha256: str
     threshold: float | None = None
-    reference: dict[str, Any] = field(default_factory=dict)
+    reference: dict = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
@@ -68,7 +68,7 @@ class Model:
         """The features of feature_engineering.py that the table has the columns for."""
         return usable_features(self.table.features)
 
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def predict(self, rows: Sequence[dict]) -> list[dict]:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
@@ -76,19 +76,17 @@ class Model:
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
+        answers = []
         positions = choose_classes(outputs, self.threshold)
-        labels = [self.labels[position] for position in positions.tolist()]
-        return [
-            {
-                "prediction": label,
-                "probabilities": dict(zip(self.names, probabilities, strict=True)),
-            }
-            for label, probabilities in zip(labels, outputs.tolist(), strict=True)
-        ]
+        for position, probabilities in zip(
+            positions.tolist(), outputs.tolist(), strict=True
+        ):
+            by_name = dict(zip(self.names, probabilities, strict=True))
+            label = self.labels[position]
+            answers.append({"prediction": label, "probabilities": by_name})
+        return answers
 
-    def explain(
-        self, row: Mapping[str, Any], answer: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
+    def explain(self, row: dict, answer: dict) -> list[dict]:
         """Return the effect of each column on the answer to a row, the largest first.
 
         The effect is how much higher the probability of the predicted label (or the
@@ -108,7 +106,7 @@ class Model:
         ]
         return sorted(explanation, key=lambda each: -abs(each["effect"]))
 
-    def _compute_outputs(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""
         features = features_of_rows(rows, self.table.features, self.custom_features)
         return self.outputs(*features)
@@ -133,17 +131,8 @@ def load_model(path: Path) -> Model:
     try:
         content = path.read_bytes()
         outputs, contract = load_onnx(content)
-        model = Model(
-            table=TypeAdapter(Table).validate_python(contract["table"]),
-            labels=contract["labels"],
-            features=contract["features"],
-            example=contract["example"],
-            about=contract["about"],
-            outputs=outputs,
-            sha256=sha256(content).hexdigest(),
-            threshold=contract["threshold"],
-            reference=contract["reference"],
-        )
+        contract["table"] = TypeAdapter(Table).validate_python(contract["table"])
+        model = Model(**contract, outputs=outputs, sha256=sha256(content).hexdigest())
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
     except Exception as error:  # ONNX Runtime raises errors of many kinds
@@ -161,7 +150,7 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
+def load_onnx(content: bytes) -> tuple[Outputs, dict]:
     """Load an ONNX model from the content of a file, and the contract stored in it.
 
     It runs on one thread: one process for each core is faster than several threads.
@@ -174,7 +163,7 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict[str, Any]]:
     contract = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
     inputs = [each.name for each in session.get_inputs()]
     output = session.get_outputs()[-1].name  # of a classifier, the probabilities
-    offset = contract["offset"]
+    offset = contract.pop("offset")
 
     def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
         given = {"numbers": numbers, "categories": categories}

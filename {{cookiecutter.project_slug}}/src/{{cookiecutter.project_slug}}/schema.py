@@ -40,10 +40,14 @@ _KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
     "str": "category",
     "object": "category",
 }
-_CHECKS = (
-    *("in_range", "isin", "greater_than", "greater_than_or_equal_to"),
-    *("less_than", "less_than_or_equal_to"),
-)
+_ARGUMENTS = {  # of each check; `in_range` has two
+    "in_range": "min_value and max_value",
+    "isin": "allowed_values",
+    "greater_than": "min_value",
+    "greater_than_or_equal_to": "min_value",
+    "less_than": "max_value",
+    "less_than_or_equal_to": "max_value",
+}
 _PROPERTIES = {"coerce", "description", "dtype", "metadata", "nullable", "required"}
 
 
@@ -108,17 +112,20 @@ class Table:
     @property
     def numbers(self) -> list[str]:
         """The names of the features that are numbers."""
-        return [x.name for x in self.features if x.kind in ("number", "integer")]
+        return self._name_features("number", "integer")
 
     @property
     def categories(self) -> list[str]:
         """The names of the features that are categories or booleans."""
-        return [x.name for x in self.features if x.kind in ("category", "boolean")]
+        return self._name_features("category", "boolean")
 
     @property
     def dates(self) -> list[str]:
         """The names of the features that are dates."""
-        return [x.name for x in self.features if x.kind == "date"]
+        return self._name_features("date")
+
+    def _name_features(self, *kinds: Kind) -> list[str]:
+        return [column.name for column in self.features if column.kind in kinds]
 
 
 def read_table(config: Config | None = None) -> Table:
@@ -130,7 +137,8 @@ def read_table(config: Config | None = None) -> Table:
 def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
     """Return the columns with their uses, as config.yaml names them."""
     by_name = {column.name: column for column in columns}
-    for name in (config.target, *config.key, *config.exclude):
+    unused = [config.target, *config.key, *config.exclude]
+    for name in unused:
         if name not in by_name:
             raise UserError(
                 f"config.yaml names the column {name!r}, but schema.yaml does not"
@@ -138,22 +146,19 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
             )
 
     target = by_name[config.target]
-    unused = {config.target, *config.key, *config.exclude}
     features = [column for name, column in by_name.items() if name not in unused]
     if not features:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
-    task = find_task(target, config.task)
-    columns = tuple(by_name.values())
     return Table(
-        columns,
-        tuple(features),
-        target,
-        task,
-        tuple(config.key),
-        config.keep,
-        config.filter,
+        columns=tuple(by_name.values()),
+        features=tuple(features),
+        target=target,
+        task=find_task(target, config.task),
+        key=tuple(config.key),
+        keep=config.keep,
+        filter=config.filter,
     )
 
 
@@ -162,15 +167,13 @@ def find_task(target: Column, wanted: Task | None = None) -> Task:
 
     Text, booleans and listed values make a classification, other numbers a regression.
     """
-    if target.kind == "date":
+    is_class = target.kind in ("category", "boolean")
+    if target.kind == "date" or (is_class and wanted == "regression"):
         raise UserError(
-            f"the target {target.name!r} is a date; it must be classes or a number"
+            f"the target {target.name!r} is a {target.kind}; a model predicts classes "
+            "or a number: see `target` and `task` in config.yaml"
         )
-    if target.kind in ("category", "boolean"):
-        if wanted == "regression":
-            raise UserError(
-                f"config.yaml: task: the target {target.name!r} is not a number"
-            )
+    if is_class:
         return "classification"
     return wanted or ("classification" if target.categories else "regression")
 
@@ -179,16 +182,10 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
     """Read the columns that schema.yaml describes. Raises UserError if it is wrong."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        described = dict(content["columns"] or {})
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing; it describes the table's columns"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError) as error:
+        described = dict(content["columns"])
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a pandera schema: {reason}") from error
-    if not described:
-        raise UserError(f"{path} names no columns")
 
     columns = []
     for name, properties in described.items():
@@ -204,31 +201,55 @@ def normalize_name(name: Any) -> str:
     return unicodedata.normalize("NFC", str(name).strip())
 
 
-def _read_column(
-    name: str, properties: Mapping[str, Any], config: TableConfig
-) -> Column:
+def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     """Return one column of schema.yaml. Raises ValueError if it is wrong."""
     kind = find_kind(properties.get("dtype"))
     checks = {key: properties[key] for key in properties if key not in _PROPERTIES}
-    for check in checks:
-        if check not in _CHECKS:
-            raise ValueError(f"unknown check {check!r}; use {', '.join(_CHECKS)}")
-    minimum, maximum = _find_limits(kind, checks)
+    limits = _read_checks(checks)
+    low, high = limits.get("min_value"), limits.get("max_value")
+    if kind == "date":
+        low, high = (end and _write_date(end) for end in (low, high))
+    categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
     replaced = metadata.get("replace") or {}
-    if not all(isinstance(each, str) for each in (*replaced, *replaced.values())):
-        raise ValueError('`replace` maps text to text; write "0" and "No" in quotes')
+    texts = [*replaced, *replaced.values(), *(categories if kind == "category" else ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(
+            'categories and `replace` must be text; write "No", "Yes" or "1" in '
+            "quotes, because YAML reads them as something else"
+        )
     return Column(
         name,
         kind,
         properties.get("nullable", False),
-        minimum,
-        maximum,
-        _find_categories(kind, checks),
+        low,
+        high,
+        categories,
         properties.get("description"),
         spelling=find_spelling(name, config),
         **metadata,
     )
+
+
+def _read_checks(checks: dict) -> dict:
+    """Return the arguments of all checks; a limit is the last value that is allowed."""
+    arguments: dict = {}
+    for check, given in checks.items():
+        if check not in _ARGUMENTS:
+            raise ValueError(f"unknown check {check!r}; use {', '.join(_ARGUMENTS)}")
+        is_named = isinstance(given, Mapping)
+        arguments |= given if is_named else {_ARGUMENTS[check]: given}
+    if "greater_than" in checks or arguments.get("include_min") is False:
+        arguments["min_value"] = math.nextafter(arguments["min_value"], math.inf)
+    if "less_than" in checks or arguments.get("include_max") is False:
+        arguments["max_value"] = math.nextafter(arguments["max_value"], -math.inf)
+    return arguments
+
+
+def _write_date(limit: Any) -> str:
+    """Return a limit of dates in ISO format, without a time of day if that is 0:00."""
+    text = datetime.fromisoformat(str(limit)).isoformat()
+    return text.removesuffix("T00:00:00")
 
 
 def find_spelling(name: str, config: TableConfig) -> Spelling:
@@ -248,46 +269,6 @@ def find_kind(dtype: Any) -> Kind:
         if str(dtype).lower().startswith(beginning):
             return kind
     raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES.values())}")
-
-
-def _find_limits(kind: Kind, checks: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the smallest and the largest allowed value; of dates as text."""
-    low = high = None
-    for name, limit in checks.items():
-        both = limit if isinstance(limit, Mapping) else {}
-        if name == "in_range" or name.startswith("greater_than"):
-            is_open = name == "greater_than" or both.get("include_min") is False
-            low = _allowed(both.get("min_value", limit), is_open, math.inf)
-        if name == "in_range" or name.startswith("less_than"):
-            is_open = name == "less_than" or both.get("include_max") is False
-            high = _allowed(both.get("max_value", limit), is_open, -math.inf)
-    if kind == "date":
-        low, high = (end and _write_date(end) for end in (low, high))
-    return low, high
-
-
-def _write_date(limit: Any) -> str:
-    """Return a limit of dates in ISO format, without a time of day if that is 0:00."""
-    text = datetime.fromisoformat(str(limit)).isoformat()
-    return text.removesuffix("T00:00:00")
-
-
-def _allowed(limit: Any, is_open: bool, inside: float) -> Any:
-    """Return a limit or, if it is not allowed itself, the next number inside."""
-    return math.nextafter(limit, inside) if is_open else limit
-
-
-def _find_categories(kind: Kind, checks: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the values that the check `isin` lists."""
-    listed = checks.get("isin", [])
-    if isinstance(listed, Mapping):
-        listed = listed["allowed_values"]
-    if kind == "category" and not all(isinstance(each, str) for each in listed):
-        raise ValueError(
-            'the categories must be text; write "No", "Yes" or "1" in quotes, '
-            "because YAML reads them as something else"
-        )
-    return tuple(listed)
 
 
 def rows_to_predict(table: Table, unknown_categories: str) -> Table:

@@ -8,7 +8,7 @@ import os
 import pdb
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import wraps
@@ -131,7 +131,7 @@ def replace_file(new: Path, old: Path) -> None:
     new.replace(place)
 
 
-def append_record(record: Mapping[str, object], file: Path) -> None:
+def append_record(record: dict, file: Path) -> None:
     """Append a line of JSON to a file; after an interrupted write, on a new line."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
