@@ -16,8 +16,6 @@ from test_serving import free_port, wait_until_it_answers
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "in_project"
-# Small tables are learnt several times as fast by one thread on a machine that is not idle.
-CALM = os.environ | {"OMP_NUM_THREADS": "1"}
 # Nothing of this template's pytest, nor of what a team adds to its own.
 ALONE = ("pytest", "-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider")
 
@@ -33,7 +31,7 @@ def test_every_module_in_full(ready):
     result = ready.run(
         *("uv", "run", "python", "-m", *ALONE, "-p", "conftest"),
         *("--confcutdir", HERE / "modules", "-q", "--tb=short", HERE / "modules"),
-        env=CALM | {"PYTHONPATH": str(ready.path / "tests")},
+        env=os.environ | {"PYTHONPATH": str(ready.path / "tests")},
     )
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
 
@@ -43,7 +41,6 @@ def test_inside_a_project(ready, file, capsys):
     result = ready.run(
         *("uv", "run", "--with", "hypothesis", "python", "-m", *ALONE),
         *("--confcutdir", HERE, "-q", "-s", "--tb=short", file),
-        env=CALM,
     )
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
     with capsys.disabled():
@@ -52,7 +49,7 @@ def test_inside_a_project(ready, file, capsys):
 
 @pytest.mark.parametrize("table", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
 def test_the_notebooks_run_on_a_public_table(project, table):
-    drawn = CALM | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    drawn = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     path = f"data/raw/{table}.csv"
     load = f"from sklearn.datasets import load_{table} as load; frame = load(as_frame=True).frame"
     for command in (
@@ -108,7 +105,7 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
         ("pipeline.py",),
         ("train",),
     ):
-        result = project.run("uv", "run", *command, env=CALM)
+        result = project.run("uv", "run", *command)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "Warning" not in result.stderr
 
@@ -119,7 +116,7 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
         found = json.load(answer)["prediction"]
     assert found == pytest.approx(12, abs=2) if of_numbers else found == "High"
 
-    result = project.run("uv", "run", "pytest", "-q", "-p", "no:cacheprovider", env=CALM)
+    result = project.run("uv", "run", "pytest", "-q", "-p", "no:cacheprovider")
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
     status = project.run("git", "status", "--porcelain", "-uall").stdout.splitlines()
     assert {line.strip() for line in status} == {

@@ -179,13 +179,13 @@ def test_change_imputer(fresh):
     fresh.follow("Fill missing values differently")
     assert fresh.model()["model"] == "logistic"
     with serve(fresh.path) as service:
-        missing = {"features": ROW | {"monthly_charge": None}}
+        missing = {"features": ROW | {"data_gb": None}}
         status, answer = service.ask("POST", "/predict", missing)
         mean = fresh.run(
             *("uv", "run", "python", "-c"),
-            "from customer_churn import load_table; print(load_table()['monthly_charge'].mean())",
+            "from customer_churn import load_table; print(load_table()['data_gb'].mean())",
         )
-        filled = {"features": ROW | {"monthly_charge": float(mean.stdout)}}
+        filled = {"features": ROW | {"data_gb": float(mean.stdout)}}
         _, answer_with_mean = service.ask("POST", "/predict", filled)
     assert status == 200
     one, other = (each["probabilities"]["Yes"] for each in (answer, answer_with_mean))

@@ -14,12 +14,10 @@ from conftest import ROOT
 from flask.testing import FlaskClient
 
 import app
-from {{ cookiecutter.project_slug }}.cells import make_reader
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
 from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
 from {{ cookiecutter.project_slug }}.prediction import load_model
-from {{ cookiecutter.project_slug }}.schema import Column, Spelling
 from {{ cookiecutter.project_slug }}.service.model_file import ModelFile
 from {{ cookiecutter.project_slug }}.training.train import run
 
@@ -109,60 +107,10 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
             )
 
 
-GERMAN = Spelling(("", "k.A.", "-999"), ("ja", "1"), ("nein", "0"), ("%d.%m.%Y",), ",")
-
-
-@pytest.mark.parametrize(
-    ("kind", "sent", "value"),
-    [
-        ("number", 1.5, 1.5),
-        ("number", "1.234,5", 1234.5),
-        ("number", -999, None),
-        ("integer", 3.0, 3),
-        ("boolean", "Ja", True),
-        ("boolean", 0, False),
-        ("date", "31.01.2024", pd.Timestamp(2024, 1, 31)),
-        ("date", "2024-02-01T00:30:00+02:00", pd.Timestamp(2024, 1, 31, 22, 30)),
-        ("category", 7, "7"),
-        ("category", "k.a.", None),
-    ],
-)
-def test_a_value_is_read_as_the_files_spell_it(
-    kind: Any, sent: Any, value: Any
-) -> None:
-    read = make_reader(Column("x", kind, nullable=True, spelling=GERMAN))
-    assert [read(sent), read(sent)] == [value, value]
-
-
-@pytest.mark.parametrize(
-    ("kind", "sent", "problem"),
-    [
-        ("number", True, "should be a number"),
-        ("number", float("nan"), "should be a number"),
-        ("number", 101, "is above 100"),
-        ("number", "-1", "is below 0"),
-        ("integer", 2.5, "should be a whole number"),
-        ("integer", None, "is missing"),
-        ("boolean", 2, "should be true or false"),
-        ("date", "1999-12-31", "is below 2000-01-01"),
-        ("category", "", "is missing"),
-        ("category", "Huge", "is not one of Small, Large"),
-        ("category", ["Small"], "should be text"),
-    ],
-)
-def test_a_bad_value_is_refused(kind: Any, sent: Any, problem: str) -> None:
-    limits: tuple[Any, Any] = (None, None)
-    if kind in ("number", "date"):
-        limits = (0, 100) if kind == "number" else ("2000-01-01", "2030-12-31")
-    categories = ("Small", "Large") if kind == "category" else ()
-    read = make_reader(Column("x", kind, False, *limits, categories=categories))
-    with pytest.raises(ValueError, match=problem):
-        read(sent)
-
-
 # --- What is refused -----------------------------------------------------------------
 
 
+@CLASSES
 def test_all_problems_are_reported_at_once(client: FlaskClient) -> None:
     rows = [ROW, {"Total Charges": 101, "grösse": "Small"}, {"member": 2}, 1]
     found = find_problems(client, rows)
@@ -175,6 +123,7 @@ def test_all_problems_are_reported_at_once(client: FlaskClient) -> None:
     assert found[0][2].endswith("(the nearest is 'größe')")
 
 
+@CLASSES
 def test_columns_that_are_not_features_are_ignored(client: FlaskClient) -> None:
     more = ROW | {"id": "k1", "outcome": "lost"}
     assert predict(client, more) == predict(client, ROW)
@@ -182,9 +131,9 @@ def test_columns_that_are_not_features_are_ignored(client: FlaskClient) -> None:
     assert predict(client, decomposed) == predict(client, ROW)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "word"),
-    [
+@CLASSES
+def test_what_is_not_a_request_is_a_problem(client: FlaskClient) -> None:
+    for body, status, word in (
         (b"{", 400, "not JSON"),
         (b'{"features": {"class": 1, "class": 1}}', 400, "class"),
         (b"\xef\xbb\xbf{}", 400, "byte order mark"),
@@ -194,16 +143,12 @@ def test_columns_that_are_not_features_are_ignored(client: FlaskClient) -> None:
         (b'{"features": []}', 422, "1 to 10,000 rows"),
         (b'{"features": [' + b"{}," * 10_000 + b"{}]}", 413, "1 to 10,000 rows"),
         (b'{"features": "' + b"x" * 10_000_001 + b'"}', 413, ""),
-    ],
-)
-def test_what_is_not_a_request_is_a_problem(
-    client: FlaskClient, body: bytes, status: int, word: str
-) -> None:
-    answer = client.post("/predict", data=body, **JSON)
-    problem = json.loads(answer.data)
-    assert (answer.status_code, problem["status"]) == (status, status)
-    assert answer.mimetype == "application/problem+json"
-    assert word in problem["detail"]
+    ):
+        answer = client.post("/predict", data=body, **JSON)
+        problem = json.loads(answer.data)
+        assert (answer.status_code, problem["status"]) == (status, status)
+        assert answer.mimetype == "application/problem+json"
+        assert word in problem["detail"]
 
 
 def test_without_a_model_every_answer_is_503(config: Config) -> None:
@@ -254,6 +199,7 @@ def test_the_api_is_described_for_the_model(client: FlaskClient) -> None:
     assert "prediction" in schemas["Answer"]["required"]
 
 
+@CLASSES
 def test_pages_are_strict_and_have_a_field_for_each_feature(
     client: FlaskClient,
 ) -> None:

@@ -45,13 +45,6 @@ def test_a_mistake_in_config_yaml_is_named(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", ["", "- a list", "text"])
-def test_other_content_is_one_line_too(tmp_path: Path, content: str) -> None:
-    (tmp_path / "config.yaml").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=r"config\.yaml"):
-        read_config(tmp_path)
-
-
 def test_without_config_yaml_the_error_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.yaml in .*; run this from the"):
         read_config(tmp_path)

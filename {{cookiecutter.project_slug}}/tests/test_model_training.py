@@ -20,7 +20,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     make_dataset,
 )
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Table, read_table
-from {{ cookiecutter.project_slug }}.training.splits import make_folds, split_rows
+from {{ cookiecutter.project_slug }}.training.splits import split_rows
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 SETTINGS = TrainingConfig(model="gradient_boosting")
@@ -96,20 +96,6 @@ def test_a_row_that_tests_keeps_testing_when_the_table_grows() -> None:
     assert set(other.test) != set(shuffled[after.test])
 
 
-def test_equal_rows_without_a_key_are_drawn_apart() -> None:
-    rows = pd.DataFrame({"x": [1.0, 2.0] * 500})
-    split = split_rows(rows, np.arange(1000.0), "regression", SETTINGS)
-    assert 150 < len(split.test) < 250
-
-
-def test_of_few_rows_each_class_has_its_share() -> None:
-    y = np.repeat([0, 1], [80, 20])
-    split = split_rows(rows_of(100), y, "classification", SETTINGS, ["id"])
-    assert np.bincount(y[split.test]).tolist() == [16, 4]
-    assert sorted([*split.train, *split.test]) == list(range(100))
-    assert not split.is_lasting
-
-
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_the_newest_days_are_the_test_and_stay_whole(task: Task) -> None:
     hours = np.random.default_rng(0).permutation(400) * 2
@@ -120,18 +106,3 @@ def test_the_newest_days_are_the_test_and_stay_whole(task: Task) -> None:
     assert days.iloc[split.train].max() < days.iloc[split.test].min()
     assert days.iloc[split.test].notna().all()  # a row without a date is trained on
     assert 60 <= len(split.test) <= 100
-
-
-@pytest.mark.parametrize("groups", [8, 100])
-def test_no_group_is_on_both_sides(groups: int) -> None:
-    who = pd.Series(np.random.default_rng(0).integers(groups, size=600)).astype("Int64")
-    rows = rows_of(600, who=who.mask(np.arange(600) % 10 == 0))
-    config, y = settings(group="who"), np.arange(600) % 2
-    split = split_rows(rows, y, "classification", config, ["id"])
-    folds = make_folds(rows, y, "classification", config)
-    for each in (split, *folds):
-        train, test = (rows["who"].iloc[part].dropna() for part in each[:2])
-        assert set(train).isdisjoint(test)
-        assert len(train) > len(test) > 0
-    share = rows["who"].iloc[split.test].isna().mean()
-    assert share < 0.5  # rows without a value are not one group

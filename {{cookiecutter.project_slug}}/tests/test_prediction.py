@@ -10,11 +10,10 @@ from conftest import check_answers, train_model
 from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.prediction import (
     load_model,
-    name_label,
     predict_frame,
 )
 from {{ cookiecutter.project_slug }}.training.export import plain_rows
-from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
+from {{ cookiecutter.project_slug }}.utils import UserError
 
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
@@ -53,21 +52,6 @@ def test_its_own_example_and_an_empty_row_are_answered(trained_config: Config) -
     assert model.predict([]) == []
 
 
-@pytest.mark.parametrize(("label", "name"), [("Yes", "Yes"), (1, "1"), (True, "true")])
-def test_labels_as_names(label: object, name: str) -> None:
-    assert name_label(label) == name
-
-
-def test_the_model_file_is_all_that_is_needed(
-    trained_config: Config, tmp_path: Path
-) -> None:
-    file = tmp_path / "copied.onnx"
-    file.write_bytes(trained_config.paths.model.read_bytes())
-    model = load_model(file)
-    assert model.about["data"]["rows"] == 300
-    assert model.sha256 == fingerprint(file)
-
-
 def test_a_missing_file_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"no model at .*model\.onnx; run: uv run train"
@@ -86,23 +70,15 @@ class Trap:
 
 
 @CLASSES
-@pytest.mark.parametrize("content", ["pickle", "half", "text"])
 def test_any_other_file_is_refused_and_nothing_in_it_runs(
-    trained_config: Config, tmp_path: Path, content: str
+    trained_config: Config, tmp_path: Path
 ) -> None:
     real, trap = trained_config.paths.model.read_bytes(), tmp_path / "sprung"
-    contents = {
-        "pickle": pickle.dumps(Trap(trap)),
-        "half": real[: len(real) // 2],
-        "text": b"a model",
-    }
     file = tmp_path / "model.onnx"
-    file.write_bytes(contents[content])
-    with pytest.raises(
-        UserError, match=r"can't be served .*; run: uv run train"
-    ) as error:
-        load_model(file)
-    assert "\n" not in str(error.value)
+    for content in (pickle.dumps(Trap(trap)), real[: len(real) // 2], b"a model"):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"can.t be served .*; run: uv run train"):
+            load_model(file)
     assert not trap.exists()
 
 

@@ -6,11 +6,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from {{ cookiecutter.project_slug }}.config import Config, Task
+from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.schema import (
     Column,
     Table,
-    read_columns,
     read_table,
 )
 from {{ cookiecutter.project_slug }}.utils import UserError
@@ -47,54 +46,6 @@ def test_columns_are_described(config: Config) -> None:
     assert table.unused == ["id"]
 
 
-def test_metadata_says_how_values_are_written(config: Config) -> None:
-    metadata = {"unit": "sqft", "replace": {"Studio": "0"}, "out_of_range": "missing"}
-    write_schema(config, area={"dtype": "Int64", "metadata": metadata})
-    (area,) = read_table(config).features
-    assert (area.unit, area.replace, area.out_of_range) == tuple(metadata.values())
-
-
-@pytest.mark.parametrize(
-    ("target", "wanted", "task"),
-    [
-        (TEXT, None, "classification"),
-        ({"dtype": "boolean"}, None, "classification"),
-        ({"dtype": "Int64", "isin": [1, 2, 3]}, None, "classification"),
-        ({"dtype": "Int64"}, None, "regression"),
-        ({"dtype": "float64"}, None, "regression"),
-        ({"dtype": "Int64"}, "classification", "classification"),
-        ({"dtype": "Int64", "isin": [1, 2, 3]}, "regression", "regression"),
-    ],
-)
-def test_the_task_follows_from_config_yaml_or_else_from_the_target(
-    config: Config, target: dict[str, Any], wanted: Task, task: Task
-) -> None:
-    write_schema(config, outcome=target, a={"dtype": "float64"})
-    table_config = config.table.model_copy(update={"task": wanted})
-    assert read_table(config.model_copy(update={"table": table_config})).task == task
-
-
-@pytest.mark.parametrize(
-    ("checks", "minimum", "maximum"),
-    [
-        ({"in_range": {"min_value": 1, "max_value": 9}}, 1, 9),
-        ({"greater_than": 0}, 5e-324, None),
-        ({"less_than_or_equal_to": {"max_value": 3}}, None, 3),
-        (
-            {"in_range": {"min_value": 1, "max_value": 9, "include_min": False}},
-            1 + 2**-52,
-            9,
-        ),
-    ],
-)
-def test_limits_are_the_last_allowed_values(
-    config: Config, checks: dict[str, Any], minimum: float | None, maximum: float | None
-) -> None:
-    write_schema(config, a={"dtype": "float64", **checks})
-    (feature,) = read_table(config).features
-    assert (feature.minimum, feature.maximum) == (minimum, maximum)
-
-
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -114,19 +65,6 @@ def test_a_mistake_is_named(
     with pytest.raises(UserError, match=message) as error:
         read_table(config)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("columns:", "not a pandera schema"), ("- a list", "not a pandera schema")],
-)
-def test_other_content_is_refused(config: Config, text: str, message: str) -> None:
-    config.schema_file.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
-        read_columns(config.schema_file, config.table)
-    config.schema_file.unlink()
-    with pytest.raises(UserError, match=r"schema\.yaml is not .*No such file"):
-        read_columns(config.schema_file, config.table)
 
 
 def test_a_column_in_config_yaml_must_be_in_schema_yaml(config: Config) -> None:

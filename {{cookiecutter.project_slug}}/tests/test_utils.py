@@ -9,7 +9,6 @@ from {{ cookiecutter.project_slug }}.utils import (
     calculate_rmse,
     clean_text,
     command,
-    fingerprint,
     nearest,
     write_atomically,
 )
@@ -38,15 +37,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text(encoding="utf-8") == "old"
-
-
-def test_fingerprint_depends_on_the_content_alone(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(b"content")
-    other.write_bytes(b"content")
-    assert fingerprint(one) == fingerprint(other)
-    other.write_bytes(b"other content")
-    assert fingerprint(one) != fingerprint(other)
 
 
 def test_a_record_follows_an_interrupted_one_on_a_new_line(tmp_path: Path) -> None:

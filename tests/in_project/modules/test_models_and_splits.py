@@ -249,3 +249,32 @@ def test_what_is_no_leak_is_not_refused(values, kind, y):
 
 def test_of_few_rows_nothing_is_certain():
     check(CLASS, "category", CLASS, rows=49)
+
+
+def test_equal_rows_without_a_key_are_drawn_apart() -> None:
+    rows = pd.DataFrame({"x": [1.0, 2.0] * 500})
+    split = split_rows(rows, np.arange(1000.0), "regression", SETTINGS)
+    assert 150 < len(split.test) < 250
+
+
+def test_of_few_rows_each_class_has_its_share() -> None:
+    y = np.repeat([0, 1], [80, 20])
+    split = split_rows(rows_of(100), y, "classification", SETTINGS, ["id"])
+    assert np.bincount(y[split.test]).tolist() == [16, 4]
+    assert sorted([*split.train, *split.test]) == list(range(100))
+    assert not split.is_lasting
+
+
+@pytest.mark.parametrize("groups", [8, 100])
+def test_no_group_is_on_both_sides(groups: int) -> None:
+    who = pd.Series(np.random.default_rng(0).integers(groups, size=600)).astype("Int64")
+    rows = rows_of(600, who=who.mask(np.arange(600) % 10 == 0))
+    config, y = settings(group="who"), np.arange(600) % 2
+    split = split_rows(rows, y, "classification", config, ["id"])
+    folds = make_folds(rows, y, "classification", config)
+    for each in (split, *folds):
+        train, test = (rows["who"].iloc[part].dropna() for part in each[:2])
+        assert set(train).isdisjoint(test)
+        assert len(train) > len(test) > 0
+    share = rows["who"].iloc[split.test].isna().mean()
+    assert share < 0.5  # rows without a value are not one group

@@ -93,7 +93,9 @@ display({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlide
 )
 def test_the_default_decides_the_type(project: Path, default: str, text: str, shown: str) -> None:
     path = project / "notebooks" / "one.ipynb"
-    source = f'from typing import Any, Literal\nother = 1\nvalue: Literal["x", "y"] | Any = {default}'
+    source = (
+        f'from typing import Any, Literal\nother = 1\nvalue: Literal["x", "y"] | Any = {default}'
+    )
     write(path, new_code_cell(source, metadata={"tags": ["parameters"]}))
     values = report.read_parameters(path, {"value": text})
     assert repr(values["value"]) == shown
@@ -152,9 +154,7 @@ def test_a_page_is_printed_by_an_installed_browser_if_there_is_one(
     assert "no Chrome, Chromium or Edge" in capsys.readouterr().err
 
 
-def test_the_index_lists_what_others_wrote(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_index_lists_what_others_wrote(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "reports").mkdir()
     for name in ("model_card.html", "drift.html"):
         (project / "reports" / name).touch()

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
+from customer_churn.cells import make_reader
 from customer_churn.config import ServingConfig
 from customer_churn.schema import Column, Spelling, Table
 from customer_churn.service.api_description import describe_column
@@ -154,3 +156,52 @@ def test_the_json_schema_says_what_is_accepted() -> None:
     assert size["enum"] == ["Small", "Large", None]
     assert member["enum"] == [True, False, 1, 0, "yes", "1", "no", "0", None]
     assert "2030-12-31" in date["description"]
+
+
+GERMAN = Spelling(("", "k.A.", "-999"), ("ja", "1"), ("nein", "0"), ("%d.%m.%Y",), ",")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "value"),
+    [
+        ("number", 1.5, 1.5),
+        ("number", "1.234,5", 1234.5),
+        ("number", -999, None),
+        ("integer", 3.0, 3),
+        ("boolean", "Ja", True),
+        ("boolean", 0, False),
+        ("date", "31.01.2024", pd.Timestamp(2024, 1, 31)),
+        ("date", "2024-02-01T00:30:00+02:00", pd.Timestamp(2024, 1, 31, 22, 30)),
+        ("category", 7, "7"),
+        ("category", "k.a.", None),
+    ],
+)
+def test_a_value_is_read_as_the_files_spell_it(kind: Any, sent: Any, value: Any) -> None:
+    read = make_reader(Column("x", kind, nullable=True, spelling=GERMAN))
+    assert [read(sent), read(sent)] == [value, value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "problem"),
+    [
+        ("number", True, "should be a number"),
+        ("number", float("nan"), "should be a number"),
+        ("number", 101, "is above 100"),
+        ("number", "-1", "is below 0"),
+        ("integer", 2.5, "should be a whole number"),
+        ("integer", None, "is missing"),
+        ("boolean", 2, "should be true or false"),
+        ("date", "1999-12-31", "is below 2000-01-01"),
+        ("category", "", "is missing"),
+        ("category", "Huge", "is not one of Small, Large"),
+        ("category", ["Small"], "should be text"),
+    ],
+)
+def test_a_bad_value_is_refused(kind: Any, sent: Any, problem: str) -> None:
+    limits: tuple[Any, Any] = (None, None)
+    if kind in ("number", "date"):
+        limits = (0, 100) if kind == "number" else ("2000-01-01", "2030-12-31")
+    categories = ("Small", "Large") if kind == "category" else ()
+    read = make_reader(Column("x", kind, False, *limits, categories=categories))
+    with pytest.raises(ValueError, match=problem):
+        read(sent)

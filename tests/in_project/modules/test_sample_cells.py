@@ -44,9 +44,7 @@ def test_features_of_the_sample_that_apply_to_another_table_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks/deep"])
-def test_the_table_loads_anywhere_and_before_the_pipeline_ran(
-    tmp_path, monkeypatch, folder
-):
+def test_the_table_loads_anywhere_and_before_the_pipeline_ran(tmp_path, monkeypatch, folder):
     config = make_project(tmp_path)
     write_raw(config, [*make_lines(20), "k0,1,1,Small,yes,2020-01-01,won"])
     (tmp_path / folder).mkdir(parents=True, exist_ok=True)

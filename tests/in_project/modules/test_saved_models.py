@@ -67,9 +67,7 @@ def test_thirty_nights(hashed, tmp_path, monkeypatch):
             trained = train.train_model(dataset, "gradient_boosting", METRICS, few_trees)
         origin = {"trained": f"2026-11-{night + 1:02}T00:00:00+00:00", "seconds": 0.0}
         origin |= {"git": None, "data": {"sha256": ""}}
-        record = train.save_model(
-            trained, dataset, METRICS, config.paths.model, origin, config
-        )
+        record = train.save_model(trained, dataset, METRICS, config.paths.model, origin, config)
         promoted[night] = record["promotion"]["promoted"]
     assert promoted[0]
     assert not promoted[20]
@@ -201,9 +199,7 @@ def test_never_promoted(fresh):
         (HistGradientBoostingClassifier(categorical_features=[6]), "answers differently"),
     ],
 )
-def test_what_onnx_cannot_answer_alike_is_not_saved(
-    trained_config, estimator, reason, monkeypatch
-):
+def test_what_onnx_cannot_answer_alike_is_not_saved(trained_config, estimator, reason, monkeypatch):
     prepare, _ = MODELS["classification"]["random_forest"]
     monkeypatch.setitem(MODELS["classification"], "special", (prepare, estimator))
     output = trained_config.root / "special.onnx"
