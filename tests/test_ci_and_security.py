@@ -38,8 +38,6 @@ PROOFS = {
     " test_git_ignores_what_is_made",
     "Raw files": "test_raw_files_are_kept_out_of_git",
     "The service's log": "test_the_container_needs_no_file_to_write_and_no_privilege",
-    "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared"
-    " test_the_container_needs_no_file_to_write_and_no_privilege",
     "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared",
     "It is ONNX": "test_a_pickle_in_the_model_s_place_runs_nothing"
     " test_ruff_refuses_secrets_and_pickles",

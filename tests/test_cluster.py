@@ -109,9 +109,7 @@ def test_both_engines_make_the_same_of_any_table(project, cluster, tmp_path):
 
 
 @pytest.mark.parametrize("kill", [True, False])
-def test_the_table_is_the_same_also_when_a_worker_is_killed(
-    project, cluster, expected, kill
-):
+def test_the_table_is_the_same_also_when_a_worker_is_killed(project, cluster, expected, kill):
     command = [*PIPELINE, "data/processed/many.parquet", "--verbose", "--engine", "dask"]
     command += ["--scheduler", cluster.address] if kill else []
     run = subprocess.Popen(

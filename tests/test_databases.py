@@ -159,9 +159,7 @@ def test_two_million_rows_of_postgresql_take_no_more_memory(nightly, postgres, m
     assert peaks[1] < 1.25 * peaks[0] + 100, peaks
 
 
-def test_readers_see_the_old_table_or_the_new_one_also_after_a_kill(
-    nightly, postgres, monkeypatch
-):
+def test_readers_see_the_old_table_or_the_new_one_also_after_a_kill(nightly, postgres, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", postgres.url)
     others = copy_sample(nightly, postgres)
     postgres.sql("CREATE SCHEMA shop")

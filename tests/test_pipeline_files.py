@@ -149,12 +149,21 @@ def test_every_kind_of_file_gives_the_same_rows(night):
     config = night.path / "config.yaml"
     text = config.read_text(encoding="utf-8").replace("sheet: null", "sheet: Rows")
     config.write_text(text, encoding="utf-8")
-    result = night.run("uv", "run", "--with", "openpyxl", "--python", night.python, "python", "-c", CONVERT)
+    result = night.run(
+        "uv", "run", "--with", "openpyxl", "--python", night.python, "python", "-c", CONVERT
+    )
     assert result.returncode == 0, result.stderr
     sample = (night.path / SAMPLE).read_bytes()
     (night.path / "other" / "all.csv.gz").write_bytes(gzip.compress(sample))
     old = night.records()[0]
-    for raw in ("*/all.csv.gz", "*/all.csv.zst", "*/all.PARQUET", "*/all.xlsx", "other/[ab].csv*", "mixed/*"):
+    for raw in (
+        "*/all.csv.gz",
+        "*/all.csv.zst",
+        "*/all.PARQUET",
+        "*/all.xlsx",
+        "other/[ab].csv*",
+        "mixed/*",
+    ):
         result = night.go("--raw", raw, "--output", "out.parquet")
         assert result.returncode == 0, result.stderr
         result = night.run(night.python, "-c", SAME, OUTPUT, "out.parquet")
@@ -171,7 +180,15 @@ def test_ten_times_the_rows_take_no_more_memory(night):
             file.write(f"{header}\n")
             for number in range(count):
                 file.writelines(f"{number}-{row}\n" for row in rows)
-        options = ("pipeline.py", "--raw", "large.csv", "--output", "large.parquet", "--workers", "2")
+        options = (
+            "pipeline.py",
+            "--raw",
+            "large.csv",
+            "--output",
+            "large.parquet",
+            "--workers",
+            "2",
+        )
         result = night.run(night.python, "-c", PEAK, *options)
         assert result.returncode == 0, result.stderr
         peaks.append(int(result.stdout))

@@ -127,7 +127,9 @@ def remove(template):
 def words(project, word, version=None, template=None, cwd=None, **options):
     """Run the block of a page with that word in it, as if pasted."""
     page = project.path / "docs" / "updates.md"
-    script = block(page if page.exists() else project.path / "README.md", word).replace("VERSION", str(version))
+    script = block(page if page.exists() else project.path / "README.md", word).replace(
+        "VERSION", str(version)
+    )
     script = script.replace(ADDRESS, str(template and template.path))
     result = Project(cwd or project.path).run("bash", "-ec", script, **options)
     assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"

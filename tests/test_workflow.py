@@ -65,7 +65,9 @@ def read_code(file):
 
 def test_the_snippets_of_the_tour_are_in_the_linked_files(bake):
     page = bake().path / "docs" / "workflow.md"
-    link_or_code = re.compile(r"\]\(([^)#]+)[^)]*\)|^```python\n(.*?)\n```", re.MULTILINE | re.DOTALL)
+    link_or_code = re.compile(
+        r"\]\(([^)#]+)[^)]*\)|^```python\n(.*?)\n```", re.MULTILINE | re.DOTALL
+    )
     file, places = page, []
     for link, snippet in link_or_code.findall(section(page, TOUR)):
         file = (page.parent / link).resolve() if link else file
