@@ -16,7 +16,7 @@ from test_serving import free_port, wait_until_it_answers
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "in_project"
-# Small tables are learnt several times as fast by one thread on a machine that is not idle.
+# On a busy machine, training on small tables is several times as fast with one thread.
 CALM = os.environ | {"OMP_NUM_THREADS": "1"}
 # Nothing of this template's pytest, nor of what a team adds to its own.
 ALONE = ("pytest", "-c", "pyproject.toml", "-o", "addopts=", "-p", "no:cacheprovider")
