@@ -1,13 +1,16 @@
-"""Carry each answer safely into every file, or refuse it in one line before a folder exists.
+"""Check each answer right after its question, and escape it for the files it goes into.
 
-cookiecutter loads this module as a Jinja extension (`_extensions` in cookiecutter.json). It gives
-the template three filters (`slug`, `quoted`, `markdown`), and cookiecutter.json two functions:
-`ask()` stands before the first question and `check()` after the last.
+cookiecutter loads this module as a Jinja extension (`_extensions` in cookiecutter.json). It adds
+three filters for the template (`slug`, `quoted`, `markdown`) and two functions for
+cookiecutter.json: `ask()` comes before the first question, and `check()` after each.
 """
 
 import json
 import keyword
+import os
 import re
+import shlex
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -19,28 +22,29 @@ TEMPLATE = Path(__file__).resolve().parent.parent
 REQUIREMENTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "requirements.txt"
 
 LONGEST_SLUG = 30  # import lines stay within their 88 characters
-EXAMPLES = {  # question: (longest answer, an answer that works)
+EXAMPLES = {  # question: (most characters, a valid answer)
     "project_name": (100, "Customer Churn"),
-    "description": (300, "Predict which customers will leave, and why."),
+    "description": (300, "Predict customer churn from tabular data."),
     "author_name": (100, "Ada Lovelace"),
 }
+QUESTIONS = (*EXAMPLES, "project_slug")
 
-# Names that neither this Python's own list nor the pins in requirements.txt give away.
+# Reserved names that are neither in this Python's own list nor pinned in requirements.txt.
 TAKEN = {
-    "is a module of Python's standard library": (  # in some version of it
+    "is a module of Python's standard library": (  # in some Python version
         "annotationlib asynchat asyncore audioop cgi cgitb chunk compression crypt distutils imghdr"
         " imp mailcap nis nntplib pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib"
     ),
-    "is a package that the project uses": (  # imported by this name, or used to build
+    "is a package that the project uses": (  # as an import name, or to build
         "argon2 attr bs4 dateutil google hatchling ipykernel_launcher jupyter mpl_toolkits pil pip"
         " pkg_resources py pylab pythonjsonlogger rpds ruamel setuptools sklearn uv websocket wheel"
         " yaml zmq"
     ),
-    "is a name that the project itself uses": (  # by its own files, or by what git ignores
+    "is a name that the project itself uses": (  # for its files, or in .gitignore
         "app batch build conftest data dist docs env infer_schema lib logs models notebooks pipeline"
         " predict report reports service setup_clone src tests tools train training venv"
     ),
-    "is a device on Windows": (
+    "is a device name on Windows": (
         "aux con nul prn com0 com1 com2 com3 com4 com5 com6 com7 com8 com9"
         " lpt0 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9"
     ),
@@ -48,10 +52,10 @@ TAKEN = {
 
 
 class Answers(Extension):
-    """The filters and functions; and, while the questions run, the guard of the answers."""
+    """Provide the filters and functions, and protect the answers from Jinja."""
 
     def __init__(self, environment):
-        """Give the filters and functions to the Jinja environment."""
+        """Add the filters and functions to the Jinja environment."""
         super().__init__(environment)
         # `cruft update` renders two versions of this template in one process: each loads its own.
         sys.modules.pop(__name__, None)
@@ -60,20 +64,20 @@ class Answers(Extension):
         environment.globals.update(ask=self.ask, check=self.check)
 
     def ask(self):
-        """From here on, what cookiecutter renders is an answer."""
+        """Treat everything that cookiecutter renders from here on as an answer."""
         self.asking = True
         return ""
 
     def check(self, answers):
-        """Refuse the first answer that cannot be carried."""
+        """Refuse the last of the answers given so far, if it cannot be used."""
         for problem in problems(answers):
-            raise FailedHookException(problem)
+            raise FailedHookException(problem + repeat(answers))
         return ""
 
     def preprocess(self, source, name, filename=None):
-        """Hide an answer from Jinja: cookiecutter would render `{{ 1 }}` to 1, and `{%` breaks it.
+        """Hide an answer from Jinja: cookiecutter would render `{{ 1 }}` as 1 and fail on `{%`.
 
-        Only the template's own defaults are rendered; they are known by their text.
+        Only the defaults in cookiecutter.json are rendered.
         """
         if self.asking and source not in own_defaults():
             return f"{{{{ {source!a} }}}}"
@@ -81,7 +85,7 @@ class Answers(Extension):
 
 
 def own_defaults():
-    """The strings of cookiecutter.json."""
+    """Return the values in cookiecutter.json."""
     return json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8")).values()
 
 
@@ -89,7 +93,7 @@ def own_defaults():
 
 
 def slug(name):
-    """Make a project's name one Python identifier, fit for a folder and a package."""
+    """Turn a project's name into a Python identifier for its folder and package."""
     folded = unicodedata.normalize("NFKD", str(name).casefold()).encode("ascii", "ignore").decode()
     words = re.findall("[a-z0-9]+", folded.replace("'", ""))
     result = "_".join(words) or "my_project"
@@ -100,7 +104,7 @@ def slug(name):
 
 
 def quoted(value):
-    """Write text as the double-quoted string that TOML, YAML, JSON and Python all read."""
+    """Quote text so that TOML, YAML, JSON and Python all read the same string."""
     text = json.dumps(str(value), ensure_ascii=False)
     return re.sub(
         "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text
@@ -108,7 +112,7 @@ def quoted(value):
 
 
 def markdown(value):
-    """Escape what Markdown or HTML would read as markup, in a heading or a paragraph."""
+    """Escape the characters of a heading or paragraph that are markup in Markdown or HTML."""
     text = re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", str(value).strip())
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)
 
@@ -117,20 +121,31 @@ def markdown(value):
 
 
 def problems(answers):
-    """Say what is wrong with the answers, a line each."""
-    for question, (longest, example) in EXAMPLES.items():
-        value = answers.get(question)
-        wrong = wrong_text(value, longest)
+    """Yield one line for each answer that cannot be used."""
+    for question, value in answers.items():
+        if question == "project_slug":
+            wrong, advice = wrong_slug(value), f"another name, such as {slug(value)!r}"
+        elif question in EXAMPLES:
+            longest, example = EXAMPLES[question]
+            wrong, advice = wrong_text(value, longest), f"one line of text, such as {example!r}"
+        else:
+            continue
         if wrong:
-            yield f"{question} {shown(value)} {wrong}: type one line of text, such as {example!r}."
-    value = answers.get("project_slug")
-    wrong = wrong_slug(value)
-    if wrong:
-        yield f"project_slug {shown(value)} {wrong}: type another name, such as {slug(value)!r}."
+            yield f"{question} {shown(value)} {wrong}: type {advice}."
+
+
+def repeat(answers):
+    """Return how to give the earlier answers again; the last of `answers` is refused."""
+    earlier = [name for name in answers if name in QUESTIONS][:-1]
+    if not earlier:
+        return ""
+    options = [f"{name}={answers[name]}" for name in earlier]
+    line = subprocess.list2cmdline(options) if os.name == "nt" else shlex.join(options)
+    return f" To keep your earlier answers, add them to the command: {line}"
 
 
 def wrong_text(value, longest):
-    """Say why a text cannot stand in every file; None if it can."""
+    """Return why a text cannot be used in every file; None if it can."""
     if not isinstance(value, str):
         return "is not text"
     if not any(letter.isprintable() and not letter.isspace() for letter in value):
@@ -138,25 +153,25 @@ def wrong_text(value, longest):
     if value.splitlines() != [value]:
         return "has more than one line"
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
-        return "has a character that cannot be written"
+        return "contains a control character or invalid Unicode"
     if len(value) > longest:
-        return f"has {len(value)} characters, and {longest} is the most"
+        return f"has {len(value)} characters; the most is {longest}"
     return None
 
 
 def wrong_slug(value):
-    """Say why a name cannot be the folder's and the package's; None if it can."""
+    """Return why a name cannot be used for the folder and the package; None if it can."""
     if not isinstance(value, str):
         return "is not text"
     if not re.fullmatch("[a-z]([a-z0-9_]*[a-z0-9])?", value):
-        return "is not a name of a-z, 0-9 and _ that starts with a letter and ends without _"
+        return "must consist of a-z, 0-9 and _, start with a letter and not end with _"
     if len(value) > LONGEST_SLUG:
-        return f"has {len(value)} characters, and {LONGEST_SLUG} is the most"
+        return f"has {len(value)} characters; the most is {LONGEST_SLUG}"
     return reserved(value)
 
 
 def reserved(name):
-    """Say what else goes by this name; None if it is free."""
+    """Return what else has this name; None if it is free."""
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return "is a Python keyword"
     if name in sys.stdlib_module_names:
@@ -167,7 +182,7 @@ def reserved(name):
 
 
 def distributions():
-    """The packages pinned for the generated project, spelled as identifiers."""
+    """Return the packages pinned for the generated project, as identifiers."""
     if not REQUIREMENTS.exists():
         return set()
     pins = re.findall(r"^[\w.-]+", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
@@ -175,6 +190,6 @@ def distributions():
 
 
 def shown(value):
-    """The value in one short line, whatever is in it."""
+    """Return a value as one short line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

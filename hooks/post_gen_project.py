@@ -1,6 +1,6 @@
-"""Set up git in the new project when it is safe to, then say what to type next.
+"""Set up git in the new project where that is safe, then print the next commands.
 
-No failure of git may fail the project: a problem is one line on stderr.
+If git fails, the project is still complete: the problem is one line on stderr.
 """
 
 import os
@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-# cruft renders into scratch folders, prints patches, and adds its own file after this hook.
+# cruft renders into temporary folders and adds its own file after this hook: no git here then.
 CRUFT_COMMIT = "{{ cookiecutter._commit | default('') }}"
 
-# Set while git runs a hook of its own: they would point it at another repository.
+# Git sets these while it runs a hook; they would direct it to another repository.
 GIT_PLACES = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
-# The first commit asks for no signature and runs nobody's hooks.
+# The first commit is not signed and runs no hooks.
 QUIETLY = ("-c", "commit.gpgSign=false", "-c", "core.hooksPath=.git/none", "-c", "gc.auto=0")
 
 NEXT = """
@@ -28,11 +28,11 @@ Your project is in {folder}. Next:
     uv run train           # clean table to model
     uv run app.py          # model to predictions
 
-README.md says the rest."""
+README.md describes the project."""
 
 
 def git(*arguments):
-    """Run git without asking anything; its last word becomes the error."""
+    """Run git without prompts. Raises OSError with git's last line."""
     result = subprocess.run(
         ["git", *QUIETLY, *arguments],
         stdin=subprocess.DEVNULL,
@@ -47,12 +47,12 @@ def git(*arguments):
 
 
 def inside_a_repository(folder):
-    """Look upwards for a repository: one inside another helps nobody."""
+    """Return whether the folder is already inside a repository."""
     return any((place / ".git").exists() for place in (folder, *folder.parents))
 
 
 def has_identity():
-    """Say whether git was told who commits; it would make a name up from the machine's."""
+    """Return whether git knows user.name and user.email; it would make them up otherwise."""
     try:
         for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
             git("-c", "user.useConfigOnly=true", "var", who)
@@ -62,14 +62,14 @@ def has_identity():
 
 
 def set_up_git():
-    """Make a repository whose first commit is the project as it was born, and strip notebooks."""
+    """Create a repository, commit the new project, and strip notebook outputs from then on."""
     if not shutil.which("git"):
         return
     if inside_a_repository(Path.cwd()):
-        say("This is inside a git repository of yours; `uv run setup-clone` sets it up.")
+        say("The project is in an existing git repository; to set it up, run: uv run setup-clone")
         return
     git("-c", "init.defaultBranch=main", "init", "--quiet")
-    # Git reads files again that are as new as the commit; the filter's environment is not there yet.
+    # Git would filter files that are as new as the commit again, without the filter's packages.
     earlier = time.time() - 60
     for notebook in Path("notebooks").iterdir():
         os.utime(notebook, (earlier, earlier))
@@ -77,14 +77,14 @@ def set_up_git():
     if has_identity():
         git("commit", "--quiet", "--message", "Bake the project")
     else:
-        say("git knows no user.name and user.email: the files are staged, the commit is yours.")
+        say("git has no user.name and user.email: set them, then commit the staged files.")
     clone = runpy.run_path("src/{{ cookiecutter.project_slug }}/tools/setup_clone.py")
     clone["set_filter"](clone["PYTHON"])
     clone["set_hooks"](clone["PYTHON"])
 
 
 def say(line):
-    """Write a line on stderr, whatever its characters."""
+    """Print a line on stderr, in ASCII."""
     print(line.encode("ascii", "backslashreplace").decode(), file=sys.stderr)
 
 
@@ -94,5 +94,5 @@ if __name__ == "__main__" and not CRUFT_COMMIT:
     try:
         set_up_git()
     except (OSError, subprocess.CalledProcessError) as error:
-        say(f"git is not set up ({error}). The project is whole without it.")
+        say(f"git is not set up ({error}). The project works without it.")
     print(NEXT.format(folder=Path.cwd().name))

@@ -1,10 +1,11 @@
-"""Whatever a person answers is carried unharmed into every file, or refused in one line."""
+"""Every answer ends up unchanged in every file, or is refused in one line."""
 
 import ast
 import html
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def command_line(into, *options, typed=None, **answers):
 
 
 def assert_refused(result, question, folder):
-    """One line names the question, the exit code tells, and nothing is left."""
+    """Check that one line names the question, the exit code is 1, and no folder is left."""
     said = result.stdout + result.stderr
     assert result.returncode == 1, said
     assert said.startswith(question)
@@ -218,8 +219,24 @@ def test_a_text_that_cannot_be_carried_is_refused(tmp_path, question, answer):
 def test_a_slug_that_cannot_be_carried_is_refused(tmp_path, answer):
     result = command_line(tmp_path, project_slug=answer)
     assert_refused(result, "project_slug", tmp_path)
-    advice = re.search("such as '(.+)'", result.stdout)[1]
+    advice = re.search("such as '(.+?)'", result.stdout)[1]
     assert wrong_slug(advice) is None
+
+
+@pytest.mark.slow
+def test_a_refusal_comes_after_its_question_and_says_how_to_repeat_the_others(tmp_path):
+    result = command_line(tmp_path, typed="Ada's {{ 1 }} Houses\nno slug\n")
+    assert result.returncode == 1
+    line = (result.stdout + result.stderr).splitlines()[-1]
+    assert "project_slug 'no slug' must consist of" in line
+    assert "[3/5]" not in result.stdout
+    (again,) = shlex.split(line.split(" add them to the command: ")[1])
+    name, answer = again.split("=")
+    typed = "\nhouses\n\n\n\n"
+    assert command_line(tmp_path, typed=typed, **{name: answer}).returncode == 0
+    text = (tmp_path / "houses" / "pyproject.toml").read_text(encoding="utf-8")
+    expected = "Predict ada's {{ 1 }} houses from tabular data."
+    assert tomllib.loads(text)["project"]["description"] == expected
 
 
 # --- licences ---

@@ -27,9 +27,9 @@ ROW = {"contract_type": "Monthly", "monthly_charge": 99.5, "age": 24, "support_c
 PROOFS = {
     "`requirements.txt` pins": "test_the_lock_has_hashes_and_no_address"
     " test_a_package_with_another_hash_is_not_installed",
-    "Every night": "test_the_audit_fails_if_a_pinned_package_has_a_known_hole",
-    "The last command": "test_a_package_is_upgraded_as_the_page_says",
-    "A password": "test_ruff_refuses_secrets_and_pickles test_other_files_are_refused_with_their_way_out",
+    "Every night": "test_the_audit_fails_if_a_pinned_package_has_a_vulnerability",
+    "To install a fixed version": "test_a_package_is_upgraded_as_the_page_says",
+    "Read passwords": "test_ruff_refuses_secrets_and_pickles test_other_files_are_refused_with_their_way_out",
     "`.env` is": "test_a_secret_comes_from_a_file_that_git_ignores test_git_ignores_what_is_made"
     " test_the_image_runs_nothing_as_root_and_takes_nothing_else",
     "`docker run": "test_systemd_takes_the_line_on_secrets"
@@ -38,12 +38,13 @@ PROOFS = {
     " test_git_ignores_what_is_made",
     "Raw files": "test_raw_files_are_kept_out_of_git",
     "The service's log": "test_the_container_needs_no_file_to_write_and_no_privilege",
-    "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared",
+    "With `serving.log_predictions`": "test_served_predictions_are_logged_rotated_and_compared"
+    " test_the_container_needs_no_file_to_write_and_no_privilege",
     "It is ONNX": "test_a_pickle_in_the_model_s_place_runs_nothing"
     " test_ruff_refuses_secrets_and_pickles",
     "A model file": "test_a_new_model_is_served_and_a_broken_one_is_not"
     " test_a_model_of_another_schema_is_refused_at_the_start",
-    "It listens": "test_it_listens_on_this_machine_alone_unless_told",
+    "It listens": "test_it_listens_on_this_machine_alone_by_default",
     "A request": "test_what_is_not_a_request_is_a_problem test_a_body_sent_in_chunks_has_the_same_limit",
     "Its pages": "test_pages_are_strict_and_have_a_field_for_each_feature",
     "`metrics_port`": "test_metrics_have_a_port_of_their_own",
@@ -177,7 +178,7 @@ def test_the_page_has_the_numbers_of_the_image(project):
 
 
 def test_the_page_names_the_author_as_typed(bake):
-    assert "Tell O'Neil \\<b\\>, in" in security(bake(author_name="O'Neil <b>"))
+    assert "to O'Neil \\<b\\>, and" in security(bake(author_name="O'Neil <b>"))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_systemd_takes_the_line_on_secrets(project, tmp_path):
 
 @contextmanager
 def vulnerabilities(*names):
-    """Answer as OSV does, by a hole in each package with these names; give the questions heard."""
+    """Serve OSV's API, with a vulnerability in each named package; yield what was asked."""
     heard = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -255,15 +256,16 @@ def vulnerabilities(*names):
             question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             name, version = question["package"]["name"], question["version"]
             heard[name] = version
-            hole = {
+            vulnerability = {
                 "id": "PYSEC-2026-1",
-                "summary": "a hole",
+                "summary": "a vulnerability",
                 "modified": "2026-01-01T00:00:00Z",
                 "affected": [{"package": question["package"], "versions": [version]}],
             }
+            answer = {"vulns": [vulnerability]} if name in names else {}
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps({"vulns": [hole]} if name in names else {}).encode())
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_):
             pass
@@ -277,7 +279,7 @@ def vulnerabilities(*names):
 
 
 @pytest.mark.slow
-def test_the_audit_fails_if_a_pinned_package_has_a_known_hole(project):
+def test_the_audit_fails_if_a_pinned_package_has_a_vulnerability(project):
     (command,) = commands(workflow(project)["jobs"]["audit"])
     assert f"\n{command}\n" in security(project)
     for names, code in (((), 0), (("werkzeug",), 1)):
@@ -294,7 +296,8 @@ def test_the_audit_fails_if_a_pinned_package_has_a_known_hole(project):
 @pytest.mark.slow
 def test_a_package_is_upgraded_as_the_page_says(bake):
     project = bake()
-    pin = shlex.split(block(project.path / "README.md", "pip compile"))
+    page = (project.path / "docs" / "how-to.md").read_text(encoding="utf-8")
+    pin = shlex.split(re.search("^uv pip compile .*$", page, re.MULTILINE)[0])
     more, lock = re.findall(r"`([^`]*--upgrade-package) NAME`", security(project))
     plain = (pin, ["uv", "lock"])
     upgrade = ([*pin, more], lock.split())

@@ -15,7 +15,7 @@ from packaging.version import Version
 from test_readme import block, shell
 
 # A Python, a way to install, and a license: each Python once, each way with another one. pip
-# knows no lowest versions; it takes the pinned ones, by the README's way without uv.
+# has no option for the lowest versions: it installs the pins, as docs/workflow.md shows.
 WAYS = {"pip-pinned": None, "uv-lowest": "lowest-direct", "uv-newest": "highest"}
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 LICENSES = QUESTIONS["license"]
@@ -46,7 +46,7 @@ DEBIAN = Path(tempfile.gettempdir()) / "debian-unstable"  # with the newest Pyth
 def write_script(project, python, way):
     """Return what is pasted to install, run, train and test a project with an interpreter."""
     if way == "pip-pinned":
-        script = block(project.path / "README.md", "requirements.txt\npip")
+        script = block(project.path / "docs" / "workflow.md", "requirements.txt\npip")
         return script.replace("python3", INSTALLED[python])
     sync = f"uv sync -q --python {INSTALLED[python]} --resolution {WAYS[way]}"
     return f"{sync}\n. .venv/bin/activate\npython pipeline.py\ntrain\npytest\n"
@@ -144,8 +144,8 @@ def test_pinning_again_changes_nothing(bake):
     project = bake()
     file = project.path / "requirements.txt"
     before = file.read_text(encoding="utf-8")
-    readme = (project.path / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^uv pip compile .*$", readme, re.MULTILINE)
+    page = (project.path / "docs" / "how-to.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^uv pip compile .*$", page, re.MULTILINE)
     result = project.run(*command.split())
     assert result.returncode == 0, result.stderr
     assert file.read_text(encoding="utf-8") == before, f"pyproject.toml has changed: {command}"

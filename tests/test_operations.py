@@ -234,7 +234,7 @@ def listened_on(pids):
         (["--host", "::"], {}, "0" * 32),
     ],
 )
-def test_it_listens_on_this_machine_alone_unless_told(trained, options, variables, expected):
+def test_it_listens_on_this_machine_alone_by_default(trained, options, variables, expected):
     with serve(trained.path, *options, **variables) as service:
         assert listened_on([service.process.pid, *service.children()]) == {expected}
 

@@ -261,7 +261,7 @@ def test_each_problem_is_shown_at_its_field(open_page, sample):
     assert "".join(page.locator(".problem").all_text_contents()) == ""
 
 
-def test_half_a_number_is_told_at_its_field(open_page, sample):
+def test_half_a_number_is_reported_at_its_field(open_page, sample):
     page = open_page(sample)
     field(page, "age").fill("")
     field(page, "age").press_sequentially("1e")
@@ -285,7 +285,7 @@ def test_another_error_is_one_line(open_page, sample, status, detail):
     expect(page.get_by_role("alert")).to_have_text(f"{status}: {detail}")
 
 
-def test_an_answer_that_is_no_json_is_told_too(open_page, sample):
+def test_an_answer_that_is_not_json_is_reported_too(open_page, sample):
     page = open_page(sample, expected="status of 502")
     page.route(
         "**/predict?explain=true",
@@ -295,7 +295,7 @@ def test_an_answer_that_is_no_json_is_told_too(open_page, sample):
     expect(page.get_by_role("alert")).to_have_text("502: Bad Gateway")
 
 
-def test_no_answer_is_told_too(open_page, sample):
+def test_no_answer_is_reported_too(open_page, sample):
     page = open_page(sample, expected="net::ERR_FAILED")
     page.route("**/predict?explain=true", lambda route: route.abort())
     page.get_by_role("button", name="Predict").click()

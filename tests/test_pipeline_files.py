@@ -60,14 +60,14 @@ def without_column(lines, place):
         ),
     ],
 )
-def test_columns_that_come_and_go_are_told_by_name(night, change, message):
+def test_columns_that_come_and_go_are_reported_by_name(night, change, message):
     before = (night.path / REJECTED).read_bytes()
     night.change_sample(change)
     assert message in night.refused()
     assert (night.path / REJECTED).read_bytes() == before
 
 
-def test_numbers_that_became_text_are_told_and_kept(night):
+def test_numbers_that_became_text_are_reported_and_kept(night):
     def spell(lines):
         cells = [line.split(",") for line in lines]
         words = [[*row[:2], "forty", *row[3:]] for row in cells[1:]]
@@ -97,13 +97,13 @@ def test_too_many_rejected_rows_keep_the_old_output(night):
     assert len(rejected) - 1 == record["rows_rejected"] > 990
 
 
-def test_a_dry_run_tells_and_writes_nothing(night):
+def test_a_dry_run_reports_and_writes_nothing(night):
     before, old = snapshot(night.path), night.records()[-1]
     result = night.go("--dry-run")
     assert result.returncode == 0
     assert snapshot(night.path) == before
-    told = "{rows_read} rows read, {rows_kept} kept, {rows_rejected} rejected, {rows_duplicate} dup"
-    assert told.format(**old) in result.stderr
+    line = "{rows_read} rows read, {rows_kept} kept, {rows_rejected} rejected, {rows_duplicate} dup"
+    assert line.format(**old) in result.stderr
 
 
 def test_the_same_input_gives_the_same_bytes_and_the_log_is_kept_small(night):

@@ -155,7 +155,6 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
     path = 'export PATH="$PWD/.uv/bin:$PATH"\n'
     assert (project.path / "reports" / "model_card.html").exists()
     shell(path + block(readme, "ruff"), project.path)
-    shell(path + block(readme, "pip compile"), project.path)
     text = readme.read_text(encoding="utf-8")
     table = re.findall(r"^\| `(uv run [\w.-]+)` \|", text, re.MULTILINE)
     assert len(table) == 9

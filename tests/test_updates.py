@@ -199,7 +199,7 @@ def made(template, tmp_path_factory):
 def used(made):
     """The project after some work of its team."""
     root = made.path
-    edit(root / "README.md", "Predict which customers will leave, and why.", "Ask Ada why they go.")
+    edit(root / "README.md", "Predict customer churn from tabular data.", "Ask Ada why they go.")
     edit(root / MODULE, LINE, OURS)
     edit(root / MODULE, NEXT, FEATURE + NEXT)
     edit(root / "schema.yaml", "  paperless:\n", f"{COLUMN}  paperless:\n")
@@ -278,7 +278,7 @@ def test_a_conflict_stands_in_the_files_of_any_clone_and_is_resolved(updated, cl
     for file in ("README.md", MODULE):  # both sides are right
         text = MARKS.sub("", text_of(project, file))
         (project.path / file).write_text(text, encoding="utf-8", newline="\n")
-    edit(project.path / "README.md", "\nIt does: Predict which customers will leave, and why.", "")
+    edit(project.path / "README.md", "\nIt does: Predict customer churn from tabular data.", "")
     edit(project.path / MODULE, OURS, "")
     git(project, "add", "README.md", "docs/team.md", FIRST, MODULE)
     words(project, "git add --all")

@@ -1,4 +1,4 @@
-"""What docs/workflow.md says holds: one feature all the way, each pitfall, each command."""
+"""What docs/workflow.md says is true: the tour of a feature, each pitfall, each command."""
 
 import json
 import re
@@ -11,9 +11,9 @@ from test_notebook_filter import SECRET, code, new, run_cells
 from test_readme import block, blocks, shell
 
 LOADED = re.compile(r'<(?:script|img|iframe)\b[^>]*\bsrc="([^"]*)|<link\b[^>]*\bhref="([^"]*)')
-TOUR, PITFALLS = "One feature, all the way", "What goes wrong, and what catches it"
+TOUR, PITFALLS = "A feature from notebook to service", "Pitfalls and checks"
 
-# Of each pitfall of the table the test that holds it.
+# The test of each pitfall in the table.
 CAUGHT = {
     "Cells run out of order": "test_the_tests_run_each_notebook_of_a_team",
     "A cell was run twice": "test_a_report_shows_a_fresh_run",

@@ -19,7 +19,7 @@ BROKEN = [b"one field", b'"never closed,x', b"a\0b", b"\xff\xfe", b"", b"," * 99
 
 
 def draw_files(draw: random.Random, rows: list[bytes], folder: Path, count: int) -> None:
-    """Write files with quotes, dirt, lines that are no row, and rows that come twice."""
+    """Write files with quotes, dirt, malformed lines, and rows that come twice."""
     folder.mkdir()
     header, ends = rows[0], draw.choice([b"\n", b"\r\n"])
     pool = draw.sample(rows[1:], 300)  # so few that most come in several files

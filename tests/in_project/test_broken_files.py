@@ -99,7 +99,7 @@ def pack(content, draw):
 
 
 def read_all(file, config):
-    """Return the rows and what is no row, each by its place in the file."""
+    """Return the rows and the malformed lines, each by its place in the file."""
     rows, broken = [], []
     for part in read_batches([file], NAMES, config.table):
         rows += zip(part.places["line"], part.rows[NAMES].itertuples(index=False), strict=True)

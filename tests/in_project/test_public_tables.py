@@ -34,7 +34,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize(("load", "write"), TABLES, ids=lambda each: each.__name__)
-def test_a_public_table_is_learnt_as_well_as_by_hand(load, write, tmp_path):
+def test_a_public_table_is_predicted_as_well_as_by_hand(load, write, tmp_path):
     public = load(as_frame=True)
     frame = public.frame.copy()
     if load is datasets.load_iris:  # a target of text

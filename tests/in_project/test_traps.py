@@ -126,12 +126,12 @@ def test_missing_values_strays_and_columns_that_say_nothing(draw, path, tmp_path
 
 def test_a_copy_of_the_target_is_refused_until_it_is_excluded(draw, path, tmp_path):
     columns = {"rooms": draw.choices(range(1, 9), k=300), "y": draw.choices(["a", "b"], k=300)}
-    columns["told"] = [word.upper() * 2 for word in columns["y"]]
+    columns["copied"] = [word.upper() * 2 for word in columns["y"]]
     file = write(path, columns)
-    with pytest.raises(UserError, match="target leakage: 'told' determines the target"):
+    with pytest.raises(UserError, match="target leakage: 'copied' determines the target"):
         go(tmp_path, file, "y")
-    journey = go(tmp_path, file, "y", "--exclude", "told")
-    assert journey.kinds()["told"] == "unused"
+    journey = go(tmp_path, file, "y", "--exclude", "copied")
+    assert journey.kinds()["copied"] == "unused"
 
 
 def test_a_column_of_strays_only_in_its_later_rows_is_an_error_that_says_what_to_do(path, tmp_path):

@@ -26,14 +26,14 @@ FEW = {"random_forest": {"n_estimators": 5}, "gradient_boosting": {"max_iter": 1
 CONFIG = TrainingConfig(model="gradient_boosting", settings=FEW)
 
 
-def make_table(task, rows=600, share=0.5, told=1.0):
+def make_table(task, rows=600, share=0.5, signal=1.0):
     """Make a dataset whose target depends on one of three features.
 
-    `share` is that of the rarer class, `told` how much the feature says.
+    `share` is that of the rarer class, `signal` is the weight of the feature.
     """
     random = np.random.default_rng(0)
     matters, noise = random.normal(size=(2, rows)).round(2)
-    score = told * matters + 0.3 * random.normal(size=rows)
+    score = signal * matters + 0.3 * random.normal(size=rows)
     won = score > np.quantile(score, 1 - share)
     y = np.where(won, "won", "lost") if task == "classification" else score
     frame = pd.DataFrame({"matters": matters, "noise": noise, "outcome": y})
@@ -113,8 +113,8 @@ def test_a_new_model_is_one_entry(trained_config, tmp_path, monkeypatch, caplog)
         run_train(monkeypatch, trained_config, *words)
     record = read_record(output)
     assert record["model"] == "extra_trees"
-    told = re.search(r"training.settings.extra_trees: (.*)", caplog.text)
-    assert json.loads(told[1]) == record["settings"]
+    shown = re.search(r"training.settings.extra_trees: (.*)", caplog.text)
+    assert json.loads(shown[1]) == record["settings"]
     assert record["tuning"]["score"] > record["tuning"]["untuned"]
 
 
@@ -141,7 +141,7 @@ def test_the_interval_shrinks_with_the_rows_and_is_the_same_for_a_seed():
 
 
 def test_few_rows_rare_classes_and_no_better_than_the_baseline_are_noted():
-    dataset = make_table("classification", rows=300, share=0.05, told=0)
+    dataset = make_table("classification", rows=300, share=0.05, signal=0)
     metrics = list_metrics(None, "classification", 2)
     notes = train.train_model(dataset, "random_forest", metrics, CONFIG).about["notes"]
     for start in ("Only 5.00% of the rows are won", "The test set has only", "By roc_auc the"):

@@ -225,7 +225,7 @@ def check(values, kind, y, rows=ROWS):
         (pd.Series(np.random.default_rng(0).permutation(ROWS), dtype="Int64"), "integer", NUMBER),
     ],
 )
-def test_what_gives_the_target_away_or_numbers_the_rows_is_refused(values, kind, y):
+def test_what_is_a_leak_or_numbers_the_rows_is_refused(values, kind, y):
     with pytest.raises(UserError, match="^target leakage: 'suspect' .*config.yaml: suspect$"):
         check(values, kind, y)
 

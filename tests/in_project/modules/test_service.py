@@ -100,19 +100,19 @@ def test_the_model_file_is_watched(
     good, path = trained_config.paths.model.read_bytes(), tmp_path / "model.onnx"
     client = app.create_app(path).test_client()
     assert client.post("/predict", json={"features": ROW}).status_code == 503
-    told = {}
+    health = {}
     new = renamed(good, "gradient_boosting", "newer")
     contents = {"first": good, "broken": good[: len(good) // 2], "none": None, "new": new}
     for name, content in contents.items():
         put(path, content)
         time.sleep(1.1)
         assert client.post("/predict", json={"features": ROW}).status_code == 200
-        told[name] = client.get("/health").get_json()
-    statuses = [each["status"] for each in told.values()]
+        health[name] = client.get("/health").get_json()
+    statuses = [each["status"] for each in health.values()]
     assert statuses == ["ok", "degraded", "degraded", "ok"]
-    assert "can't be served" in told["broken"]["problem"]
-    assert "no model" in told["none"]["problem"]
-    models = [each["model"] for each in told.values()]
+    assert "can't be served" in health["broken"]["problem"]
+    assert "no model" in health["none"]["problem"]
+    models = [each["model"] for each in health.values()]
     assert models == [*["gradient_boosting"] * 3, "newer"]
 
 

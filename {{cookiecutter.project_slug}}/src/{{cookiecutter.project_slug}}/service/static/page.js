@@ -28,7 +28,7 @@ function startForm() {
     const body = { features: readRow(controls) };
     const problems = controls.filter((control) => control.validity.badInput).map(unreadable);
     const answer = problems.length ? { problems } : await ask(body);
-    if (number !== asked) return; // a later answer is on its way
+    if (number !== asked) return; // a later request replaces this one
     showProblems(controls, answer);
     if (answer.content) showAnswer(body, answer.content);
   });
@@ -41,9 +41,7 @@ function startForm() {
   }
 }
 
-/* ---- the request ---- */
-
-// fromEntries and not assignment, because a column may be called "__proto__".
+// fromEntries instead of assignment, because a column may have the name "__proto__".
 function readRow(controls) {
   const known = controls.filter(({ value }) => value.trim() !== "");
   return Object.fromEntries(known.map((control) => [control.dataset.column, readValue(control)]));
@@ -55,7 +53,7 @@ function readValue({ value, dataset: { kind } }) {
 }
 
 function unreadable({ dataset: { column, kind } }) {
-  return { column, problem: kind === "date" ? "should be a whole date" : "should be a number" };
+  return { column, problem: kind === "date" ? "should be a complete date" : "should be a number" };
 }
 
 async function ask(body) {
@@ -76,8 +74,6 @@ async function ask(body) {
   const problems = content?.errors?.filter(({ column }) => column) ?? [];
   return { problems, failure: problems.length ? "" : `${response.status}: ${content?.detail ?? response.statusText}` };
 }
-
-/* ---- the answer ---- */
 
 function showProblems(controls, { problems = [], failure = "" }) {
   const byColumn = new Map(problems.map(({ column, problem }) => [column, problem]));
@@ -105,7 +101,7 @@ function showAnswer(request, content) {
   at("answer").parentElement.scrollIntoView({ block: "nearest" });
 }
 
-// Few classes keep their order, so that the eye finds them again; of many the likely ones come first.
+// Few classes keep their order from row to row; many are sorted by probability.
 function makeClasses(classes, best) {
   const many = classes.length > MOST_CLASSES;
   const sorted = many ? classes.toSorted(([, one], [, other]) => other - one) : classes;
@@ -117,7 +113,7 @@ function makeClasses(classes, best) {
 function makeReasons(explanation, label) {
   const shown = explanation.filter(({ effect }) => Math.abs(effect) >= (label ? 0.0005 : Number.MIN_VALUE));
   const largest = Math.abs(shown[0]?.effect);
-  if (!shown.length) return [make("li", {}, "Every column is typical, or makes no difference.")];
+  if (!shown.length) return [make("li", {}, "Every column has its typical value or makes no difference.")];
   return shown.slice(0, MOST_REASONS).map(({ column, value, effect }) => {
     const raises = effect > 0;
     const amount = label ? `${readable(100 * Math.abs(effect), 2)} points` : readable(Math.abs(effect), 3);
@@ -152,7 +148,7 @@ function readableValue(value) {
 
 function readableDate(text) {
   const date = new Date(text.length > 10 ? text : `${text}T00:00:00`);
-  return date.toLocaleDateString(); // as the browser's own fields have it
+  return date.toLocaleDateString(); // as in the date fields of the browser
 }
 
 function findColumns(controls, words) {
@@ -162,7 +158,7 @@ function findColumns(controls, words) {
   }
 }
 
-// Text is only ever set as text: names and labels come from a table and may hold anything.
+// Text is never set as HTML: names and labels come from a table and may contain anything.
 function make(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
