@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def environment():
         for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
             patch.delenv(name, raising=False)
         patch.setenv("UV_PYTHON_DOWNLOADS", "never")
-        # Small tables are learnt several times as fast by one thread where others are busy.
+        # On a busy machine, training on small tables is several times as fast with one thread.
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -115,9 +116,18 @@ def bake(tmp_path_factory):
 
 
 def install(project):
-    """Install a project; return it."""
+    """Install a project, and commit what was installed as its README says; return it."""
     result = project.run("uv", "sync", "--quiet")
     assert result.returncode == 0, result.stderr
+    return lock(project)
+
+
+def lock(project):
+    """Commit the lock file as the README says; return the project."""
+    readme = (project.path / "README.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```sh\n(uv export.*?)```", readme, re.DOTALL)
+    result = project.run("sh", "-ec", script)
+    assert result.returncode == 0, result.stdout + result.stderr
     return project
 
 

@@ -123,6 +123,7 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
         '?? "data/raw/odd table.csv"',
         "?? config.old-1.yaml",
         "?? schema.old-1.yaml",
+        "?? uv.lock",
         "M config.yaml",
         "M notebooks/01_data_exploration.ipynb",
         "M notebooks/02_feature_engineering.ipynb",

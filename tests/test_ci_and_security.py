@@ -15,19 +15,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from conftest import PATIENCE, TEMPLATE
+from conftest import PATIENCE, TEMPLATE, install
 from test_operations import instructions
 from test_readme import block, blocks
 from test_serving import free_port, wait_until_it_answers
 
 WORKFLOW = ".github/workflows/ci.yml"
+BUILD = "docker build -t service ."
 ROW = {"contract_type": "Monthly", "monthly_charge": 99.5, "age": 24, "support_calls": 3}
 
 # The claims of SECURITY.md, in their order, by their first words; and what holds each.
 PROOFS = {
-    "`requirements.txt` pins": "test_the_lock_has_hashes_and_no_address"
+    "`uv.lock` and": "test_the_lock_has_hashes_and_no_address test_files_of_different_locks_are_refused"
     " test_a_package_with_another_hash_is_not_installed",
+    "A package that": "test_a_package_is_upgraded_as_the_page_says",
     "Every night": "test_the_audit_fails_if_a_pinned_package_has_a_vulnerability",
+    "The CI also keeps": "test_the_list_of_packages_is_an_sbom",
     "To install a fixed version": "test_a_package_is_upgraded_as_the_page_says",
     "Read passwords": "test_ruff_refuses_secrets_and_pickles test_other_files_are_refused_with_their_way_out",
     "`.env` is": "test_a_secret_comes_from_a_file_that_git_ignores test_git_ignores_what_is_made"
@@ -108,6 +111,9 @@ def test_the_workflow_runs_the_commands_of_the_docs(project):
         assert job["steps"][0]["with"] == {"persist-credentials": False}
         assert commands(job)
         for command in commands(job):
+            if command == BUILD:
+                assert f"#   {BUILD} &&" in (project.path / "Dockerfile").read_text("utf-8")
+                continue
             assert f"\n{command}\n" in docs or f"\n| `{command}` |" in docs, command
     assert block(project.path / "README.md", "ruff").splitlines() == [
         "uv run setup-clone",
@@ -132,7 +138,7 @@ def test_each_event_has_its_jobs(project):
         assert started(event) == {"check", "test"}
     assert started("schedule") == {"pipeline", "audit"}
     assert started("workflow_dispatch") == set(jobs)
-    assert commands(jobs["pipeline"]) == ["uv run pipeline.py && uv run train"]
+    assert commands(jobs["pipeline"]) == ["uv run pipeline.py && uv run train", BUILD]
 
 
 def test_the_tests_run_on_three_systems_and_on_the_python_of_the_image(project):
@@ -141,7 +147,7 @@ def test_the_tests_run_on_three_systems_and_on_the_python_of_the_image(project):
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
     assert commands(job) == ["uv run setup-clone", "uv run pipeline.py", "uv run pytest"]
     pyproject = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
-    assert pyproject["project"]["requires-python"].startswith(f">={matrix['python'][0]},")
+    assert pyproject["project"]["requires-python"] == f">={matrix['python'][0]}"
     images = [rest for name, rest in instructions(project) if name == "FROM"]
     for image in images:
         assert image.startswith(f"python:{matrix['include'][0]['python']}-")
@@ -280,7 +286,7 @@ def vulnerabilities(*names):
 
 @pytest.mark.slow
 def test_the_audit_fails_if_a_pinned_package_has_a_vulnerability(project):
-    (command,) = commands(workflow(project)["jobs"]["audit"])
+    command, _ = commands(workflow(project)["jobs"]["audit"])
     assert f"\n{command}\n" in security(project)
     for names, code in (((), 0), (("werkzeug",), 1)):
         with vulnerabilities(*names) as (address, heard):
@@ -294,31 +300,48 @@ def test_the_audit_fails_if_a_pinned_package_has_a_vulnerability(project):
 
 
 @pytest.mark.slow
-def test_a_package_is_upgraded_as_the_page_says(bake):
-    project = bake()
-    page = (project.path / "docs" / "how-to.md").read_text(encoding="utf-8")
-    pin = shlex.split(re.search("^uv pip compile .*$", page, re.MULTILINE)[0])
-    more, lock = re.findall(r"`([^`]*--upgrade-package) NAME`", security(project))
-    plain = (pin, ["uv", "lock"])
-    upgrade = ([*pin, more], lock.split())
+def test_the_list_of_packages_is_an_sbom(ready):
+    _, command = commands(workflow(ready)["jobs"]["audit"])
+    (ready.path / "reports").mkdir(exist_ok=True)
+    assert ready.run(*command.split()).returncode == 0
+    content = json.loads((ready.path / "reports" / "sbom.json").read_text(encoding="utf-8"))
+    assert content["bomFormat"] == "CycloneDX"
+    assert "onnxruntime" in {component["name"] for component in content["components"]}
 
-    def versions():
+
+@pytest.mark.slow
+def test_a_package_is_upgraded_as_the_page_says(bake):
+    project = install(bake())
+    page = (project.path / "docs" / "how-to.md").read_text(encoding="utf-8")
+    export = re.search("^uv export .*$", page, re.MULTILINE)[0].split()
+    (upgrade,) = re.findall(r"`(uv lock --upgrade-package) NAME`", security(project))
+
+    def upgrade_to(wanted):
+        for command in ([*upgrade.split(), wanted], export):
+            result = project.run(*command)
+            assert result.returncode == 0, result.stderr
         files = [project.path / name for name in ("requirements.txt", "uv.lock")]
         texts = [file.read_text(encoding="utf-8") for file in files]
         pattern = r'^(?:werkzeug==|name = "werkzeug"\nversion = ")([\d.]+)'
-        return [re.search(pattern, text, re.MULTILINE)[1] for text in texts]
+        return {re.search(pattern, text, re.MULTILINE)[1] for text in texts}
 
-    def after(*commands):
-        for command in commands:
-            result = project.run(*command)
-            assert result.returncode == 0, result.stderr
-        return versions()
+    assert upgrade_to("werkzeug==3.1.3") == {"3.1.3"}
+    (newest,) = upgrade_to("werkzeug")
+    assert newest != "3.1.3"
 
-    assert after(*([*command, "werkzeug==3.1.3"] for command in upgrade)) == ["3.1.3", "3.1.3"]
-    assert after(*plain) == ["3.1.3", "3.1.3"]
-    newest = after(*([*command, "werkzeug"] for command in upgrade))
-    assert "3.1.3" not in newest
-    assert len(set(newest)) == 1
+
+@pytest.mark.slow
+def test_files_of_different_locks_are_refused(ready):
+    requirements = ready.path / "requirements.txt"
+    before = requirements.read_text(encoding="utf-8")
+    try:
+        requirements.write_text(before.replace("werkzeug==", "werkzeug==0."), encoding="utf-8")
+        check = ("uv", "run", "pre-commit", "run", "pitfalls", "--files", "requirements.txt")
+        result = ready.run(*check)
+        assert result.returncode == 1
+        assert "requirements.txt does not fit uv.lock; run: uv export " in result.stdout
+    finally:
+        requirements.write_text(before, encoding="utf-8")
 
 
 @pytest.mark.slow

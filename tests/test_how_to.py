@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import ExitStack
 
 import pytest
-from conftest import Project, install
+from conftest import Project, install, lock
 from test_operations import serve
 from test_readme import shell
 
@@ -36,6 +36,7 @@ def fresh(installed):
         "uv sync --quiet\nuv run pipeline.py",
         installed.path,
     )
+    lock(installed)
     return HowTo(installed.path)
 
 
@@ -50,7 +51,10 @@ class HowTo(Project):
     def touched(self, heading):
         """Return the files that a section says it touches: links, and the name of a new one."""
         (line,) = re.findall("^Touch: (.*)$", self.sections()[heading], re.MULTILINE)
-        return {*re.findall(r"\]\(\.\./([^)]+)\)", line), *re.findall(r"`(\w[^`]*/[^`]+)`", line)}
+        return {
+            *re.findall(r"\]\(\.\./([^)]+)\)", line),
+            *re.findall(r"`(\w[^`]*/[^`]+|uv\.lock)`", line),
+        }
 
     def given(self, name, text):
         """Commit a raw file that the change begins with."""

@@ -139,7 +139,7 @@ def test_one_pasted_line_bakes_runs_trains_and_serves(bare, tmp_path):
     assert round(metrics["accuracy"], 2) == reached
     assert metrics["accuracy"] > best - 0.02
     status = shell("git status --porcelain", project)
-    assert status.stdout == ""
+    assert status.stdout == "?? uv.lock\n"
 
 
 @pytest.mark.slow
@@ -154,6 +154,7 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
     shell(block(readme, "&& uv run pytest"), project.path)
     path = 'export PATH="$PWD/.uv/bin:$PATH"\n'
     assert (project.path / "reports" / "model_card.html").exists()
+    shell(path + block(readme, "git add uv.lock"), project.path)
     shell(path + block(readme, "ruff"), project.path)
     text = readme.read_text(encoding="utf-8")
     table = re.findall(r"^\| `(uv run [\w.-]+)` \|", text, re.MULTILINE)

@@ -156,9 +156,7 @@ def set_up_logging(file: Path | None) -> None:
         handlers.append(
             RotatingFileHandler(file, "a", size, kept, encoding="utf-8", delay=True)
         )
-    logging.raiseExceptions = (
-        False  # a disk that is full is told once, not with each line
-    )
+    logging.raiseExceptions = False  # a full disk is reported once, not by each line
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",

@@ -15,6 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
+EXPORT = ["uv", "export", "--locked", "--quiet", "--no-emit-project", "--no-header"]
+EXPORT += ["--no-annotate"]
+
 # The beginnings of paths that only one machine has.
 FOLDERS = (
     "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp"
@@ -61,19 +64,25 @@ def check_file(path: Path, limits: dict[str, int]) -> Iterator[str]:
     is_module = path.suffix == ".py" and "tests" not in path.parts
     if is_module and lines > limits["module_lines"]:
         yield f"{path}: {lines} lines, over {limits['module_lines']}; split it"
-    if path.name == "pyproject.toml":
+    if path.name in ("pyproject.toml", "uv.lock", "requirements.txt"):
         yield from check_lock()
     if path.stat().st_size > limits["file_bytes"]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
 
 
 def check_lock() -> list[str]:
-    """Return a line if uv.lock, where there is one, is older than pyproject.toml."""
+    """Return a line if pyproject.toml, uv.lock and requirements.txt differ."""
     if not shutil.which("uv") or not (ROOT / "uv.lock").exists():
         return []
-    command = ["uv", "lock", "--check", "--project", str(ROOT)]
-    checked = subprocess.run(command, capture_output=True, check=False)
-    return ["uv.lock does not fit pyproject.toml; run: uv lock"] * checked.returncode
+    exported = subprocess.run(
+        EXPORT, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    )
+    if exported.returncode:
+        return ["uv.lock does not fit pyproject.toml; run: uv lock"]
+    if exported.stdout != (ROOT / "requirements.txt").read_text(encoding="utf-8"):
+        remedy = " ".join([*EXPORT, "-o", "requirements.txt"])
+        return [f"requirements.txt does not fit uv.lock; run: {remedy}"]
+    return []
 
 
 def main() -> None:
