@@ -122,7 +122,7 @@ def test_every_link_leads_somewhere(bake):
                 if heading:
                     words = heading[1:].replace("-", " ")
                     anchors = re.sub(r"[^\w\s#]", "", target.read_text(encoding="utf-8")).lower()
-                    assert f"\n## {words}" in anchors, heading
+                    assert f"## {words}\n" in anchors, heading
 
 
 @pytest.mark.slow
