@@ -21,6 +21,7 @@ MARKS = re.compile(r"^(<<<<<<<|=======|>>>>>>>).*\n", re.MULTILINE)
 # its table.
 LINE = '    return monthly_charge * (contract_type == "Monthly")\n'
 OURS = LINE.replace(")\n", ")  # ours\n")
+THEIRS = '    return (contract_type == "Monthly") * monthly_charge\n'
 NEXT = "@feature\ndef young_or_old(age: float):\n"
 FEATURE = '''@feature
 def calls_per_year(support_calls, age):
@@ -110,7 +111,7 @@ def collide(template):
         "\n{{ cookiecutter.description",
         "\nIt does: {{ cookiecutter.description",
     )
-    edit(module, LINE, LINE.replace("Monthly", "monthly"))
+    edit(module, LINE, THEIRS)
     add_text(project / FIRST, "And a better one.")
     (project / "docs" / "team.md").write_text("# Teams\n", encoding="utf-8")
 
