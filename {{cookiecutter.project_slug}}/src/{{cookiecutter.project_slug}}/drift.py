@@ -22,6 +22,7 @@ from .prediction import Model, load_model, name_label, predict_features
 from .utils import UserError
 
 PREDICTION = "prediction"  # the name under which the model's own answers are compared
+OTHER_BINS = ("other", "missing")
 MOST_BINS, MOST_CATEGORIES = 10, 50
 SAMPLED_ROWS, SAMPLED_PARTS = 20_000, 50
 CHANCE = 0.001
@@ -47,37 +48,32 @@ def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
 
 
 def describe(values: pd.Series, kind: str) -> dict:
-    """Return the bins of a column and the number of rows in each.
-
-    The last bin has the missing values. With categories, the one before has all others.
-    """
-    reference: dict = {"kind": kind}
+    """Return the bins of a column, and the number of rows in each."""
+    edges, bins = None, []
     if kind in ("category", "boolean"):
-        frequent = _as_texts(values).value_counts().head(MOST_CATEGORIES)
-        reference["categories"] = sorted(frequent.index)
+        frequent = values.astype("string").value_counts().head(MOST_CATEGORIES)
+        bins = sorted(frequent.index)
     else:
         shares = np.arange(1, MOST_BINS) / MOST_BINS
-        edges = _as_numbers(values).dropna().quantile(shares).dropna()
-        reference["edges"] = edges.unique().tolist()
+        edges = _as_numbers(values).quantile(shares).dropna().unique().tolist()
+        starts = [f"{edge:.4g}" for edge in edges]
+        if kind == "date":
+            starts = list(pd.to_datetime(edges, unit="D").strftime("%Y-%m-%d"))
+        bins = ["lowest", *(f"≥ {start}" for start in starts)]
+    reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
     return {**reference, "counts": count(values, reference).tolist()}
 
 
 def count(values: pd.Series, reference: dict) -> np.ndarray:
     """Count the values in each bin of a reference."""
-    if "categories" in reference:
-        others = len(reference["categories"])
-        bins = pd.Index(reference["categories"]).get_indexer(_as_texts(values))
+    others, missing = len(reference["bins"]) - 2, len(reference["bins"]) - 1
+    if reference["edges"] is None:
+        bins = pd.Index(reference["bins"]).get_indexer(values.astype("string"))
         bins = np.where(bins < 0, others, bins)
     else:
-        others = len(reference["edges"])
         bins = np.searchsorted(reference["edges"], _as_numbers(values), side="right")
-    bins = np.where(values.isna(), others + 1, bins)
-    return np.bincount(bins, minlength=others + 2)
-
-
-def _as_texts(values: pd.Series) -> pd.Series:
-    """Return categories and booleans as text; missing values stay missing."""
-    return values.astype("string").astype(object)
+    bins = np.where(values.isna(), missing, bins)
+    return np.bincount(bins, minlength=missing + 1)
 
 
 def _as_numbers(values: pd.Series) -> pd.Series:
@@ -138,21 +134,21 @@ class DriftMonitor:
         """
         alarms = {}
         for name, psi in self.measure().items():
-            reference, (then, now) = self.model.reference[name], self.shares(name)
-            if psi <= limit or reference["kind"] == "date":
-                continue
-            changes = [f"{psi:.2f}"]
-            if abs(now[-1] - then[-1]) > 0.01:
-                changes.append(f"missing {then[-1]:.1%} then, {now[-1]:.1%} now")
-            if "categories" in reference and now[-2] > then[-2] + 0.001:
-                changes.append(f"other categories {then[-2]:.1%}, {now[-2]:.1%} now")
-            alarms[name] = "; ".join(changes)
+            if psi > limit and self.model.reference[name]["kind"] != "date":
+                changes, shares = [f"{psi:.2f}"], self.shares(name).T
+                for part in OTHER_BINS:
+                    then, now = shares[part]
+                    if abs(now - then) > 0.001:
+                        changes.append(f"{part} {then:.1%} then, {now:.1%} now")
+                alarms[name] = "; ".join(changes)
         return alarms
 
-    def shares(self, name: str) -> np.ndarray:
+    def shares(self, name: str) -> pd.DataFrame:
         """Return the share of rows in each bin of a column, in training and now."""
-        counts = np.array([self.model.reference[name]["counts"], self.counts[name]])
-        return counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+        reference = self.model.reference[name]
+        counts = {"Training": reference["counts"], "Now": self.counts[name]}
+        shares = pd.DataFrame(counts, index=reference["bins"])
+        return shares / shares.sum().clip(lower=1)
 
     def log(self, limit: float) -> dict:
         """Log the columns beyond the limit, and return the index of each column."""

@@ -14,14 +14,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..drift import DriftMonitor, read_sample
 from ..etl.raw_data import find_files, read_batches
-from ..figures import COLOR, Figures, new_figure
+from ..figures import COLOR, new_figure, shorten
 from ..prediction import Model, load_model
 from ..schema import rows_to_predict
 from ..training.model_card import render
@@ -89,30 +88,15 @@ def read_predictions(file: Path, names: list) -> pd.DataFrame:
     return values.astype("str").where(values.notna(), "")
 
 
-def draw_shifts(monitor: DriftMonitor, names: list) -> Figures:
+def draw_shifts(monitor: DriftMonitor, names: list) -> dict:
     """Draw the shares of rows in the bins of columns, in training and now."""
-    figures: Figures = {}
+    figures: dict[str, str] = {}
     for name in names:
-        then, now = monitor.shares(name)
-        places = np.arange(len(then))
+        shares = monitor.shares(name).rename(shorten)
         with new_figure(figures, name) as ax:
-            ax.bar(places - 0.2, then, width=0.4, label="Training", color="#9aa5b1")
-            ax.bar(places + 0.2, now, width=0.4, label="Now", color=COLOR)
-            bins = name_bins(monitor.model.reference[name])
-            ax.set_xticks(places, bins, rotation=45, ha="right")
+            shares[shares.any(axis=1)].plot.bar(ax=ax, color=["#9aa5b1", COLOR], rot=45)
             ax.set_ylabel("Share of rows")
-            ax.legend()
     return figures
-
-
-def name_bins(reference: dict) -> list:
-    """Return a name for each bin of a column."""
-    if "categories" in reference:
-        return [*(text[:16] for text in reference["categories"]), "other", "missing"]
-    edges = [f"{edge:.4g}" for edge in reference["edges"]]
-    if reference["kind"] == "date":
-        edges = pd.to_datetime(reference["edges"], unit="D").strftime("%Y-%m-%d")
-    return ["lowest", *(f"≥ {edge}" for edge in edges), "missing"]
 
 
 @command

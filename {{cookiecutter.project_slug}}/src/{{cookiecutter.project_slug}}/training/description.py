@@ -5,9 +5,9 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..config import Config, TrainingConfig
 from ..evaluation import Metric, evaluate, predict_baseline
@@ -36,45 +36,41 @@ def describe_model(
     `predict` returns the saved model's own answers.
     """
     name, metric = next(iter(metrics.items()))
-    y, seed = dataset.y_test, config.random_seed
+    y, sign = dataset.y_test, metric.sign
     outputs = predict_features(predict, dataset.X_test)
     baseline = predict_baseline(dataset.y_train, len(y), len(dataset.labels))
-    drawn = np.random.default_rng(seed).permutation(len(y))
+    drawn = np.random.default_rng(0).permutation(len(y))[:SHUFFLED_ROWS]
+    columns = dataset.table.categories if config.slices is None else config.slices
+    segments = dataset.rows[columns].iloc[dataset.split.test]
 
     def score(rows: np.ndarray) -> float:
         return evaluate(outputs[rows], y[rows], {name: metric}, threshold)[name]
 
-    def score_features(X: Any) -> float:
-        answers, rows = predict_features(predict, X), drawn[:SHUFFLED_ROWS]
-        return evaluate(answers, y[rows], {name: metric}, threshold)[name]
+    def score_features(X: pd.DataFrame) -> float:
+        answers = predict_features(predict, X)
+        return evaluate(answers, y[drawn], {name: metric}, threshold)[name]
 
-    columns = dataset.table.categories if config.slices is None else config.slices
-    segments = dataset.rows[columns].iloc[dataset.split.test]
     facts = {
         **describe_data(dataset, config),
         "model": model,
         "settings": config.settings.get(model, {}),
-        "random_seed": seed,
+        "random_seed": config.random_seed,
         "threshold": threshold,
         "metric": name,
         "metrics": evaluate(outputs, y, metrics, threshold),
-        "intervals": {name: estimate_interval(score, np.arange(len(y)), seed)},
+        "intervals": {name: estimate_interval(score, np.arange(len(y)))},
         "baseline": evaluate(baseline, y, metrics),
         "words": {
             key: (each.title, f"{each.meaning}; {BETTER[each.sign]} is better")
             for key, each in metrics.items()
         },
-        "importance": rank_features(
-            *(score_features, dataset.X_test.iloc[drawn[:SHUFFLED_ROWS]]),
-            *(seed, metric.sign),
-        ),
-        "slices": evaluate_segments(segments, score, seed, metric.sign),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-        },
+        "importance": rank_features(score_features, dataset.X_test.iloc[drawn], sign),
+        "slices": evaluate_segments(segments, score, sign),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
     }
-    return {**facts, "notes": list_notes(facts, dataset, metric)}
+    facts["beats_baseline"] = beats_baseline(facts, sign)
+    return {**facts, "notes": list_notes(facts, dataset)}
 
 
 def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
@@ -116,19 +112,18 @@ def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     }
 
 
-def beats_baseline(facts: dict, metric: Metric) -> bool:
+def beats_baseline(facts: dict, sign: int) -> bool:
     """Whether a model is clearly better than the baseline.
 
     With few test rows intervals are wide, and it is enough to be better on them.
     """
     name = facts["metric"]
-    worst_case = facts["intervals"][name][0 if metric.sign > 0 else 1]
-    if facts["test_rows"] < FEW_ROWS:
-        worst_case = facts["metrics"][name]
-    return bool(metric.sign * (worst_case - facts["baseline"][name]) > 0)
+    value, baseline = facts["metrics"][name], facts["baseline"][name]
+    ends = [value] if facts["test_rows"] < FEW_ROWS else facts["intervals"][name]
+    return all(sign * (end - baseline) > 0 for end in ends)
 
 
-def list_notes(facts: dict, dataset: Dataset, metric: Metric) -> list:
+def list_notes(facts: dict, dataset: Dataset) -> list:
     """Say what to know before trusting the metrics, each in a sentence."""
     notes, classes, rows = [], facts["classes"], facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
@@ -140,7 +135,7 @@ def list_notes(facts: dict, dataset: Dataset, metric: Metric) -> list:
         )
     if rows < FEW_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
-    if not beats_baseline(facts, metric):
+    if not facts["beats_baseline"]:
         name = facts["metric"]
         notes.append(f"By {name} the model is not clearly better than the baseline.")
     if classes and facts["metrics"]["log_loss"] > facts["baseline"]["log_loss"]:

@@ -17,7 +17,6 @@ SHUFFLES = 5
 def estimate_interval(
     score: Callable,
     rows: np.ndarray,
-    seed: int,
     resamples: int = RESAMPLES,
 ) -> tuple:
     """Return the 95 % confidence interval of a score of rows, by the bootstrap.
@@ -26,7 +25,7 @@ def estimate_interval(
     what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
     observations", 1997). Of fewer than ten rows it is not defined (NaN).
     """
-    random, size = np.random.default_rng(seed), min(len(rows), RESAMPLED_ROWS)
+    random, size = np.random.default_rng(0), min(len(rows), RESAMPLED_ROWS)
     scores = [score(random.choice(rows, size)) for _ in range(resamples)]
     if len(rows) < FEWEST_ROWS or np.isnan(scores).all():
         return np.nan, np.nan
@@ -38,7 +37,6 @@ def estimate_interval(
 def evaluate_segments(
     segments: pd.DataFrame,
     score: Callable,
-    seed: int,
     sign: int,
 ) -> list[dict]:
     """Evaluate the rows of each value of each column apart, the worst first.
@@ -48,28 +46,30 @@ def evaluate_segments(
     """
     found: list[dict] = []
     for column in segments:
-        values = segments[column].astype("string").fillna("missing").to_numpy(dtype=str)
-        names, sizes = np.unique(values, return_counts=True)
-        if len(names) <= MOST_SEGMENT_VALUES:
-            for value in names[sizes >= FEWEST_SEGMENT_ROWS].tolist():
-                rows = np.flatnonzero(values == value)
-                segment = {"column": column, "value": value, "rows": rows}
-                found.append({**segment, "score": score(rows)})
+        values = segments[column].astype("string").fillna("missing")
+        sizes = values.value_counts()
+        if len(sizes) > MOST_SEGMENT_VALUES:
+            continue
+        for value in sizes.index[sizes >= FEWEST_SEGMENT_ROWS]:
+            rows = np.flatnonzero(values == value)
+            segment = {"column": column, "value": value, "rows": rows}
+            found.append({**segment, "score": score(rows)})
 
+    found = [segment for segment in found if not np.isnan(segment["score"])]
     worst = sorted(found, key=lambda each: sign * each["score"])[:MOST_SEGMENTS]
     for segment in worst:
-        given = score, segment["rows"], seed, SEGMENT_RESAMPLES
+        given = score, segment["rows"], SEGMENT_RESAMPLES
         segment["interval"] = estimate_interval(*given)
         segment["rows"] = len(segment["rows"])
     return worst
 
 
-def rank_features(score: Callable, X: pd.DataFrame, seed: int, sign: int) -> list[dict]:
+def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
     """Return by how much the score gets worse when a feature is shuffled.
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first.
     """
-    random, before = np.random.default_rng(seed), score(X)
+    random, before = np.random.default_rng(0), score(X)
     ranked = []
     for name in map(str, X):
         shuffled = [random.permutation(X[name]) for _ in range(SHUFFLES)]

@@ -31,36 +31,20 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
-    if _identifies_rows(values, column):
-        return "has another value in each row, as a key has"
-    if table.task == "classification" and _determines_class(values, y):
-        return "determines the target: the rows of each of its values have one class"
-    if table.task == "regression" and _determines_number(values, y, column):
-        return "determines the target: one grows with the other, without exception"
+    is_number = column.kind in ("number", "integer")
+    if values.is_unique and values.notna().all():
+        has_no_gap = is_number and values.max() - values.min() == len(values) - 1
+        if column.kind == "category" or (column.kind == "integer" and has_no_gap):
+            return "has another value in each row, as a key has"
+
+    if table.task == "classification":
+        codes, distinct = pd.factorize(values, use_na_sentinel=False)
+        classes = pd.Series(y).groupby(codes).nunique()
+        if len(distinct) * ROWS_PER_VALUE <= len(values) and classes.max() == 1:
+            return "determines the target: rows with the same value have one class"
+    elif is_number and values.nunique() > ROWS_PER_VALUE:
+        numbers = values.to_numpy(float, na_value=np.nan)
+        ranks = pd.DataFrame({"x": numbers, "y": y}).dropna().rank()
+        if np.isclose(abs(ranks.corr().to_numpy()[0, 1]), 1, rtol=0, atol=1e-9):
+            return "determines the target: one grows with the other, without exception"
     return ""
-
-
-def _identifies_rows(values: pd.Series, column: Column) -> bool:
-    """Whether each row has another text, or the next number without a gap."""
-    if values.hasnans or not values.is_unique:
-        return False
-    if column.kind == "integer":
-        return values.max() - values.min() == len(values) - 1
-    return column.kind == "category"
-
-
-def _determines_class(values: pd.Series, y: np.ndarray) -> bool:
-    """Whether the rows of each value, missing ones too, have one class."""
-    codes, distinct = pd.factorize(values, use_na_sentinel=False)
-    classes = pd.Series(y).groupby(codes).nunique()
-    return len(distinct) * ROWS_PER_VALUE <= len(values) and classes.max() == 1
-
-
-def _determines_number(values: pd.Series, y: np.ndarray, column: Column) -> bool:
-    """Whether a number is the target in another unit: one is ranked as the other is."""
-    if column.kind not in ("number", "integer"):
-        return False
-    numbers = values.to_numpy(float, na_value=np.nan)
-    both = pd.DataFrame({"values": numbers, "target": y})
-    correlation = both.corr("spearman").to_numpy()[0, 1]
-    return values.nunique() > ROWS_PER_VALUE and bool(abs(correlation) > 1 - 1e-9)

@@ -33,13 +33,9 @@ def draw_card(record: dict, y: np.ndarray, outputs: np.ndarray, root: Path) -> s
 
 
 def read_text(file: Path) -> list:
-    """Return the headings of a Markdown file, each with its paragraphs."""
+    """Return the headings of a Markdown file, each with the text below it."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    sections = []
-    for part in re.split(r"^## +", text, flags=re.MULTILINE)[1:]:
-        heading, *paragraphs = re.split(r"\n\s*", part.strip(), maxsplit=1)
-        sections.append((heading, re.split(r"\n\s*\n", "".join(paragraphs))))
-    return sections
+    return re.findall(r"^## +(.+)\n([\s\S]*?)(?=^## |\Z)", text, re.MULTILINE)
 
 
 def render(template: str, **content: Any) -> str:

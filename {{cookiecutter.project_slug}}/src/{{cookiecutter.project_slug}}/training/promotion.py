@@ -17,7 +17,6 @@ from ..feature_engineering import features_of_table
 from ..model_training import Dataset
 from ..prediction import Model, load_model, predict_features
 from ..utils import UserError
-from .description import beats_baseline
 from .intervals import estimate_interval
 from .saving import Trained, write_files
 
@@ -32,7 +31,7 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
         return False, "it is the served model"
     if config.promote != "if_better":
         return config.promote == "always", f"training.promote is {config.promote}"
-    if not beats_baseline(trained.about, trained.metric):
+    if not trained.about["beats_baseline"]:
         return False, f"it is not clearly better than the baseline; {FORCE}"
     if not served.exists():
         return True, "no model was served"
@@ -75,28 +74,22 @@ def estimate_improvement(
         return trained.metric.sign * (new - old)
 
     drawn = np.random.default_rng(0).permutation(len(y))[:COMPARED_ROWS]
-    return estimate_interval(improve, drawn, seed=0)
+    return estimate_interval(improve, drawn)
 
 
-def hold_back(
-    about: dict,
-    split: dict,
-    served: Path,
-    config: TrainingConfig,
-) -> tuple:
+def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) -> tuple:
     """Decide about a model that is clearly worse than the served one of this split."""
     reason = f"by {about['metric']} it is worse than the served model"
     if is_fair(about["split"], split):
         return False, f"{reason} on the same test rows; {FORCE}"
     reason += ", which may have been trained on the test rows"
-    archived = find_archived(served)[:1]
-    newer = [
-        each for each in (served.parent / ARCHIVE).glob("*.onnx") if [each] > archived
-    ]
+    current, _ = find_archived(served)
+    models = (served.parent / ARCHIVE).glob("*.onnx")
+    count = sum(not current or model > current for model in models)
     most = min(MOST_HELD_BACK, config.keep_models)
-    if len(newer) >= most:
+    if count >= most:
         return True, f"{reason} and has held back {most} models"
-    return False, f"{reason} (held back: {len(newer) + 1} of at most {most}); {FORCE}"
+    return False, f"{reason} (held back: {count + 1} of at most {most}); {FORCE}"
 
 
 def is_fair(split: dict, served: dict) -> bool:
@@ -106,7 +99,7 @@ def is_fair(split: dict, served: dict) -> bool:
     """
     if split != {**served, "since": split["since"]}:
         return False
-    return split["lasting"] or (split["since"] or "") >= (served["since"] or "~")
+    return split["since"] >= served["since"] if split["since"] else split["lasting"]
 
 
 def archive_path(served: Path, trained: str, sha256: str) -> Path:
@@ -136,31 +129,31 @@ def publish(archived: Path, config: Config) -> None:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
 
 
-def find_archived(served: Path) -> list:
+def find_archived(served: Path) -> tuple:
     """Return the archived files of the served model, and of the one that it replaced.
 
-    Either may be missing, if it is not known.
+    Either is None if it is not known.
     """
     try:
         record = json.loads(served.with_suffix(".json").read_text(encoding="utf-8"))
-        paths = [record["file"]["path"], record["promotion"]["replaced"]]
+        paths = record["file"]["path"], record["promotion"]["replaced"]
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [served.parent / ARCHIVE / Path(path).name for path in paths if path]
+        return None, None
+    return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
 
 
 def roll_back(config: Config) -> Path:
     """Serve the previous model again, and return its archived file."""
     served = config.paths.model
-    for archived in find_archived(served)[1:]:
-        if archived.exists():
-            load_model(archived)
-            publish(archived, config)
-            return archived
-    raise UserError(
-        f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
-        "see: uv run train --list"
-    )
+    _, previous = find_archived(served)
+    if not previous or not previous.exists():
+        raise UserError(
+            f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
+            "see: uv run train --list"
+        )
+    load_model(previous)
+    publish(previous, config)
+    return previous
 
 
 def prune(config: Config) -> None:

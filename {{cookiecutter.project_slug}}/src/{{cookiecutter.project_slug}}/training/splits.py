@@ -58,14 +58,14 @@ def split_rows(
     A class that is too rare to be in both parts is trained on and not tested.
     """
     check_options(rows, config)
-    hashes, of_classes = _hash_rows(rows, key, config), task == "classification"
-    order, is_lasting = hashes, False
+    of_classes, is_lasting = task == "classification", False
+    hashes = _hash_rows(rows, key, config)
     if config.date:
-        order = _rank_days(rows[config.date])
+        order = _count_newer(rows[config.date]) / len(rows)
     else:
-        strata = y if of_classes and not config.group else np.zeros(len(y), dtype=int)
-        order, is_lasting = _spread_test(hashes, strata)
-    is_test = order <= max(config.test_share, order.min())
+        strata = y if of_classes and not config.group else np.zeros_like(y)
+        order, is_lasting = _order_by_hash(hashes, strata)
+    is_test = (order < config.test_share) | (order == order.min())
 
     is_unknown = is_test & ~np.isin(y, y[~is_test]) & of_classes
     if config.group:  # the other rows of their groups move as well
@@ -126,37 +126,39 @@ def _hash_rows(rows: pd.DataFrame, key: Sequence, config: TrainingConfig) -> np.
     return (hashes.to_numpy() + shift) / 2.0**64
 
 
-def _rank_days(dates: pd.Series) -> np.ndarray:
-    """Return the share of rows that are newer than each row's day, and its first row.
-
-    A day stays whole; rows without a date are the oldest.
-    """
+def _count_newer(dates: pd.Series) -> np.ndarray:
+    """Count the rows of later days than each row's; without a date it is the oldest."""
     days = dates.dt.normalize()
-    ranks = days.rank(method="min", ascending=False, na_option="bottom", pct=True)
-    return ranks.to_numpy()
+    ranks = days.rank(method="min", ascending=False, na_option="bottom")
+    return ranks.to_numpy(dtype=int) - 1
 
 
-def _spread_test(hashes: np.ndarray, strata: np.ndarray) -> tuple:
-    """Return the numbers that say which rows are tested, and whether these will stay.
+def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
+    """Return numbers from 0 to 1, of which the first are tested, and if they stay.
 
     They are the hashes or, of few rows or few rows of a class, the ranks of the hashes
     in each class, so that each has its share; these move when the table grows.
     """
     by_stratum = pd.Series(hashes).groupby(strata)
-    sizes = by_stratum.transform("nunique")
     if np.sort(by_stratum.nunique())[-2:][0] >= FEWEST_HASHED:
         return hashes, True
-    return ((by_stratum.rank(method="dense") - 0.5) / sizes).to_numpy(), False
+    ranks, sizes = by_stratum.rank(method="dense"), by_stratum.transform("nunique")
+    return ((ranks - 0.5) / sizes).to_numpy(), False
 
 
 def make_folds(
     rows: pd.DataFrame, y: np.ndarray, task: Task, config: TrainingConfig
 ) -> list[Split]:
     """Split the training rows into folds: by time, by group or at random."""
-    of_classes, folds = task == "classification", []
+    of_classes = task == "classification"
     shuffled: dict = {"shuffle": True, "random_state": config.random_seed}
     if config.date:
-        folds = _make_folds_by_day(rows[config.date])
+        newer, count = _count_newer(rows[config.date]), len(rows)
+        part = (count - 1 - newer) * (FOLDS + 1) // count
+        folds = [
+            (np.flatnonzero(part < number), np.flatnonzero(part == number))
+            for number in np.unique(part)
+        ]
     elif config.group:
         groups = _hash_rows(rows, [], config)
         splitter = StratifiedGroupKFold if of_classes else GroupKFold
@@ -177,18 +179,6 @@ def make_folds(
     if of_classes:
         return [Split(_repeat_lone_rows(train, y), test) for train, test in trainable]
     return trainable
-
-
-def _make_folds_by_day(dates: pd.Series) -> list:
-    """Return folds whose training rows are older; rows without a date come first."""
-    days, _ = pd.factorize(dates.dt.normalize(), sort=True)
-    parts = np.array_split(np.sort(days), FOLDS + 1)
-    cuts = np.unique([part[0] for part in parts])
-    part = np.searchsorted(cuts, days, side="right")
-    return [
-        (np.flatnonzero(part < number), np.flatnonzero(part == number))
-        for number in range(2, len(cuts) + 1)
-    ]
 
 
 def _repeat_lone_rows(train: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     digest, promotion = sha256(trained.content).hexdigest(), None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
-        replaced = next(iter(find_archived(output)), None)
+        replaced = find_archived(output)[0]
         promotion = {"promoted": promoted, "reason": reason, "replaced": replaced}
         output = archive_path(output, origin["trained"], digest)
 
