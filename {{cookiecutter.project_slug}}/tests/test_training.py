@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import yaml
 from conftest import make_lines, make_project, write_raw
 
 import pipeline
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.drift import DriftMonitor
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.schema import Column, Table
@@ -24,11 +23,11 @@ from {{ cookiecutter.project_slug }}.utils import UserError, fingerprint
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
-def read_record(model: Path) -> dict[str, Any]:
+def read_record(model):
     return json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def change_config(config: Config, **training: Any) -> Config:
+def change_config(config, **training):
     """Change settings under `training` in a project's config.yaml."""
     file = config.root / "config.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -37,14 +36,14 @@ def change_config(config: Config, **training: Any) -> Config:
     return read_config(config.root)
 
 
-def run_train(monkeypatch: pytest.MonkeyPatch, config: Config, words: str = "") -> None:
+def run_train(monkeypatch, config, words=""):
     monkeypatch.chdir(config.root)
     monkeypatch.setattr("sys.argv", ["train", *words.split()])
     main()
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Config:
+def fresh(tmp_path):
     """A project of the tests' own with a processed table, and nothing trained."""
     config = make_project(tmp_path)
     write_raw(config, make_lines(400))
@@ -52,7 +51,7 @@ def fresh(tmp_path: Path) -> Config:
     return config
 
 
-def test_the_record_and_the_card_describe_the_model(trained_config: Config) -> None:
+def test_the_record_and_the_card_describe_the_model(trained_config):
     path = trained_config.paths.model
     record = read_record(path)
     name = record["metric"]
@@ -68,17 +67,15 @@ def test_the_record_and_the_card_describe_the_model(trained_config: Config) -> N
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
-def test_the_same_training_gives_the_same_file(
-    trained_config: Config, tmp_path: Path
-) -> None:
+def test_the_same_training_gives_the_same_file(trained_config, tmp_path):
     output = tmp_path / "elsewhere" / "again.onnx"
     run(trained_config.paths.processed, "gradient_boosting", output, trained_config)
     assert output.read_bytes() == trained_config.paths.model.read_bytes()
 
 
 def test_a_worse_model_is_archived_and_a_promoted_one_can_be_rolled_back(
-    fresh: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    fresh, monkeypatch, capsys
+):
     served = fresh.paths.model
     run_train(monkeypatch, fresh, "--model logistic")
     first = served.read_bytes()
@@ -103,7 +100,7 @@ def test_a_worse_model_is_archived_and_a_promoted_one_can_be_rolled_back(
     assert "there is no earlier model" in capsys.readouterr().err
 
 
-def test_a_model_that_does_not_beat_the_baseline_is_not_served(fresh: Config) -> None:
+def test_a_model_that_does_not_beat_the_baseline_is_not_served(fresh):
     frame = pd.read_parquet(fresh.paths.processed)
     outcome = np.random.default_rng(0).choice(["lost", "won"], len(frame))
     frame.assign(outcome=outcome).to_parquet(fresh.paths.processed)
@@ -114,7 +111,7 @@ def test_a_model_that_does_not_beat_the_baseline_is_not_served(fresh: Config) ->
     assert "training.promote: always" in record["promotion"]["reason"]
 
 
-def test_a_threshold_is_chosen_saved_and_used(fresh: Config) -> None:
+def test_a_threshold_is_chosen_saved_and_used(fresh):
     config = change_config(fresh, threshold={"recall": 0.95}, positive="lost")
     record = run(config.paths.processed, "logistic", config.paths.model, config)
     model = load_model(config.paths.model)
@@ -127,46 +124,37 @@ def test_a_threshold_is_chosen_saved_and_used(fresh: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "training", "message"),
+    ("words", "variable", "message"),
     [
-        ("--set max_depth", {}, "--set max_depth: write it like --set max_depth=6"),
-        ("--set a=1 --model all", {}, "--set is for one model"),
-        ("--set a=1", {}, "gradient_boosting in config.yaml, or --set: .*'a'"),
-        ("--model logistik", {}, "no model 'logistik' .*nearest is 'logistic'"),
-        ("--output m.pkl", {}, r"m\.pkl: a model file's name must end in \.onnx"),
-        ("--output models/model.onnx", {}, r"models/model\.onnx is the served model"),
-        ("--data none.parquet", {}, r"no processed table at none\.parquet; run:"),
-        ("--data config.yaml", {}, "config.yaml is not Parquet"),
-        ("", {"threshold": {"recal": 0.9}}, "threshold.recal: Extra inputs"),
-        ("", {"threshold": {}}, "one of recall, precision and cost"),
-        ("", {"group": "nobody"}, "training names 'nobody', but schema.yaml does not"),
-        ("--rollback", {}, "there is no earlier model in models"),
+        ("--set max_depth", "", "--set max_depth: write it like --set max_depth=6"),
+        ("--set a=1 --model all", "", "--set is for one model"),
+        ("--set a=1", "", "gradient_boosting in config.yaml, or --set: .*'a'"),
+        ("--model logistik", "", "no model 'logistik' .*nearest is 'logistic'"),
+        ("--output m.pkl", "", r"m\.pkl: a model file's name must end in \.onnx"),
+        ("--output models/model.onnx", "", r"models/model\.onnx is the served model"),
+        ("--data none.parquet", "", r"no processed table at none\.parquet; run:"),
+        ("--data config.yaml", "", "config.yaml is not Parquet"),
+        ("", 'THRESHOLD={"recal": 0.9}', "THRESHOLD: Extra inputs"),
+        ("", "THRESHOLD={}", "one of recall, precision and cost"),
+        ("", "GROUP=nobody", "training names 'nobody', but schema.yaml does not"),
+        ("--rollback", "", "there is no earlier model in models"),
     ],
 )
 @CLASSES
 def test_a_mistake_is_one_line_and_leaves_the_served_model(
-    *,
-    trained_config: Config,
-    words: str,
-    training: dict[str, Any],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file, served = trained_config.root / "config.yaml", trained_config.paths.model
-    text, before = file.read_text(encoding="utf-8"), served.read_bytes()
-    content = yaml.safe_load(text)
-    content["training"] |= training
-    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    trained_config, words, variable, message, monkeypatch, capsys
+):
+    before = trained_config.paths.model.read_bytes()
+    name, _, value = variable.partition("=")
+    monkeypatch.setenv(f"TRAINING__{name}", value)
     with pytest.raises(SystemExit) as stop:
         run_train(monkeypatch, trained_config, words)
-    file.write_text(text, encoding="utf-8")
     assert stop.value.code == 2
     assert re.fullmatch(f"error: .*{message}.*\n", capsys.readouterr().err)
-    assert served.read_bytes() == before
+    assert trained_config.paths.model.read_bytes() == before
 
 
-def test_features_that_give_the_target_away_are_refused_together() -> None:
+def test_features_that_give_the_target_away_are_refused_together():
     y, x = np.arange(300) % 3, np.random.default_rng(0).normal(size=300)
     columns = (Column("key", "category"), Column("code", "number"))
     target = Column("y", "category")
@@ -179,11 +167,11 @@ def test_features_that_give_the_target_away_are_refused_together() -> None:
     check_leaks(rows.assign(key="a", code=np.where(x > 2, 0, y * 10.0)), y, table)
 
 
-def test_a_shift_is_found_and_chance_is_not(trained_config: Config) -> None:
+def test_a_shift_is_found_and_chance_is_not(trained_config):
     frame = pd.read_parquet(trained_config.paths.processed)
     model = load_model(trained_config.paths.model)
 
-    def find_alarms(**columns: Any) -> dict[str, str]:
+    def find_alarms(**columns):
         rows = frame.sample(2000, replace=True, ignore_index=True, random_state=0)
         monitor = DriftMonitor(model)
         monitor.add(rows.assign(**{name: move(rows) for name, move in columns.items()}))
@@ -199,8 +187,8 @@ def test_a_shift_is_found_and_chance_is_not(trained_config: Config) -> None:
 
 @CLASSES
 def test_drift_exits_with_1_beyond_the_limit_and_draws_a_page(
-    trained_config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    trained_config, monkeypatch
+):
     monkeypatch.chdir(trained_config.root)
     monkeypatch.setattr("sys.argv", ["drift"])
     drift.main()

@@ -193,4 +193,4 @@ def test_what_there_is_not_takes_no_room(tmp_path):
 
 def test_a_small_share_is_not_nothing(tmp_path):
     classes = {"label 0": 0.99988, "label 1": 0.00012}
-    assert " 0.0120 % " in Page(draw(tmp_path, classes=classes)).text
+    assert "0.0120 %" in Page(draw(tmp_path, classes=classes)).text

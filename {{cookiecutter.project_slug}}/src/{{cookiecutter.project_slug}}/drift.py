@@ -68,7 +68,8 @@ def count(values: pd.Series, reference: dict) -> np.ndarray:
     """Count the values in each bin of a reference."""
     others, missing = len(reference["bins"]) - 2, len(reference["bins"]) - 1
     if reference["edges"] is None:
-        bins = pd.Index(reference["bins"]).get_indexer(values.astype("string"))
+        known = pd.Index(reference["bins"][:others])
+        bins = known.get_indexer(values.astype("string"))
         bins = np.where(bins < 0, others, bins)
     else:
         bins = np.searchsorted(reference["edges"], _as_numbers(values), side="right")
@@ -135,9 +136,8 @@ class DriftMonitor:
         alarms = {}
         for name, psi in self.measure().items():
             if psi > limit and self.model.reference[name]["kind"] != "date":
-                changes, shares = [f"{psi:.2f}"], self.shares(name).T
-                for part in OTHER_BINS:
-                    then, now = shares[part]
+                changes = [f"{psi:.2f}"]
+                for part, (then, now) in self.shares(name)[-2:].iterrows():
                     if abs(now - then) > 0.001:
                         changes.append(f"{part} {then:.1%} then, {now:.1%} now")
                 alarms[name] = "; ".join(changes)

@@ -72,19 +72,12 @@ def new_figure(figures: Figures, title: str) -> Iterator:
 def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> Figures:
     """Draw actual numbers and residuals, both over predicted numbers."""
     figures: Figures = {}
-    for title, kind in (
-        ("Actual and predicted", "actual_vs_predicted"),
-        ("Residuals", "residual_vs_predicted"),
-    ):
+    sample: dict = {"subsample": MOST_POINTS, "random_state": 0}
+    kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
+    for title, kind in kinds.items():
         with new_figure(figures, title) as ax:
-            PredictionErrorDisplay.from_predictions(
-                *(y, outputs),
-                kind=kind,
-                subsample=MOST_POINTS,
-                random_state=0,
-                scatter_kwargs={"s": 8, "color": COLOR},
-                ax=ax,
-            )
+            draw = PredictionErrorDisplay.from_predictions
+            draw(y, outputs, kind=f"{kind}_vs_predicted", ax=ax, **sample)
     return figures
 
 
@@ -111,7 +104,7 @@ def draw_classes(
             *(y, choose_classes(outputs, threshold)),
             labels=shown,
             display_labels=[shorten(labels[code], 16) for code in shown],
-            xticks_rotation=45 if len(shown) > 4 else "horizontal",
+            xticks_rotation=45,
             values_format=",d",
             cmap="Blues",
             colorbar=False,

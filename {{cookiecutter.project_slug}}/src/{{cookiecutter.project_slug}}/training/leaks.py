@@ -39,8 +39,8 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
 
     if table.task == "classification":
         codes, distinct = pd.factorize(values, use_na_sentinel=False)
-        classes = pd.Series(y).groupby(codes).nunique()
-        if len(distinct) * ROWS_PER_VALUE <= len(values) and classes.max() == 1:
+        is_repeated = len(distinct) * ROWS_PER_VALUE <= len(values)
+        if is_repeated and pd.Series(y).groupby(codes).nunique().max() == 1:
             return "determines the target: rows with the same value have one class"
     elif is_number and values.nunique() > ROWS_PER_VALUE:
         numbers = values.to_numpy(float, na_value=np.nan)

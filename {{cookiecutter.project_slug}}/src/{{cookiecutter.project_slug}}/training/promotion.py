@@ -14,8 +14,7 @@ import numpy as np
 from ..config import Config, TrainingConfig
 from ..evaluation import evaluate
 from ..feature_engineering import features_of_table
-from ..model_training import Dataset
-from ..prediction import Model, load_model, predict_features
+from ..prediction import load_model, predict_features
 from ..utils import UserError
 from .intervals import estimate_interval
 from .saving import Trained, write_files
@@ -35,25 +34,23 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
         return False, f"it is not clearly better than the baseline; {FORCE}"
     if not served.exists():
         return True, "no model was served"
+    dataset = trained.dataset
+    rows = dataset.rows.iloc[dataset.split.test]
     try:
         model = load_model(served)
-        others = answer_rows(model, trained.dataset)
+        X = features_of_table(rows, model.table.features)
+        others = predict_features(model.outputs, X)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return True, "the served model can't answer the rows of this table"
+    if (model.labels, model.about["target"]) != (
+        dataset.labels,
+        trained.about["target"],
+    ):
+        return True, "the served model predicts another target"
     _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
         return True, "it is not worse than the served model"
     return hold_back(trained.about, model.about["split"], served, config)
-
-
-def answer_rows(model: Model, dataset: Dataset) -> np.ndarray:
-    """Return a model's outputs for the test rows. Raises an error if it has none."""
-    target = dataset.table.target.name
-    if (model.table.target.name, model.labels) != (target, dataset.labels):
-        raise ValueError("the model has another target")
-    rows = dataset.rows.iloc[dataset.split.test]
-    X = features_of_table(rows, model.table.features)
-    return predict_features(model.outputs, X)
 
 
 def estimate_improvement(

@@ -116,7 +116,7 @@ def _hash_rows(rows: pd.DataFrame, key: Sequence, config: TrainingConfig) -> np.
     """
     hash_values = partial(pd.util.hash_pandas_object, index=False)
     hashes = hash_values(rows[list(key or rows)])
-    number = hashes.groupby(hashes).cumcount()
+    number = hashes.groupby(hashes, sort=False).cumcount()
     repeated = hash_values(pd.DataFrame({"hash": hashes, "number": number}))
     hashes = hashes.where(number == 0, repeated)
     if config.group:

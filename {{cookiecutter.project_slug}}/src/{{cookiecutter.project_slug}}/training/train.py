@@ -120,7 +120,8 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     digest, promotion = sha256(trained.content).hexdigest(), None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
-        replaced = find_archived(output)[0]
+        current, _ = find_archived(output)
+        replaced = current and current.name
         promotion = {"promoted": promoted, "reason": reason, "replaced": replaced}
         output = archive_path(output, origin["trained"], digest)
 
