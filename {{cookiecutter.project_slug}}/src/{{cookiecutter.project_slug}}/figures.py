@@ -1,4 +1,4 @@
-"""Figures of the model card and of the drift report, drawn by scikit-learn, as SVG."""
+"""dict of the model card and of the drift report, drawn by scikit-learn, as SVG."""
 
 import re
 from collections.abc import Iterator
@@ -23,20 +23,15 @@ from sklearn.metrics import (
 from .prediction import choose_classes, name_label
 
 MOST_CURVES, MOST_CLASSES, MOST_POINTS = 5, 12, 1_000
-INK, COLOR = "#010101", "#4c8bd6"  # black, which matplotlib would leave out
+COLOR = "#4c8bd6"
 STYLE: dict[Any, Any] = {
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.size": 9,
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "figure",  # the same ids each time
-    "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
 }
 
 CURVES: dict = {  # by title: what draws it, how, and the names of its axes
@@ -50,11 +45,9 @@ CURVES: dict = {  # by title: what draws it, how, and the names of its axes
     ),
 }
 
-Figures = dict  # SVG by title
-
 
 @contextmanager
-def new_figure(figures: Figures, title: str) -> Iterator:
+def new_figure(figures: dict, title: str) -> Iterator:
     """Give axes to draw on, and keep them as SVG that can be part of a page.
 
     Text and axes have the colour of the page's text.
@@ -66,12 +59,12 @@ def new_figure(figures: Figures, title: str) -> Iterator:
     svg = re.sub(r"^.*?(?=<svg )", "", file.getvalue(), flags=re.DOTALL)
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'( id="|"#|url\(#)', rf"\1figure-{len(figures)}-", svg)
-    figures[title] = re.sub(f"{INK}|#000000", "currentColor", svg)
+    figures[title] = svg.replace("#000000", "currentColor")
 
 
-def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> Figures:
+def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
     """Draw actual numbers and residuals, both over predicted numbers."""
-    figures: Figures = {}
+    figures: dict = {}
     sample: dict = {"subsample": MOST_POINTS, "random_state": 0}
     kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
     for title, kind in kinds.items():
@@ -83,9 +76,9 @@ def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> Figures:
 
 def draw_classes(
     y: np.ndarray, outputs: np.ndarray, labels: list, threshold: float | None
-) -> Figures:
+) -> dict:
     """Draw curves of the positive class, or of each frequent class, and errors."""
-    figures: Figures = {}
+    figures: dict = {}
     counts = np.bincount(y, minlength=len(labels))
     frequent = np.argsort(-counts, kind="stable").tolist()
     curves = [code for code in frequent[:MOST_CURVES] if 0 < counts[code] < len(y)]
@@ -129,7 +122,9 @@ def draw_thresholds(y, probabilities, threshold: float | None, ax: Axes) -> None
         "Share flagged": (true + false) / len(y),
     }
     pd.DataFrame(curves, index=thresholds).plot(ax=ax)
-    ax.axvline(0.5 if threshold is None else threshold, color=INK, linestyle="dotted")
+    ax.axvline(
+        0.5 if threshold is None else threshold, color="black", linestyle="dotted"
+    )
 
 
 def shorten(label: Any, length: int = 24) -> str:

@@ -91,18 +91,7 @@ def tune(
 
     Returns the config with the best of them, and a record of the search.
     """
-    if model not in SEARCH_SPACES:
-        raise UserError(
-            f"{model} has no settings to try; add them to SEARCH_SPACES in "
-            "model_training.py"
-        )
-    drawn = ParameterSampler(
-        SEARCH_SPACES[model], candidates, random_state=config.random_seed
-    )
-    settings = [
-        {},
-        *(json.loads(pd.Series(each, dtype=object).to_json()) for each in drawn),
-    ]
+    settings = draw_settings(model, candidates, config.random_seed)
     search = GridSearchCV(
         build_pipeline(model, dataset.table.task, dataset.X_train, config),
         [{f"model__{name}": [each[name]] for name in each} for each in settings],
@@ -131,6 +120,18 @@ def tune(
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
     return config, record
+
+
+def draw_settings(model: str, count: int, seed: int) -> list:
+    """Return no settings, and then those drawn from a model's search space."""
+    if model not in SEARCH_SPACES:
+        raise UserError(
+            f"{model} has no settings to try; add them to SEARCH_SPACES in "
+            "model_training.py"
+        )
+    drawn = ParameterSampler(SEARCH_SPACES[model], count, random_state=seed)
+    texts = [pd.Series(each, dtype=object).to_json() for each in drawn]
+    return [{}, *map(json.loads, texts)]
 
 
 def lend_workers(scheduler: str | None) -> Any:

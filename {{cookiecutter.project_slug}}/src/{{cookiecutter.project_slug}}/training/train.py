@@ -198,12 +198,9 @@ def read_options() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", metavar="PATH", type=Path, help="processed table, Parquet")
     add("--model", metavar="NAME", help=which)
-    about = "train to this file, and leave the served model alone"
-    add("--output", metavar="PATH", type=Path, help=about)
-    about = "a setting of the model; can be repeated"
-    add("--set", metavar="NAME=VALUE", action="append", default=[], help=about)
-    about = "try N settings, keep the best"
-    add("--tune", metavar="N", type=positive_integer, default=0, help=about)
+    add("--output", metavar="PATH", type=Path, help="the served model stays as it is")
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help="can repeat")
+    add("--tune", metavar="N", type=positive_integer, default=0, help="settings to try")
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune")
     add("--list", action="store_true", help="list past trainings")
     add("--rollback", action="store_true", help="serve the previous model again")
