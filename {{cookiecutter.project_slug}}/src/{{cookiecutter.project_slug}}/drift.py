@@ -34,7 +34,7 @@ def describe_rows(
     frame: pd.DataFrame, columns: Sequence, predictions: pd.Series
 ) -> dict:
     """Return how predictions and the values of columns are distributed, by column."""
-    kind = "category" if predictions.dtype == object else "number"
+    kind = "number" if predictions.dtype.kind == "f" else "category"
     described = {each.name: describe(frame[each.name], each.kind) for each in columns}
     return {PREDICTION: describe(predictions, kind), **described}
 
@@ -42,14 +42,16 @@ def describe_rows(
 def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
     """Return numbers, the names of labels or, of two, the probability of the second."""
     if len(labels) > 2:
-        names = np.array([name_label(label) for label in labels], dtype=object)
-        return pd.Series(names[outputs.argmax(axis=1)], dtype=object)
+        names = pd.Series([name_label(label) for label in labels])
+        return names.take(outputs.argmax(axis=1))
+
     return pd.Series(outputs[:, 1] if labels else outputs)
 
 
 def describe(values: pd.Series, kind: str) -> dict:
     """Return the bins of a column, and the number of rows in each."""
-    edges, bins = None, []
+    edges = None
+    bins = []
     if kind in ("category", "boolean"):
         frequent = values.astype("string").value_counts().head(MOST_CATEGORIES)
         bins = sorted(frequent.index)
@@ -60,19 +62,22 @@ def describe(values: pd.Series, kind: str) -> dict:
         if kind == "date":
             starts = list(pd.to_datetime(edges, unit="D").strftime("%Y-%m-%d"))
         bins = ["lowest", *(f"≥ {start}" for start in starts)]
+
     reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
     return {**reference, "counts": count(values, reference).tolist()}
 
 
 def count(values: pd.Series, reference: dict) -> np.ndarray:
     """Count the values in each bin of a reference."""
-    others, missing = len(reference["bins"]) - 2, len(reference["bins"]) - 1
+    others = len(reference["bins"]) - 2
+    missing = others + 1
     if reference["edges"] is None:
         known = pd.Index(reference["bins"][:others])
         bins = known.get_indexer(values.astype("string"))
         bins = np.where(bins < 0, others, bins)
     else:
         bins = np.searchsorted(reference["edges"], _as_numbers(values), side="right")
+
     bins = np.where(values.isna(), missing, bins)
     return np.bincount(bins, minlength=missing + 1)
 
@@ -81,6 +86,7 @@ def _as_numbers(values: pd.Series) -> pd.Series:
     """Return numbers, or the days since 1970 of dates."""
     if values.dtype.kind == "M":
         values = (values - pd.Timestamp(0)) / pd.Timedelta(days=1)
+
     return values.astype(float)
 
 
@@ -93,11 +99,14 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     """
     counts = np.array([then, now], dtype=float)
     counts = counts[:, counts.sum(axis=0) > 0]
-    rows, bins = counts.sum(axis=1), counts.shape[1]
+    rows = counts.sum(axis=1)
+    bins = counts.shape[1]
     if bins < 2 or rows.min() == 0:
         return 0.0
+
     shares = (counts + 0.5) / (rows[:, None] + bins / 2)
     index = np.sum(np.diff(shares, axis=0) * np.diff(np.log(shares), axis=0))
+
     return max(0.0, index - chdtri(bins - 1, CHANCE) * np.sum(1 / rows))
 
 
@@ -141,6 +150,7 @@ class DriftMonitor:
                     if abs(now - then) > 0.001:
                         changes.append(f"{part} {then:.1%} then, {now:.1%} now")
                 alarms[name] = "; ".join(changes)
+
         return alarms
 
     def shares(self, name: str) -> pd.DataFrame:
@@ -154,6 +164,7 @@ class DriftMonitor:
         """Log the columns beyond the limit, and return the index of each column."""
         for name, changes in self.find_alarms(limit).items():
             log.warning("drift: %s %s", name, changes)
+
         return self.measure()
 
 
@@ -165,12 +176,14 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
     """
     if not model_path.exists():
         return {}
+
     try:
         monitor = DriftMonitor(load_model(model_path))
         monitor.add(read_sample(data))
     except (UserError, KeyError) as error:
         log.warning("drift is not measured: %s", error)
         return {}
+
     return monitor.log(limit)
 
 

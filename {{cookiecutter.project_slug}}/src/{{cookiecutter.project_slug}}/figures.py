@@ -37,11 +37,16 @@ STYLE: dict[Any, Any] = {
 CURVES: dict = {  # by title: what draws it, how, and the names of its axes
     "ROC curve": (RocCurveDisplay, {}, "False positive rate", "True positive rate"),
     "Precision and recall": (
-        *(PrecisionRecallDisplay, {"drop_intermediate": True}, "Recall", "Precision"),
+        PrecisionRecallDisplay,
+        {"drop_intermediate": True},
+        "Recall",
+        "Precision",
     ),
     "Calibration": (
-        *(CalibrationDisplay, {"n_bins": 10, "strategy": "quantile"}),
-        *("Mean predicted probability", "Share that came true"),
+        CalibrationDisplay,
+        {"n_bins": 10, "strategy": "quantile"},
+        "Mean predicted probability",
+        "Share that came true",
     ),
 }
 
@@ -53,9 +58,11 @@ def new_figure(figures: dict, title: str) -> Iterator:
     Text and axes have the colour of the page's text.
     """
     with rc_context(STYLE):
-        figure, file = Figure(figsize=(4.4, 3.6), layout="constrained"), StringIO()
+        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+        file = StringIO()
         yield figure.subplots()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+
     svg = re.sub(r"^.*?(?=<svg )", "", file.getvalue(), flags=re.DOTALL)
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'( id="|"#|url\(#)', rf"\1figure-{len(figures)}-", svg)
@@ -71,6 +78,7 @@ def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
         with new_figure(figures, title) as ax:
             draw = PredictionErrorDisplay.from_predictions
             draw(y, outputs, kind=f"{kind}_vs_predicted", ax=ax, **sample)
+
     return figures
 
 
@@ -84,6 +92,7 @@ def draw_classes(
     curves = [code for code in frequent[:MOST_CURVES] if 0 < counts[code] < len(y)]
     if len(labels) == 2:
         curves = [1]
+
     for title, (display, options, x_label, y_label) in CURVES.items():
         with new_figure(figures, title) as ax:
             for code in curves:
@@ -91,10 +100,12 @@ def draw_classes(
                 name = shorten(labels[code])
                 display.from_predictions(*given, name=name, ax=ax, **options)
             ax.set(xlabel=x_label, ylabel=y_label)
+
     with new_figure(figures, "Confusion matrix") as ax:
         shown = sorted(frequent[:MOST_CLASSES])
         ConfusionMatrixDisplay.from_predictions(
-            *(y, choose_classes(outputs, threshold)),
+            y,
+            choose_classes(outputs, threshold),
             labels=shown,
             display_labels=[shorten(labels[code], 16) for code in shown],
             xticks_rotation=45,
@@ -104,10 +115,12 @@ def draw_classes(
             ax=ax,
         )
         ax.set(xlabel="Predicted class", ylabel="True class")
+
     if len(labels) == 2:
         with new_figure(figures, "Threshold") as ax:
             draw_thresholds(y, outputs[:, 1], threshold, ax)
             ax.set_xlabel(f"Threshold for {shorten(labels[1])}")
+
     return figures
 
 

@@ -39,22 +39,27 @@ log = logging.getLogger("drift")
 
 def compare(data: str | None, model_path: Path, config: Config) -> bool:
     """Compare rows with a model's training rows. Returns whether no column drifted."""
-    monitor, rows = DriftMonitor(load_model(model_path)), 0
+    monitor = DriftMonitor(load_model(model_path))
+    rows = 0
     for frame in read_rows(data, monitor.model, config):
         monitor.add(frame)
         rows += len(frame)
+
     if not rows:
         raise UserError(f"{data or config.paths.processed} has no row that fits")
 
     limit = config.training.max_drift
-    drift, alarms = monitor.log(limit), monitor.find_alarms(limit)
+    drift = monitor.log(limit)
+    alarms = monitor.find_alarms(limit)
     figures = draw_shifts(monitor, list(drift)[:MOST_DRAWN])
     shown = {"drift": drift, "alarms": alarms, "figures": figures, "rows": rows}
     page = config.root / "reports" / "drift.html"
     with write_atomically(page) as file:
         text = render("drift.html", **shown, limit=limit)
         file.write_text(text, encoding="utf-8")
+
     log.info("%d rows, %d columns beyond %s; see %s", rows, len(alarms), limit, page)
+
     return not alarms
 
 
@@ -84,6 +89,7 @@ def read_predictions(file: Path, names: list) -> pd.DataFrame:
         rows = [json.loads(line)["features"] for line in lines]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} is not a log of predictions: {error}") from error
+
     values = pd.DataFrame(rows, columns=names, dtype=object)
     return values.astype("str").where(values.notna(), "")
 
@@ -96,6 +102,7 @@ def draw_shifts(monitor: DriftMonitor, names: list) -> dict:
         with new_figure(figures, name) as ax:
             shares[shares.any(axis=1)].plot.bar(ax=ax, color=["#9aa5b1", COLOR], rot=45)
             ax.set_ylabel("Share of rows")
+
     return figures
 
 

@@ -24,9 +24,11 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
     usable = {each.name for each in usable_features(table.features)}
     for name in sorted(FEATURES.keys() - usable):
         log.info("feature left out, the table lacks its columns: %s", name)
+
     dataset = make_dataset(frame, table, config)
     check_threshold(dataset, config)
     check_leaks(dataset.rows, dataset.y, table)
+
     return dataset
 
 
@@ -34,6 +36,7 @@ def read_processed(path: Path, table: Table) -> pd.DataFrame:
     """Read the processed table: a Parquet file, or a folder of them."""
     if not path.exists():
         raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
+
     try:
         return pd.read_parquet(path, columns=[column.name for column in table.columns])
     except (pyarrow.ArrowException, OSError) as error:

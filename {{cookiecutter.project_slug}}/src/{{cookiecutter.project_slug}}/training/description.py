@@ -36,7 +36,8 @@ def describe_model(
     `predict` returns the saved model's own answers.
     """
     name, metric = next(iter(metrics.items()))
-    y, sign = dataset.y_test, metric.sign
+    y = dataset.y_test
+    sign = metric.sign
     outputs = predict_features(predict, dataset.X_test)
     baseline = predict_baseline(dataset.y_train, len(y), len(dataset.labels))
     drawn = np.random.default_rng(0).permutation(len(y))[:SHUFFLED_ROWS]
@@ -70,12 +71,14 @@ def describe_model(
         | {package: version(package) for package in PACKAGES},
     }
     facts["beats_baseline"] = beats_baseline(facts, sign)
+
     return {**facts, "notes": list_notes(facts, dataset)}
 
 
 def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     """Return what a model was trained and tested on."""
-    table, test = dataset.table, dataset.split.test
+    table = dataset.table
+    test = dataset.split.test
     split = {
         "kind": "random",
         "column": config.date or config.group,
@@ -93,6 +96,7 @@ def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
 
     dates = dataset.rows.select_dtypes("datetime").dropna(axis=1, how="all")
     labels = enumerate(map(name_label, dataset.labels))
+
     return {
         "task": table.task,
         "target": table.target.name,
@@ -118,14 +122,17 @@ def beats_baseline(facts: dict, sign: int) -> bool:
     With few test rows intervals are wide, and it is enough to be better on them.
     """
     name = facts["metric"]
-    value, baseline = facts["metrics"][name], facts["baseline"][name]
+    value = facts["metrics"][name]
+    baseline = facts["baseline"][name]
     ends = [value] if facts["test_rows"] < FEW_ROWS else facts["intervals"][name]
     return all(sign * (end - baseline) > 0 for end in ends)
 
 
 def list_notes(facts: dict, dataset: Dataset) -> list:
     """Say what to know before trusting the metrics, each in a sentence."""
-    notes, classes, rows = [], facts["classes"], facts["test_rows"]
+    notes = []
+    classes = facts["classes"]
+    rows = facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
     if classes and classes[rarest] < RARE_SHARE:
         notes.append(
@@ -140,6 +147,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
         notes.append(f"By {name} the model is not clearly better than the baseline.")
     if classes and facts["metrics"]["log_loss"] > facts["baseline"]["log_loss"]:
         notes.append("By log_loss its probabilities are worse than the baseline's.")
+
     exact = dataset.rows[dataset.table.numbers].head(SAMPLED_ROWS).astype(float)
     distinct = exact.astype("float32").nunique() / exact.nunique()
     for name in distinct.index[distinct < 0.9]:
@@ -147,6 +155,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
             f"The model can't tell all values of {name!r} apart: they are large beside "
             "their differences. Add a feature that subtracts a constant."
         )
+
     return notes
 
 
@@ -170,5 +179,6 @@ def read_commit(folder: Path) -> dict | None:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError:  # git is not installed
         return None
+
     commit, dirty, _ = result.stdout.strip().partition("-dirty")
     return {"commit": commit, "dirty": bool(dirty)} if commit else None

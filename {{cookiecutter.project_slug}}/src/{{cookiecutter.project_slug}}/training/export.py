@@ -40,6 +40,7 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
     except Exception as error:  # skl2onnx raises errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{model} can't be exported to ONNX: {reason}") from error
+
     set_contract(onnx_model, {"offset": dataset.offset})
     outputs, _ = load_onnx(onnx_model.SerializeToString())
 
@@ -49,6 +50,7 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
             f"{model} answers differently as ONNX, by up to {difference:.2g}, "
             "and is not saved; try another --model"
         )
+
     return onnx_model, outputs
 
 
@@ -78,6 +80,7 @@ def _convert(pipeline: Pipeline, dataset: Dataset) -> onnx.ModelProto:
         options={id(pipeline): {"zipmap": False}} if dataset.labels else None,
     )
     onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
+
     return onnx_model
 
 
@@ -92,7 +95,8 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
     Returns the largest difference, and the share of rows beyond the tolerance.
     """
     X = dataset.X_test.head(COMPARED_ROWS)
-    is_text, random = is_category(X), np.random.default_rng(0)
+    is_text = is_category(X)
+    random = np.random.default_rng(0)
     with_gaps = X.mask((random.random(X.shape) < 0.3) & ~is_text)
     with_unknown = X.copy()
     with_unknown.loc[:, is_text] = "a category that no row has"
@@ -104,4 +108,5 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
         differences = differences.max(axis=1)
     else:
         differences /= np.std(dataset.y_test) or 1.0
+
     return differences.max(), np.mean(differences > TOLERANCE)

@@ -25,12 +25,16 @@ def estimate_interval(
     what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
     observations", 1997). Of fewer than ten rows it is not defined (NaN).
     """
-    random, size = np.random.default_rng(0), min(len(rows), RESAMPLED_ROWS)
+    random = np.random.default_rng(0)
+    size = min(len(rows), RESAMPLED_ROWS)
     scores = [score(random.choice(rows, size)) for _ in range(resamples)]
     if len(rows) < FEWEST_ROWS or np.isnan(scores).all():
         return np.nan, np.nan
-    value, ends = score(rows), np.nanquantile(scores, [0.025, 0.975])
+
+    value = score(rows)
+    ends = np.nanquantile(scores, [0.025, 0.975])
     low, high = value + (ends - value) * np.sqrt(size / len(rows))
+
     return low, high
 
 
@@ -61,6 +65,7 @@ def evaluate_segments(
         given = score, segment["rows"], SEGMENT_RESAMPLES
         segment["interval"] = estimate_interval(*given)
         segment["rows"] = len(segment["rows"])
+
     return worst
 
 
@@ -69,11 +74,13 @@ def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first.
     """
-    random, before = np.random.default_rng(0), score(X)
+    random = np.random.default_rng(0)
+    before = score(X)
     ranked = []
     for name in map(str, X):
         shuffled = [random.permutation(X[name]) for _ in range(SHUFFLES)]
         drops = [sign * (before - score(X.assign(**{name: each}))) for each in shuffled]
         importance = {"feature": name, "importance": np.mean(drops)}
         ranked.append({**importance, "standard_deviation": np.std(drops)})
+
     return sorted(ranked, key=lambda each: -each["importance"])

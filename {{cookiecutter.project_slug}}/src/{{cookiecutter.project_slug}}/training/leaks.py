@@ -17,10 +17,12 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
     """
     if len(rows) < FEWEST_ROWS:
         return
+
     leaks = {}
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
             leaks[column.name] = leak
+
     if leaks:
         described = "; ".join(f"{name!r} {leak}" for name, leak in leaks.items())
         raise UserError(
@@ -47,4 +49,5 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
         ranks = pd.DataFrame({"x": numbers, "y": y}).dropna().rank()
         if np.isclose(abs(ranks.corr().to_numpy()[0, 1]), 1, rtol=0, atol=1e-9):
             return "determines the target: one grows with the other, without exception"
+
     return ""

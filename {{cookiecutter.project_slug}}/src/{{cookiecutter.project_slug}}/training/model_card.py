@@ -23,12 +23,16 @@ def draw_card(record: dict, y: np.ndarray, outputs: np.ndarray, root: Path) -> s
     from ..figures import draw_classes, draw_numbers
 
     drawn = np.random.default_rng(0).permutation(len(y))[:DRAWN_ROWS]
-    y, outputs, labels = y[drawn], outputs[drawn], record["labels"]
+    y = y[drawn]
+    outputs = outputs[drawn]
+    labels = record["labels"]
     if labels:
         figures = draw_classes(y, outputs, labels, record["threshold"])
     else:
         figures = draw_numbers(y, outputs)
+
     text = read_text(root / TEXT)
+
     return render("model_card.html", **record, figures=figures, text=text)
 
 

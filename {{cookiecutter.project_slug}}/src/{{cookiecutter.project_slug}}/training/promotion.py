@@ -34,6 +34,7 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
         return False, f"it is not clearly better than the baseline; {FORCE}"
     if not served.exists():
         return True, "no model was served"
+
     dataset = trained.dataset
     rows = dataset.rows.iloc[dataset.split.test]
     try:
@@ -42,15 +43,18 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
         others = predict_features(model.outputs, X)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return True, "the served model can't answer the rows of this table"
+
     if (model.labels, model.about["target"]) != (
         dataset.labels,
         trained.about["target"],
     ):
         return True, "the served model predicts another target"
+
     _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
         return True, "it is not worse than the served model"
-    return hold_back(trained.about, model.about["split"], served, config)
+
+    return hold_back(trained.about, model.about.get("split", {}), served, config)
 
 
 def estimate_improvement(
@@ -62,7 +66,8 @@ def estimate_improvement(
     are the outputs of the served one. Positive is better, also if the metric is an
     error.
     """
-    y, metrics = trained.dataset.y_test, {"": trained.metric}
+    y = trained.dataset.y_test
+    metrics = {"": trained.metric}
 
     def improve(rows):
         new_threshold = trained.about["threshold"]
@@ -79,6 +84,7 @@ def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) ->
     reason = f"by {about['metric']} it is worse than the served model"
     if is_fair(about["split"], split):
         return False, f"{reason} on the same test rows; {FORCE}"
+
     reason += ", which may have been trained on the test rows"
     current, _ = find_archived(served)
     models = (served.parent / ARCHIVE).glob("*.onnx")
@@ -86,6 +92,7 @@ def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) ->
     most = min(MOST_HELD_BACK, config.keep_models)
     if count >= most:
         return True, f"{reason} and has held back {most} models"
+
     return False, f"{reason} (held back: {count + 1} of at most {most}); {FORCE}"
 
 
@@ -96,6 +103,7 @@ def is_fair(split: dict, served: dict) -> bool:
     """
     if split != {**served, "since": split["since"]}:
         return False
+
     return split["since"] >= served["since"] if split["since"] else split["lasting"]
 
 
@@ -109,6 +117,7 @@ def card_path(model: Path, config: Config) -> Path:
     """Return where a model's card is: in reports, or beside it in the archive."""
     if model.parent.name == ARCHIVE:
         return model.with_suffix(".html")
+
     return config.root / "reports" / f"{model.stem}_card.html"
 
 
@@ -136,6 +145,7 @@ def find_archived(served: Path) -> tuple:
         paths = record["file"]["path"], record["promotion"]["replaced"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
+
     return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
 
 
@@ -148,8 +158,10 @@ def roll_back(config: Config) -> Path:
             f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
             "see: uv run train --list"
         )
+
     load_model(previous)
     publish(previous, config)
+
     return previous
 
 

@@ -55,6 +55,7 @@ def serialize_model(
         "about": about,
     }
     set_contract(onnx_model, contract)
+
     return onnx_model.SerializeToString()
 
 
@@ -66,6 +67,7 @@ def example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
         if column.kind in ("boolean", "category"):
             known = known.mode()
         row[column.name] = known.get(len(known) // 2)
+
     text = pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15)
     return json.loads(text)
 
@@ -90,21 +92,25 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
 def show_history(served: Path) -> str:
     """Return a table of all trainings into the folder of the served model."""
-    file, rows = served.parent / HISTORY, []
+    file = served.parent / HISTORY
+    rows = []
     if not file.exists():
         raise UserError(
             f"nothing has been trained into {served.parent} yet; run: uv run train"
         )
+
     sha256 = fingerprint(served) if served.exists() else ""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):  # of an interrupted write
             rows.append(show_training(json.loads(line), sha256))
+
     return pd.DataFrame(rows).to_string(index=False)
 
 
 def show_training(record: dict, served: str) -> dict:
     """Return one line of the table of trainings."""
-    metric, file = record["metric"], record["file"]
+    metric = record["metric"]
+    file = record["file"]
     value = record["metrics"][metric]
     low, high = (format_number(end, value) for end in record["intervals"][metric])
     return {

@@ -33,7 +33,8 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
 
     Returns the chosen model, and a record of the comparison, the best model first.
     """
-    scorer, task = find_scorer(metric, len(dataset.labels)), dataset.table.task
+    scorer = find_scorer(metric, len(dataset.labels))
+    task = dataset.table.task
     folds = {
         model: cross_validate_model(dataset, model, scorer, config)
         for model in MODELS[task]
@@ -43,7 +44,8 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     )
     comparison = []
     for model in sorted(folds, key=lambda model: -folds[model]["test_score"].mean()):
-        mean, spread = folds[model].mean(), folds[model].std()
+        mean = folds[model].mean()
+        spread = folds[model].std()
         note = "a tie with the best" if model in ties else "worse"
         if model == choice:
             note = "the best" if len(ties) == 1 else "the simplest of a tie"
@@ -58,7 +60,9 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
         text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
         log.info(text, *entry.values())
         comparison.append(entry)
+
     log.info("chosen: %s", choice)
+
     return choice, comparison
 
 
@@ -106,7 +110,8 @@ def tune(
         search.fit(dataset.X_train, dataset.y_train)
 
     scores = pd.DataFrame(search.cv_results_).filter(regex="split.*_test_score")
-    untuned, best = scores.iloc[0], scores.iloc[search.best_index_]
+    untuned = scores.iloc[0]
+    best = scores.iloc[search.best_index_]
     record = {
         "candidates": candidates,
         "folds": scores.shape[1],
@@ -116,9 +121,11 @@ def tune(
     }
     if record["tie"]:
         log.warning("the best settings tie with those in config.yaml")
+
     config = config.with_settings(model, settings[search.best_index_])
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
+
     return config, record
 
 
@@ -129,6 +136,7 @@ def draw_settings(model: str, count: int, seed: int) -> list:
             f"{model} has no settings to try; add them to SEARCH_SPACES in "
             "model_training.py"
         )
+
     drawn = ParameterSampler(SEARCH_SPACES[model], count, random_state=seed)
     texts = [pd.Series(each, dtype=object).to_json() for each in drawn]
     return [{}, *map(json.loads, texts)]
@@ -138,6 +146,7 @@ def lend_workers(scheduler: str | None) -> Any:
     """Let the workers of a Dask cluster do the search, or this machine's processors."""
     if not scheduler:
         return nullcontext()
+
     from ..etl import cluster  # Dask is an extra; see docs/production.md
 
     return cluster.lend_workers(scheduler)
@@ -166,14 +175,18 @@ def choose_threshold(
         return None
     if rule.value:
         return rule.value
-    X, y = dataset.X_train, dataset.y_train
-    targets, probabilities = [], []
+
+    X = dataset.X_train
+    y = dataset.y_train
+    targets = []
+    probabilities = []
     for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
         pipeline.fit(X.iloc[train], y[train])
         outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
         targets.append(y[test])
         probabilities.append(outputs[:, 1])
+
     return find_threshold(np.concatenate(targets), np.concatenate(probabilities), rule)
 
 
@@ -202,4 +215,5 @@ def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) ->
                 f"{rule.precision}; the best has {precisions.max():.3f}"
             )
         position = reached[-1]
+
     return float(np.floor(thresholds[position] * STEPS) / STEPS)

@@ -58,44 +58,53 @@ def split_rows(
     A class that is too rare to be in both parts is trained on and not tested.
     """
     check_options(rows, config)
-    of_classes, is_lasting = task == "classification", False
+    of_classes = task == "classification"
+    is_lasting = False
     hashes = _hash_rows(rows, key, config)
     if config.date:
         order = _count_newer(rows[config.date]) / len(rows)
     else:
         strata = y if of_classes and not config.group else np.zeros_like(y)
         order, is_lasting = _order_by_hash(hashes, strata)
+
     is_test = (order < config.test_share) | (order == order.min())
 
     is_unknown = is_test & ~np.isin(y, y[~is_test]) & of_classes
     if config.group:  # the other rows of their groups move as well
         is_unknown = is_test & np.isin(hashes, hashes[is_unknown])
+
     is_test = is_test & ~is_unknown
     if is_test.all() or not is_test.any():
         raise UserError(
             "the table can't be split into training and test rows: too many have the "
             "same training.date, or the test rows have classes of their own"
         )
-    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+    train = np.flatnonzero(~is_test)
+    test = np.flatnonzero(is_test)
     if of_classes:
         train = _repeat_lone_rows(train, y)
+
     return HoldOut(train, test, is_lasting and not is_unknown.any())
 
 
 def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
     """Raise UserError if the table can't be split as config.yaml says."""
-    date, group = config.date, config.group
+    date = config.date
+    group = config.group
     if len(rows) < FEWEST_ROWS:
         raise UserError(
             f"{len(rows)} rows are too few to train and test a model; "
             f"it takes at least {FEWEST_ROWS}"
         )
+
     for name in filter(None, [date, group, *(config.slices or [])]):
         if name not in rows:
             raise UserError(
                 f"config.yaml: training names {name!r}, but schema.yaml does not"
                 f"{nearest(name, map(str, rows))}"
             )
+
     if date and group:
         raise UserError("config.yaml: training: name a date or a group, not both")
     if date and rows[date].dtype.kind != "M":
@@ -122,7 +131,9 @@ def _hash_rows(rows: pd.DataFrame, key: Sequence, config: TrainingConfig) -> np.
     if config.group:
         groups = rows[config.group]
         hashes = hashes.where(groups.isna(), hash_values(groups))
+
     shift = np.uint64(config.random_seed * 0x9E3779B97F4A7C15 % 2**64)
+
     return (hashes.to_numpy() + shift) / 2.0**64
 
 
@@ -142,7 +153,9 @@ def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
     by_stratum = pd.Series(hashes).groupby(strata)
     if np.sort(by_stratum.nunique())[-2:][0] >= FEWEST_HASHED:
         return hashes, True
-    ranks, sizes = by_stratum.rank(method="dense"), by_stratum.transform("nunique")
+
+    ranks = by_stratum.rank(method="dense")
+    sizes = by_stratum.transform("nunique")
     return ((ranks - 0.5) / sizes).to_numpy(), False
 
 
@@ -153,7 +166,8 @@ def make_folds(
     of_classes = task == "classification"
     shuffled: dict = {"shuffle": True, "random_state": config.random_seed}
     if config.date:
-        newer, count = _count_newer(rows[config.date]), len(rows)
+        newer = _count_newer(rows[config.date])
+        count = len(rows)
         part = (count - 1 - newer) * (FOLDS + 1) // count
         folds = [
             (np.flatnonzero(part < number), np.flatnonzero(part == number))
@@ -170,14 +184,17 @@ def make_folds(
         folds = StratifiedKFold(count, **shuffled).split(y, y)
     else:
         folds = KFold(FOLDS, **shuffled).split(y)
+
     with catch_warnings(action="ignore"):  # of classes with fewer rows than folds
         trainable = [Split(*fold) for fold in folds if len(np.unique(y[fold[0]])) > 1]
+
     if not trainable:
         raise UserError(
             "no fold has two classes to train on; see `training` in config.yaml"
         )
     if of_classes:
         return [Split(_repeat_lone_rows(train, y), test) for train, test in trainable]
+
     return trainable
 
 

@@ -77,11 +77,13 @@ def run(
     place of the served one only if it is promoted.
     """
     start = time.perf_counter()
-    table, settings = read_table(config), config.training
+    table = read_table(config)
+    settings = config.training
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     if model != ALL:
         find_model(model, table.task)
+
     dataset = load_dataset(data, table, settings)
     metrics = list_metrics(settings.metric, table.task, len(dataset.labels))
     metric = next(iter(metrics.values()))
@@ -94,8 +96,10 @@ def run(
             search = candidates, scheduler
             settings, origin["tuning"] = tune(dataset, model, metric, settings, *search)
         trained = train_model(dataset, model, metrics, settings)
+
     report(trained.about)
     origin["seconds"] = time.perf_counter() - start
+
     return save_model(trained, output, origin, config)
 
 
@@ -111,13 +115,17 @@ def train_model(
     about = as_json(describe_model(dataset, *given))
     outputs = predict_features(predict, dataset.X_test)
     content = serialize_model(onnx_model, dataset, outputs, about)
+
     return Trained(content, about, outputs, metrics[about["metric"]], dataset)
 
 
 def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    about, dataset, folder = trained.about, trained.dataset, output.parent
-    digest, promotion = sha256(trained.content).hexdigest(), None
+    about = trained.about
+    dataset = trained.dataset
+    folder = output.parent
+    digest = sha256(trained.content).hexdigest()
+    promotion = None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
         current, _ = find_archived(output)
@@ -141,7 +149,9 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     log.info("saved %s in %.1f s", output, origin["seconds"])
     if promotion:
         promote(output, promotion, config)
+
     append_record(record, folder / HISTORY)
+
     return record
 
 
@@ -152,6 +162,7 @@ def promote(archived: Path, promotion: dict, config: Config) -> None:
         log.info("promoted: %s", promotion["reason"])
     else:
         log.warning("not promoted: %s", promotion["reason"])
+
     prune(config)
 
 
@@ -163,6 +174,7 @@ def limit_threads(rows: int) -> Any:
     limits = {"blas": 1}
     if rows < FEW_ROWS:
         limits["openmp"] = 1
+
     return threadpool_limits(limits)
 
 
@@ -175,6 +187,7 @@ def report(about: dict) -> None:
     log.info("%s: 95 %% confidence interval %s to %s", name, low, high)
     if about["threshold"] is not None:
         log.info("threshold: %s", format_number(about["threshold"]))
+
     for note in about["notes"]:
         log.warning("%s", note)
 
@@ -187,6 +200,7 @@ def read_setting(text: str) -> tuple:
             return name, yaml.safe_load(value)
     except yaml.YAMLError:
         pass
+
     raise UserError(f"--set {text}: write it like --set max_depth=6")
 
 
@@ -204,17 +218,20 @@ def read_options() -> argparse.Namespace:
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune")
     add("--list", action="store_true", help="list past trainings")
     add("--rollback", action="store_true", help="serve the previous model again")
+
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     """Train from the command line."""
-    options, config = read_options(), read_config()
+    options = read_options()
+    config = read_config()
     served = config.paths.model
     if options.list:
         print(show_history(options.output or served))
         return
+
     set_up_logging(config.paths.logs / "train.log")
     if options.rollback:
         log.info("rolled back to %s", roll_back(config))
@@ -223,13 +240,16 @@ def main() -> None:
         raise UserError(
             f"{served} is the served model; without --output a better one replaces it"
         )
+
     model = options.model or config.training.model
     if options.set and model == ALL:
         raise UserError("--set is for one model; name it with --model")
     if options.scheduler and not options.tune:
         raise UserError("--scheduler is for --tune")
+
     settings = dict(map(read_setting, options.set))
     training = config.training.with_settings(model, settings)
     config = config.model_copy(update={"training": training})
-    data, output = options.data or config.paths.processed, options.output or served
+    data = options.data or config.paths.processed
+    output = options.output or served
     run(data, model, output, config, options.tune, options.scheduler)
