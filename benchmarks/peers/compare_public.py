@@ -7,9 +7,9 @@ import json
 
 from customer_churn.config import read_config
 from customer_churn.evaluation import list_metrics
-from customer_churn.model_training import MODELS, make_dataset
+from customer_churn.model_training import make_dataset
 from customer_churn.schema import Column, Table
-from customer_churn.training.comparison import choose_model, compare_models
+from customer_churn.training.selection import compare_models
 from sklearn import datasets
 
 TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -27,13 +27,13 @@ def main():
         table = Table((*features, target), features, target, task)
         dataset = make_dataset(frame, table, config)
         metric, how = next(iter(list_metrics(None, task).items()))
-        scores = compare_models(dataset, how, config)
-        choice, ties = choose_model(scores, list(MODELS[task]))
-        for score in scores:
-            verdict = "chosen" if score.model == choice else "tie" if score.model in ties else ""
-            figures = {"mean": score.mean, "spread": score.standard_deviation}
-            figures["seconds"] = score.fit_seconds
-            place = {"table": name, "rows": len(frame), "metric": metric, "model": score.model}
+        choice, comparison = compare_models(dataset, how, config)
+        for entry in comparison:
+            tie = "tie" if "tie" in entry["note"] else ""
+            verdict = "chosen" if entry["model"] == choice else tie
+            figures = {"mean": entry["mean"], "spread": entry["standard_deviation"]}
+            figures["seconds"] = entry["fit_seconds"]
+            place = {"table": name, "rows": len(frame), "metric": metric, "model": entry["model"]}
             print(json.dumps(place | figures | {"verdict": verdict}), flush=True)
 
 

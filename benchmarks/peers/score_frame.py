@@ -24,7 +24,7 @@ DAY = pd.Timedelta(days=1)
 rows, rounds = map(int, sys.argv[1:])
 config = read_config()
 table = read_table(config)
-known = read_processed(config.paths.processed, table, config.training)
+known = read_processed(config.paths.processed, table)
 kinds = {column.name: column.kind for column in table.features}
 texts = [name for name, kind in kinds.items() if kind == "category"]
 known[texts] = known[texts].astype("str")

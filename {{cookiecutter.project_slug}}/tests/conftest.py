@@ -139,7 +139,7 @@ def make_project(root: Path, target: str = "classes") -> Config:
 def train_model(config: Config, model: str = "gradient_boosting") -> Trained:
     """Train a model on the processed table of a project."""
     table = read_table(config)
-    frame = read_processed(config.paths.processed, table, config.training)
+    frame = read_processed(config.paths.processed, table)
     dataset = make_dataset(frame, table, config.training)
     return Trained(dataset, fit_model(dataset, model, config.training))
 

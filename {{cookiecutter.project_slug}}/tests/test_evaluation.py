@@ -1,4 +1,4 @@
-"""Metrics, their intervals, segments and importance."""
+"""Metrics, and numbers as people write them."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,6 @@ from {{ cookiecutter.project_slug }}.evaluation import (
     list_metrics,
 )
 from {{ cookiecutter.project_slug }}.utils import UserError
-
-ACCURACY = METRICS["classification"]["accuracy"]
 
 
 def draw_outputs(classes: int, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,12 @@
 """Predictions of rows, as the service makes them."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import check_answers, train_model
 
@@ -12,10 +15,16 @@ from {{ cookiecutter.project_slug }}.prediction import (
     load_model,
     predict_frame,
 )
-from {{ cookiecutter.project_slug }}.training.export import plain_rows
+from {{ cookiecutter.project_slug }}.schema import Column
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
+
+
+def plain_rows(frame: pd.DataFrame, columns: Sequence[Column]) -> list[Any]:
+    """Return the features' columns of a clean table as rows of plain values."""
+    features = frame[[column.name for column in columns]]
+    return features.astype(object).where(features.notna(), None).to_dict("records")
 
 
 def test_rows_alone_together_and_as_a_table_are_answered_as_by_scikit_learn(

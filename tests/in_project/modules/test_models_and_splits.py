@@ -68,9 +68,9 @@ def test_a_regression_is_saved_as_it_was_fitted(model, target):
     y = 1.7e9 + 10 * (x + 0.3 * noise) if target == "offset" else np.exp(3 * x + 0.3 * noise)
     frame = pd.DataFrame({"x": x, "y": y})
     dataset = make_dataset(frame, small_table("number", "regression"), SETTINGS)
-    exported = export_pipeline(fit_model(dataset, model, SETTINGS), dataset, model)
+    _, predict = export_pipeline(fit_model(dataset, model, SETTINGS), dataset, model)
     numbers = dataset.X_test.to_numpy(np.float32)
-    outputs = exported.outputs(numbers, np.empty((len(numbers), 0), object))
+    outputs = predict(numbers, np.empty((len(numbers), 0), object))
     assert metrics.r2_score(dataset.y_test, outputs) > 0.05
     assert len(np.unique(outputs)) > 20
 
@@ -136,7 +136,7 @@ def test_a_class_of_one_group_alone_takes_that_group_along():
         ({"date": "when", "group": "who"}, "name a date or a group, not both"),
         ({"date": "wen"}, "names 'wen', but schema.yaml does not"),
         ({"date": "who"}, "'who' is not a column of dates"),
-        ({"date": "once"}, "too many rows have the same training.date"),
+        ({"date": "once"}, "too many have the same training.date"),
         ({"group": "one"}, "all rows have the same training.group"),
         ({"date": "classes"}, "the test rows have classes of their own"),
     ],

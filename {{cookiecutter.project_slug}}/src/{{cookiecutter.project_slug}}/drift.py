@@ -7,94 +7,87 @@ are counted in the same bins and compared by the population stability index (Sid
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import ArrayLike
+from scipy.special import chdtri
 
-from .prediction import Model, load_model, name_label, predict_frame
-from .schema import Column
+from .feature_engineering import features_of_table
+from .prediction import Model, load_model, name_label, predict_features
 from .utils import UserError
 
 PREDICTION = "prediction"  # the name under which the model's own answers are compared
+OTHER_BINS = ("other", "missing")
 MOST_BINS, MOST_CATEGORIES = 10, 50
 SAMPLED_ROWS, SAMPLED_PARTS = 20_000, 50
-NORMAL_QUANTILE = 3.09  # of 0.999
+CHANCE = 0.001
 
 log = logging.getLogger("drift")
 
-Reference = Mapping[str, Any]  # of one column
+
+def describe_rows(
+    frame: pd.DataFrame, columns: Sequence, predictions: pd.Series
+) -> dict:
+    """Return how predictions and the values of columns are distributed, by column."""
+    kind = "number" if predictions.dtype.kind == "f" else "category"
+    described = {each.name: describe(frame[each.name], each.kind) for each in columns}
+    return {PREDICTION: describe(predictions, kind), **described}
 
 
-def describe_columns(
-    frame: pd.DataFrame, columns: Sequence[Column]
-) -> dict[str, dict[str, Any]]:
-    """Return how the values of columns are distributed, by column."""
-    frame = frame.sample(min(len(frame), SAMPLED_ROWS), random_state=0)
-    return {each.name: describe(frame[each.name], each.kind) for each in columns}
-
-
-def describe_predictions(
-    outputs: np.ndarray, labels: Sequence[Any]
-) -> dict[str, dict[str, Any]]:
-    """Return how a model's answers are distributed: numbers, labels, or of two labels
-    the probability of the second.
-    """
+def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
+    """Return numbers, the names of labels or, of two, the probability of the second."""
     if len(labels) > 2:
-        names = [name_label(labels[position]) for position in outputs.argmax(axis=1)]
-        return {PREDICTION: describe(pd.Series(names), "category")}
-    numbers = outputs[:, 1] if labels else outputs
-    return {PREDICTION: describe(pd.Series(numbers), "number")}
+        names = pd.Series([name_label(label) for label in labels])
+        return names.take(outputs.argmax(axis=1))
+
+    return pd.Series(outputs[:, 1] if labels else outputs)
 
 
-def describe(values: pd.Series, kind: str) -> dict[str, Any]:
-    """Return the bins of a column and the number of rows in each.
-
-    The last bin has the missing values. With categories, the one before has all others.
-    """
-    reference: dict[str, Any] = {"kind": kind}
+def describe(values: pd.Series, kind: str) -> dict:
+    """Return the bins of a column, and the number of rows in each."""
+    edges = None
+    bins = []
     if kind in ("category", "boolean"):
-        frequent = _as_texts(values).value_counts().head(MOST_CATEGORIES)
-        reference["categories"] = sorted(frequent.index)
+        frequent = values.astype("string").value_counts().head(MOST_CATEGORIES)
+        bins = sorted(frequent.index)
     else:
-        numbers = _as_numbers(values)
-        numbers = numbers[~np.isnan(numbers)]
         shares = np.arange(1, MOST_BINS) / MOST_BINS
-        edges = np.quantile(numbers, shares) if len(numbers) else []
-        reference["edges"] = np.unique(edges).tolist()
+        edges = _as_numbers(values).quantile(shares).dropna().unique().tolist()
+        starts = [f"{edge:.4g}" for edge in edges]
+        if kind == "date":
+            starts = list(pd.to_datetime(edges, unit="D").strftime("%Y-%m-%d"))
+        bins = ["lowest", *(f"≥ {start}" for start in starts)]
+
+    reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
     return {**reference, "counts": count(values, reference).tolist()}
 
 
-def count(values: pd.Series, reference: Reference) -> np.ndarray:
+def count(values: pd.Series, reference: dict) -> np.ndarray:
     """Count the values in each bin of a reference."""
-    if "categories" in reference:
-        categories = reference["categories"]
-        bins = pd.Index(categories).get_indexer(pd.Index(_as_texts(values)))
-        bins[bins < 0] = len(categories)
-        missing = len(categories) + 1
+    others = len(reference["bins"]) - 2
+    missing = others + 1
+    if reference["edges"] is None:
+        known = pd.Index(reference["bins"][:others])
+        bins = known.get_indexer(values.astype("string"))
+        bins = np.where(bins < 0, others, bins)
     else:
-        edges = reference["edges"]
-        bins = np.searchsorted(edges, _as_numbers(values), side="right")
-        missing = len(edges) + 1
+        bins = np.searchsorted(reference["edges"], _as_numbers(values), side="right")
+
     bins = np.where(values.isna(), missing, bins)
     return np.bincount(bins, minlength=missing + 1)
 
 
-def _as_texts(values: pd.Series) -> pd.Series:
-    """Return categories and booleans as text; missing values stay missing."""
-    return values.astype("string").astype(object)
-
-
-def _as_numbers(values: pd.Series) -> np.ndarray:
+def _as_numbers(values: pd.Series) -> pd.Series:
     """Return numbers, or the days since 1970 of dates."""
-    if pd.api.types.is_datetime64_any_dtype(values):
+    if values.dtype.kind == "M":
         values = (values - pd.Timestamp(0)) / pd.Timedelta(days=1)
-    return values.to_numpy(dtype=float, na_value=np.nan)
+
+    return values.astype(float)
 
 
 def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
@@ -106,14 +99,15 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     """
     counts = np.array([then, now], dtype=float)
     counts = counts[:, counts.sum(axis=0) > 0]
-    rows, bins = counts.sum(axis=1), counts.shape[1]
-    if rows.min() == 0 or bins < 2:
+    rows = counts.sum(axis=1)
+    bins = counts.shape[1]
+    if bins < 2 or rows.min() == 0:
         return 0.0
+
     shares = (counts + 0.5) / (rows[:, None] + bins / 2)
-    index = np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0]))
-    spread = 2 / (9 * (bins - 1))  # the quantile is that of Wilson and Hilferty
-    quantile = (bins - 1) * (1 - spread + NORMAL_QUANTILE * np.sqrt(spread)) ** 3
-    return float(max(0, index - quantile * np.sum(1 / rows)))
+    index = np.sum(np.diff(shares, axis=0) * np.diff(np.log(shares), axis=0))
+
+    return max(0.0, index - chdtri(bins - 1, CHANCE) * np.sum(1 / rows))
 
 
 class DriftMonitor:
@@ -123,25 +117,19 @@ class DriftMonitor:
         """Start without rows."""
         self.model = model
         self.counts = {
-            name: np.zeros(len(reference["counts"]), dtype=np.int64)
+            name: np.zeros_like(reference["counts"])
             for name, reference in model.reference.items()
         }
 
-    def add(self, frame: pd.DataFrame, answers: pd.DataFrame | None = None) -> None:
-        """Count the rows of a clean table; `answers` are those of predict_frame."""
-        if answers is None:
-            answers = predict_frame(self.model, frame)
-        predictions = answers[PREDICTION]
-        if len(self.model.labels) == 2:
-            predictions = answers.iloc[:, 2]  # the probability of the second label
-        elif self.model.labels:
-            predictions = predictions.map(name_label)
-
+    def add(self, frame: pd.DataFrame) -> None:
+        """Count the rows of a clean table."""
+        X = features_of_table(frame, self.model.table.features)
+        outputs = predict_features(self.model.outputs, X)
+        predictions = as_predictions(outputs, self.model.labels)
         for name, reference in self.model.reference.items():
-            values = frame.get(name, predictions)
-            self.counts[name] += count(values, reference)
+            self.counts[name] += count(frame.get(name, predictions), reference)
 
-    def measure(self) -> dict[str, float]:
+    def measure(self) -> dict:
         """Return the population stability index by column, the worst first."""
         drift = {
             name: round(calculate_psi(reference["counts"], self.counts[name]), 4)
@@ -149,39 +137,38 @@ class DriftMonitor:
         }
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
-    def find_alarms(self, limit: float) -> dict[str, float]:
-        """Return the columns beyond the limit, except dates, which move by nature."""
-        return {
-            name: psi
-            for name, psi in self.measure().items()
-            if psi > limit and self.model.reference[name]["kind"] != "date"
-        }
+    def find_alarms(self, limit: float) -> dict:
+        """Return the columns beyond the limit, and how they changed.
 
-    def shares(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        Dates move by nature and are never beyond it.
+        """
+        alarms = {}
+        for name, psi in self.measure().items():
+            if psi > limit and self.model.reference[name]["kind"] != "date":
+                changes = [f"{psi:.2f}"]
+                for part, (then, now) in self.shares(name)[-2:].iterrows():
+                    if abs(now - then) > 0.001:
+                        changes.append(f"{part} {then:.1%} then, {now:.1%} now")
+                alarms[name] = "; ".join(changes)
+
+        return alarms
+
+    def shares(self, name: str) -> pd.DataFrame:
         """Return the share of rows in each bin of a column, in training and now."""
-        counts = np.array([self.model.reference[name]["counts"], self.counts[name]])
-        then, now = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-        return then, now
+        reference = self.model.reference[name]
+        counts = {"Training": reference["counts"], "Now": self.counts[name]}
+        shares = pd.DataFrame(counts, index=reference["bins"])
+        return shares / shares.sum().clip(lower=1)
 
-    def explain(self, name: str) -> str:
-        """Say how the missing values and the new categories of a column changed."""
-        then, now = self.shares(name)
-        changes = []
-        if abs(now[-1] - then[-1]) > 0.01:
-            changes.append(f"missing {then[-1]:.1%} then, {now[-1]:.1%} now")
-        if "categories" in self.model.reference[name] and now[-2] > then[-2] + 0.001:
-            changes.append(f"other categories {then[-2]:.1%} then, {now[-2]:.1%} now")
-        return "; ".join(changes)
-
-    def log(self, limit: float) -> dict[str, float]:
+    def log(self, limit: float) -> dict:
         """Log the columns beyond the limit, and return the index of each column."""
-        for name, psi in self.find_alarms(limit).items():
-            details = self.explain(name)
-            log.warning("drift: %s %.2f%s", name, psi, details and f"; {details}")
+        for name, changes in self.find_alarms(limit).items():
+            log.warning("drift: %s %s", name, changes)
+
         return self.measure()
 
 
-def log_drift(model_path: Path, data: Path, limit: float) -> dict[str, float]:
+def log_drift(model_path: Path, data: Path, limit: float) -> dict:
     """Compare a processed table with what the model was trained on, and log it.
 
     Returns the population stability index by column; nothing if there is no model, or
@@ -189,12 +176,14 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict[str, float]:
     """
     if not model_path.exists():
         return {}
+
     try:
         monitor = DriftMonitor(load_model(model_path))
         monitor.add(read_sample(data))
     except (UserError, KeyError) as error:
         log.warning("drift is not measured: %s", error)
         return {}
+
     return monitor.log(limit)
 
 

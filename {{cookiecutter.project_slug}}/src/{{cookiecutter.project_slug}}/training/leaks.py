@@ -17,11 +17,12 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
     """
     if len(rows) < FEWEST_ROWS:
         return
+
     leaks = {}
     for column in table.features:
-        leak = find_leak(rows[column.name], y, column, table)
-        if leak:
+        if leak := find_leak(rows[column.name], y, column, table):
             leaks[column.name] = leak
+
     if leaks:
         described = "; ".join(f"{name!r} {leak}" for name, leak in leaks.items())
         raise UserError(
@@ -32,42 +33,21 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
-    if _identifies_rows(values, column):
-        return "has another value in each row, as a key has"
-    if table.task == "classification" and _determines_class(values, y):
-        return "determines the target: the rows of each of its values have one class"
-    if table.task == "regression" and _determines_number(values, y, column):
-        return "determines the target: one grows with the other, without exception"
+    is_number = column.kind in ("number", "integer")
+    if values.is_unique and values.notna().all():
+        has_no_gap = is_number and values.max() - values.min() == len(values) - 1
+        if column.kind == "category" or (column.kind == "integer" and has_no_gap):
+            return "has another value in each row, as a key has"
+
+    if table.task == "classification":
+        codes, distinct = pd.factorize(values, use_na_sentinel=False)
+        is_repeated = len(distinct) * ROWS_PER_VALUE <= len(values)
+        if is_repeated and pd.Series(y).groupby(codes).nunique().max() == 1:
+            return "determines the target: rows with the same value have one class"
+    elif is_number and values.nunique() > ROWS_PER_VALUE:
+        numbers = values.to_numpy(float, na_value=np.nan)
+        ranks = pd.DataFrame({"x": numbers, "y": y}).dropna().rank()
+        if np.isclose(abs(ranks.corr().to_numpy()[0, 1]), 1, rtol=0, atol=1e-9):
+            return "determines the target: one grows with the other, without exception"
+
     return ""
-
-
-def _identifies_rows(values: pd.Series, column: Column) -> bool:
-    """Whether each row has another text, or the next number without a gap."""
-    if column.kind not in ("category", "integer"):
-        return False
-    if values.hasnans or not values.is_unique:
-        return False
-    return column.kind == "category" or values.max() - values.min() == len(values) - 1
-
-
-def _determines_class(values: pd.Series, y: np.ndarray) -> bool:
-    """Whether the rows of each value, missing ones too, have one class."""
-    codes, distinct = pd.factorize(values, use_na_sentinel=False)
-    if len(distinct) * ROWS_PER_VALUE > len(values):
-        return False
-    counts = pd.crosstab(codes, y)
-    return bool(((counts > 0).sum(axis=1) == 1).all())
-
-
-def _determines_number(values: pd.Series, y: np.ndarray, column: Column) -> bool:
-    """Whether a number is the target in another unit: one is sorted as the other is."""
-    is_known = values.notna().to_numpy()
-    if column.kind not in ("number", "integer") or is_known.sum() < 2:
-        return False
-    numbers = values[is_known].to_numpy(dtype=float)
-    order = np.argsort(numbers)
-    steps = np.diff(numbers[order]) > 0
-    changes = np.diff(y[is_known][order].astype(float))
-    is_rising = np.array_equal(steps, changes > 0)
-    is_falling = np.array_equal(steps, changes < 0)
-    return bool(steps.sum() > ROWS_PER_VALUE) and (is_rising or is_falling)

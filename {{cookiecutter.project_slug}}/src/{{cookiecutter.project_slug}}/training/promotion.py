@@ -6,155 +6,105 @@ model that may have been trained on these rows has an advantage, so it can hold 
 only `MOST_HELD_BACK` models in a row.
 """
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..config import Config, TrainingConfig
-from ..evaluation import (
-    Metric,
-)
+from ..evaluation import evaluate
 from ..feature_engineering import features_of_table
-from ..model_training import Dataset
-from ..prediction import Model, load_model, predict_features
-from ..utils import UserError, fingerprint, write_atomically
-from .description import beats_baseline, show_metrics
-from .intervals import (
-    estimate_improvement,
-)
-from .saving import read_history, write_files
+from ..prediction import load_model, predict_features
+from ..utils import UserError
+from .intervals import estimate_interval
+from .saving import Trained, write_files
 
-ARCHIVE, SERVED = "archive", "served.txt"  # the names of served models, in their order
-MOST_HELD_BACK = 3
+ARCHIVE, MOST_HELD_BACK = "archive", 3
 COMPARED_ROWS = 10_000
 FORCE = "to serve it anyway, set training.promote: always in config.yaml"
 
 
-class Decision(NamedTuple):
-    """Whether a new model is promoted, and why.
-
-    `held_back` means that a served model which may know the test rows prevented it.
-    """
-
-    promoted: bool
-    reason: str
-    held_back: bool = False
-
-
-def decide(
-    sha256: str,
-    outputs: np.ndarray,
-    about: Mapping[str, Any],
-    dataset: Dataset,
-    metric: Metric,
-    served: Path,
-    config: TrainingConfig,
-) -> Decision:
-    """Decide whether a new model is served.
-
-    `sha256` is the hash of its file, `outputs` are its outputs for the test rows.
-    """
-    if served.exists() and fingerprint(served) == sha256:
-        return Decision(False, "it is the served model")
+def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
+    """Decide whether a new model is served. Returns that, and why."""
+    if served.exists() and served.read_bytes() == trained.content:
+        return False, "it is the served model"
     if config.promote != "if_better":
-        reason = f"training.promote is {config.promote}"
-        return Decision(config.promote == "always", reason)
-    if not beats_baseline(about, metric):
-        reason = f"it is not clearly better than the baseline: {show_metrics(about)}"
-        return Decision(False, f"{reason}; {FORCE}")
+        return config.promote == "always", f"training.promote is {config.promote}"
+    if not trained.about["beats_baseline"]:
+        return False, f"it is not clearly better than the baseline; {FORCE}"
     if not served.exists():
-        return Decision(True, "no model was served")
+        return True, "no model was served"
+
+    dataset = trained.dataset
+    rows = dataset.rows.iloc[dataset.split.test]
     try:
         model = load_model(served)
-    except UserError:
-        return Decision(True, "the served model can't be loaded any more")
+        X = features_of_table(rows, model.table.features)
+        others = predict_features(model.outputs, X)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return True, "the served model can't answer the rows of this table"
 
-    random = np.random.default_rng(config.random_seed)
-    drawn = random.permutation(len(outputs))[:COMPARED_ROWS]
-    others = answer_rows(model, dataset, drawn)
-    if others is None:
-        return Decision(True, "the served model is for another table")
-    thresholds = about["threshold"], model.threshold
-    _, high = estimate_improvement(
-        *(outputs[drawn], others, dataset.y_test[drawn], metric),
-        *(config.random_seed, thresholds),
-    )
+    if (model.labels, model.about["target"]) != (
+        dataset.labels,
+        trained.about["target"],
+    ):
+        return True, "the served model predicts another target"
+
+    _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
-        return Decision(True, "it is not worse than the served model")
-    return hold_back(about, model, served.parent)
+        return True, "it is not worse than the served model"
+
+    return hold_back(trained.about, model.about.get("split", {}), served, config)
 
 
-def hold_back(about: Mapping[str, Any], model: Model, folder: Path) -> Decision:
-    """Decide about a model that is clearly worse than the served one."""
+def estimate_improvement(
+    trained: Trained, others: np.ndarray, threshold: float | None
+) -> tuple:
+    """Return the 95 % confidence interval of how much better a new model is.
+
+    Both models are scored on the same resampled rows (the paired bootstrap): `others`
+    are the outputs of the served one. Positive is better, also if the metric is an
+    error.
+    """
+    y = trained.dataset.y_test
+    metrics = {"": trained.metric}
+
+    def improve(rows):
+        new_threshold = trained.about["threshold"]
+        new = evaluate(trained.outputs[rows], y[rows], metrics, new_threshold)[""]
+        old = evaluate(others[rows], y[rows], metrics, threshold)[""]
+        return trained.metric.sign * (new - old)
+
+    drawn = np.random.default_rng(0).permutation(len(y))[:COMPARED_ROWS]
+    return estimate_interval(improve, drawn)
+
+
+def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) -> tuple:
+    """Decide about a model that is clearly worse than the served one of this split."""
     reason = f"by {about['metric']} it is worse than the served model"
-    if is_fair(about["split"], model.about.get("split", {})):
-        return Decision(False, f"{reason} on the same test rows; {FORCE}")
-    count = count_held_back(folder)
+    if is_fair(about["split"], split):
+        return False, f"{reason} on the same test rows; {FORCE}"
+
     reason += ", which may have been trained on the test rows"
-    if count >= MOST_HELD_BACK:
-        return Decision(True, f"{reason} and has held back {count} models")
-    reason += f" (held back: {count + 1} of at most {MOST_HELD_BACK})"
-    return Decision(False, f"{reason}; {FORCE}", held_back=True)
+    current, _ = find_archived(served)
+    models = (served.parent / ARCHIVE).glob("*.onnx")
+    count = sum(not current or model > current for model in models)
+    most = min(MOST_HELD_BACK, config.keep_models)
+    if count >= most:
+        return True, f"{reason} and has held back {most} models"
+
+    return False, f"{reason} (held back: {count + 1} of at most {most}); {FORCE}"
 
 
-def is_fair(split: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
+def is_fair(split: dict, served: dict) -> bool:
     """Whether no test row of a split was a training row of the served model's.
 
-    By time, the test must not begin earlier. By hash, it must be drawn in the same way,
-    and not be larger.
+    By time, the test must not begin earlier. By hash, it must be drawn in the same way.
     """
-    if any(split[name] != served.get(name) for name in ("kind", "column")):
+    if split != {**served, "since": split["since"]}:
         return False
-    if split["kind"] == "time":
-        return bool(split["since"] >= served["since"])
-    return (
-        bool(split["lasting"] and served.get("lasting"))
-        and split["key"] == served["key"]
-        and split["seed"] == served["seed"]
-        and split["share"] <= served["share"]
-    )
 
-
-def answer_rows(model: Model, dataset: Dataset, drawn: np.ndarray) -> np.ndarray | None:
-    """Return the served model's outputs for some test rows, or None if it has none.
-
-    The probabilities are in the order of the dataset's labels.
-    """
-    table, labels = dataset.table, dataset.labels
-    if (model.table.task, model.table.target.name) != (table.task, table.target.name):
-        return None
-    if len(labels) == 2 and model.labels != labels:
-        return None
-    rows = dataset.rows.iloc[dataset.split.test[drawn]]
-    try:
-        X = features_of_table(rows, model.table.features)
-        outputs = predict_features(model.outputs, X)
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):  # a column is gone, or of another kind
-        return None
-    if not labels:
-        return outputs
-    aligned = np.zeros((len(outputs), len(labels)))
-    for position, label in enumerate(model.labels):
-        if label in labels:
-            aligned[:, labels.index(label)] = outputs[:, position]
-    return aligned
-
-
-def count_held_back(folder: Path) -> int:
-    """Count the models in a row that the served model has held back until now."""
-    count = 0
-    for record in reversed(read_history(folder)):
-        promotion = record["promotion"] or {"promoted": False, "held_back": False}
-        if promotion["promoted"]:
-            break
-        count += promotion["held_back"]
-    return count
+    return split["since"] >= served["since"] if split["since"] else split["lasting"]
 
 
 def archive_path(served: Path, trained: str, sha256: str) -> Path:
@@ -167,63 +117,59 @@ def card_path(model: Path, config: Config) -> Path:
     """Return where a model's card is: in reports, or beside it in the archive."""
     if model.parent.name == ARCHIVE:
         return model.with_suffix(".html")
+
     return config.root / "reports" / f"{model.stem}_card.html"
 
 
 def publish(archived: Path, config: Config) -> None:
     """Serve a model of the archive: all its files at once, or none of them."""
     served = config.paths.model
-    names = list_served(served)
+    places = {
+        served: archived,
+        served.with_suffix(".json"): archived.with_suffix(".json"),
+        card_path(served, config): card_path(archived, config),
+    }
     try:
-        contents = {
-            served: archived.read_bytes(),
-            served.with_suffix(".json"): archived.with_suffix(".json").read_bytes(),
-            card_path(served, config): card_path(archived, config).read_bytes(),
-        }
+        write_files({place: file.read_bytes() for place, file in places.items()})
     except OSError as error:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
-    write_files(contents)
-    if archived.name not in names:
-        with write_atomically(served.parent / ARCHIVE / SERVED) as file:
-            file.write_text("\n".join([*names, archived.name]), encoding="utf-8")
 
 
-def list_served(served: Path) -> list[str]:
-    """Return the archived models that were served, in their order; the last one is now.
+def find_archived(served: Path) -> tuple:
+    """Return the archived files of the served model, and of the one that it replaced.
 
-    Models that were rolled back are not listed. The last name is empty if the served
-    model is not in the archive.
+    Either is None if it is not known.
     """
-    file = served.parent / ARCHIVE / SERVED
-    names = file.read_text(encoding="utf-8").split() if file.exists() else []
-    sha256 = fingerprint(served) if served.exists() else ""
-    for count in range(len(names), 0, -1):
-        if names[count - 1].endswith(f"-{sha256[:8]}.onnx"):
-            return names[:count]
-    return [*names, ""]
+    try:
+        record = json.loads(served.with_suffix(".json").read_text(encoding="utf-8"))
+        paths = record["file"]["path"], record["promotion"]["replaced"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+    return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
 
 
 def roll_back(config: Config) -> Path:
     """Serve the previous model again, and return its archived file."""
     served = config.paths.model
-    for name in reversed(list_served(served)[:-1]):
-        archived = served.parent / ARCHIVE / name
-        if archived.exists():
-            load_model(archived)
-            publish(archived, config)
-            return archived
-    raise UserError(
-        f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
-        "see: uv run train --list"
-    )
+    _, previous = find_archived(served)
+    if not previous or not previous.exists():
+        raise UserError(
+            f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
+            "see: uv run train --list"
+        )
+
+    load_model(previous)
+    publish(previous, config)
+
+    return previous
 
 
 def prune(config: Config) -> None:
     """Delete the oldest archived models, but not the served and the previous one."""
     served = config.paths.model
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
-    protected = list_served(served)[-2:]
     for model in models[: -config.training.keep_models]:
-        if model.name not in protected:
+        if model not in find_archived(served):
             for suffix in (".onnx", ".json", ".html"):
                 model.with_suffix(suffix).unlink(missing_ok=True)

@@ -14,57 +14,53 @@ import argparse
 import json
 import logging
 import time
-from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
-from ..evaluation import Metric, format_metrics, format_number, list_metrics
+from ..evaluation import format_metrics, format_number, list_metrics
 from ..model_training import MODELS, Dataset, find_model, fit_model
 from ..prediction import predict_features
 from ..schema import read_table
-from ..utils import UserError, command, command_line, set_up_logging
-from .comparison import choose, tune
+from ..utils import (
+    UserError,
+    append_record,
+    command,
+    command_line,
+    positive_integer,
+    set_up_logging,
+)
 from .dataset import load_dataset
-from .description import describe_model, describe_origin, show_metrics
+from .description import describe_model, describe_origin
 from .export import export_pipeline
 from .model_card import draw_card
 from .promotion import (
-    Decision,
     archive_path,
     card_path,
     decide,
+    find_archived,
     prune,
     publish,
     roll_back,
 )
 from .saving import (
+    HISTORY,
+    Trained,
     as_json,
-    describe_file,
-    list_versions,
     serialize_model,
     show_history,
     write_files,
-    write_history,
 )
-from .thresholds import choose_threshold
+from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
 FEW_ROWS = 20_000
 
 log = logging.getLogger("train")
-
-
-class Trained(NamedTuple):
-    """The content of a model file, its description, and its outputs for the test."""
-
-    content: bytes
-    about: dict[str, Any]
-    outputs: np.ndarray
 
 
 def run(
@@ -74,113 +70,75 @@ def run(
     config: Config,
     candidates: int = 0,
     scheduler: str | None = None,
-) -> dict[str, Any]:
+) -> dict:
     """Train, evaluate and save a model. Returns its record, which is saved beside it.
 
     If the output is the served model's file, the new model is archived, and takes the
     place of the served one only if it is promoted.
     """
     start = time.perf_counter()
-    table, settings = read_table(config), config.training
-    check_output(output)
+    table = read_table(config)
+    settings = config.training
+    if output.suffix != ".onnx":
+        raise UserError(f"{output}: a model file's name must end in .onnx")
     if model != ALL:
         find_model(model, table.task)
+
     dataset = load_dataset(data, table, settings)
     metrics = list_metrics(settings.metric, table.task, len(dataset.labels))
+    metric = next(iter(metrics.values()))
 
     origin = describe_origin(data, config)
     with limit_threads(len(dataset.rows)):
         if model == ALL:
-            model, origin["comparison"] = choose(dataset, metrics, settings)
+            model, origin["comparison"] = compare_models(dataset, metric, settings)
         if candidates:
             search = candidates, scheduler
-            settings, origin["tuning"] = tune(
-                dataset, model, metrics, settings, *search
-            )
+            settings, origin["tuning"] = tune(dataset, model, metric, settings, *search)
         trained = train_model(dataset, model, metrics, settings)
+
     report(trained.about)
     origin["seconds"] = time.perf_counter() - start
-    return save_model(trained, dataset, metrics, output, origin, config)
+
+    return save_model(trained, output, origin, config)
 
 
 def train_model(
-    dataset: Dataset, model: str, metrics: dict[str, Metric], config: TrainingConfig
+    dataset: Dataset, model: str, metrics: dict, config: TrainingConfig
 ) -> Trained:
     """Fit a model, export it, and evaluate what was exported."""
     log.info("training %s", model)
     threshold = choose_threshold(dataset, model, config)
     pipeline = fit_model(dataset, model, config)
-    exported = export_pipeline(pipeline, dataset, model)
-    outputs = predict_features(exported.outputs, dataset.X_test)
-    about = describe_model(
-        *(dataset, model, pipeline, exported.outputs, outputs),
-        *(metrics, threshold, config),
-    )
-    about = as_json({**about, "versions": list_versions()})
-    content = serialize_model(exported, dataset, outputs, about)
-    return Trained(content, about, outputs)
+    onnx_model, predict = export_pipeline(pipeline, dataset, model)
+    given = model, predict, metrics, threshold, config
+    about = as_json(describe_model(dataset, *given))
+    outputs = predict_features(predict, dataset.X_test)
+    content = serialize_model(onnx_model, dataset, outputs, about)
+
+    return Trained(content, about, outputs, metrics[about["metric"]], dataset)
 
 
-def save_model(
-    trained: Trained,
-    dataset: Dataset,
-    metrics: dict[str, Metric],
-    output: Path,
-    origin: dict[str, Any],
-    config: Config,
-) -> dict[str, Any]:
+def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    file, decision = describe_file(output, trained.content), None
+    about = trained.about
+    dataset = trained.dataset
+    folder = output.parent
+    digest = sha256(trained.content).hexdigest()
+    promotion = None
     if output == config.paths.model:
-        metric = next(iter(metrics.values()))
-        sha256, settings = file["sha256"], config.training
-        decision = decide(
-            sha256, trained.outputs, trained.about, dataset, metric, output, settings
-        )
-        output = archive_path(output, origin["trained"], file["sha256"])
-        file["path"] = output.as_posix()
+        promoted, reason = decide(trained, output, config.training)
+        current, _ = find_archived(output)
+        replaced = current and current.name
+        promotion = {"promoted": promoted, "reason": reason, "replaced": replaced}
+        output = archive_path(output, origin["trained"], digest)
 
-    record = describe_record(trained.about, origin, dataset, file, decision)
-    write_model(output, trained, record, dataset, config)
-    log.info("saved %s in %.1f s", output, origin["seconds"])
-    if decision and decision.promoted:
-        publish(output, config)
-        prune(config)
-        log.info("promoted: %s", decision.reason)
-    elif decision:
-        log.warning("not promoted: %s", decision.reason)
-    write_history(config.paths.model.parent if decision else output.parent, record)
-    return record
-
-
-def describe_record(
-    about: dict[str, Any],
-    origin: dict[str, Any],
-    dataset: Dataset,
-    file: dict[str, str],
-    decision: Decision | None,
-) -> dict[str, Any]:
-    """Return the content of the JSON file beside a model file."""
-    added = {
-        "data": {**about["data"], **origin["data"]},
-        "table": asdict(dataset.table),
-        "labels": dataset.labels,
-        "file": file,
-        "promotion": decision and decision._asdict(),
-    }
-    return as_json({**about, **origin, **added})
-
-
-def write_model(
-    output: Path,
-    trained: Trained,
-    record: dict[str, Any],
-    dataset: Dataset,
-    config: Config,
-) -> None:
-    """Write a model file, its JSON and its card."""
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    data = {**about["data"], **origin["data"]}
+    file = {"path": output.as_posix(), "sha256": digest}
+    added = {"data": data, "file": file, "promotion": promotion}
+    record = as_json({**about, **origin, **added, "labels": dataset.labels})
     page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_files(
         {
             output: trained.content,
@@ -188,6 +146,24 @@ def write_model(
             card_path(output, config): page.encode(),
         }
     )
+    log.info("saved %s in %.1f s", output, origin["seconds"])
+    if promotion:
+        promote(output, promotion, config)
+
+    append_record(record, folder / HISTORY)
+
+    return record
+
+
+def promote(archived: Path, promotion: dict, config: Config) -> None:
+    """Serve an archived model if it is promoted, and log why or why not."""
+    if promotion["promoted"]:
+        publish(archived, config)
+        log.info("promoted: %s", promotion["reason"])
+    else:
+        log.warning("not promoted: %s", promotion["reason"])
+
+    prune(config)
 
 
 def limit_threads(rows: int) -> Any:
@@ -198,27 +174,25 @@ def limit_threads(rows: int) -> Any:
     limits = {"blas": 1}
     if rows < FEW_ROWS:
         limits["openmp"] = 1
+
     return threadpool_limits(limits)
 
 
-def report(about: dict[str, Any]) -> None:
+def report(about: dict) -> None:
     """Log how good a model is."""
+    name = about["metric"]
     log.info("test:     %s", format_metrics(about["metrics"]))
     log.info("baseline: %s", format_metrics(about["baseline"]))
-    log.info("%s", show_metrics(about))
+    low, high = map(format_number, about["intervals"][name])
+    log.info("%s: 95 %% confidence interval %s to %s", name, low, high)
     if about["threshold"] is not None:
         log.info("threshold: %s", format_number(about["threshold"]))
+
     for note in about["notes"]:
         log.warning("%s", note)
 
 
-def check_output(output: Path) -> None:
-    """Refuse a model file without the ending that says what it is."""
-    if output.suffix != ".onnx":
-        raise UserError(f"{output}: a model file's name must end in .onnx")
-
-
-def read_setting(text: str) -> tuple[str, Any]:
+def read_setting(text: str) -> tuple:
     """Read NAME=VALUE, the value as in config.yaml."""
     name, equals, value = text.partition("=")
     try:
@@ -226,44 +200,25 @@ def read_setting(text: str) -> tuple[str, Any]:
             return name, yaml.safe_load(value)
     except yaml.YAMLError:
         pass
+
     raise UserError(f"--set {text}: write it like --set max_depth=6")
 
 
 def read_options() -> argparse.Namespace:
     """Read the command line."""
     names = sorted({name for models in MODELS.values() for name in models})
+    which = f"one of {', '.join(names)}; all: compare them and train the best"
     parser = command_line(__doc__)
-    parser.add_argument(
-        "--data", metavar="PATH", type=Path, help="processed table, Parquet"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help=f"one of {', '.join(names)}; all: compare them and train the best",
-    )
-    parser.add_argument(
-        "--output",
-        metavar="PATH",
-        type=Path,
-        help="train to this file, and leave the served model alone",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a setting of the model; can be repeated",
-    )
-    parser.add_argument(
-        "--tune", metavar="N", type=int, default=0, help="try N settings, keep the best"
-    )
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune"
-    )
-    parser.add_argument("--list", action="store_true", help="list past trainings")
-    parser.add_argument(
-        "--rollback", action="store_true", help="serve the previous model again"
-    )
+    add = parser.add_argument
+    add("--data", metavar="PATH", type=Path, help="processed table, Parquet")
+    add("--model", metavar="NAME", help=which)
+    add("--output", metavar="PATH", type=Path, help="the served model stays as it is")
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help="can repeat")
+    add("--tune", metavar="N", type=positive_integer, default=0, help="settings to try")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster, for --tune")
+    add("--list", action="store_true", help="list past trainings")
+    add("--rollback", action="store_true", help="serve the previous model again")
+
     return parser.parse_args()
 
 
@@ -272,27 +227,29 @@ def main() -> None:
     """Train from the command line."""
     options = read_options()
     config = read_config()
-    output = options.output or config.paths.model
+    served = config.paths.model
     if options.list:
-        print(show_history(output))
+        print(show_history(options.output or served))
         return
+
     set_up_logging(config.paths.logs / "train.log")
     if options.rollback:
         log.info("rolled back to %s", roll_back(config))
         return
-    if options.output and output.resolve() == config.paths.model.resolve():
+    if options.output and options.output.resolve() == served.resolve():
         raise UserError(
-            f"{output} is the served model; without --output a better one replaces it"
+            f"{served} is the served model; without --output a better one replaces it"
         )
+
     model = options.model or config.training.model
     if options.set and model == ALL:
         raise UserError("--set is for one model; name it with --model")
-    if options.tune < 0:
-        raise UserError("--tune needs a number of settings to try, like --tune 30")
     if options.scheduler and not options.tune:
         raise UserError("--scheduler is for --tune")
-    settings = dict(read_setting(text) for text in options.set)
+
+    settings = dict(map(read_setting, options.set))
     training = config.training.with_settings(model, settings)
     config = config.model_copy(update={"training": training})
     data = options.data or config.paths.processed
+    output = options.output or served
     run(data, model, output, config, options.tune, options.scheduler)

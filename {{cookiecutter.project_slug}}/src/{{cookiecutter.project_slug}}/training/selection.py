@@ -1,0 +1,219 @@
+"""Choose a model, its settings and its threshold, on folds of the training rows."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix_at_thresholds
+from sklearn.model_selection import GridSearchCV, ParameterSampler
+
+from ..config import Threshold, TrainingConfig
+from ..evaluation import Metric, find_scorer, predict_outputs
+from ..model_training import (
+    MODELS,
+    SEARCH_SPACES,
+    Dataset,
+    build_pipeline,
+    cross_validate_model,
+    folds_of,
+)
+from ..prediction import STEPS
+from ..utils import UserError
+
+log = logging.getLogger("train")
+
+
+def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> tuple:
+    """Cross-validate every model on the same folds.
+
+    Returns the chosen model, and a record of the comparison, the best model first.
+    """
+    scorer = find_scorer(metric, len(dataset.labels))
+    task = dataset.table.task
+    folds = {
+        model: cross_validate_model(dataset, model, scorer, config)
+        for model in MODELS[task]
+    }
+    choice, ties = choose_model(
+        {name: each["test_score"] for name, each in folds.items()}
+    )
+    comparison = []
+    for model in sorted(folds, key=lambda model: -folds[model]["test_score"].mean()):
+        mean = folds[model].mean()
+        spread = folds[model].std()
+        note = "a tie with the best" if model in ties else "worse"
+        if model == choice:
+            note = "the best" if len(ties) == 1 else "the simplest of a tie"
+        entry = {
+            "model": model,
+            "mean": metric.sign * mean["test_score"],
+            "standard_deviation": spread["test_score"],
+            "fit_seconds": mean["fit_time"],
+            "score_seconds": mean["score_time"],
+            "note": note,
+        }
+        text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
+        log.info(text, *entry.values())
+        comparison.append(entry)
+
+    log.info("chosen: %s", choice)
+
+    return choice, comparison
+
+
+def choose_model(scores: Mapping[str, pd.Series]) -> tuple:
+    """Return the simplest of the models that tie with the best, and all that tie.
+
+    `scores` has the scores on the folds by model, the simplest model first. The rule is
+    that of Breiman and others, "Classification and regression trees", 1984.
+    """
+    best = max(scores.values(), key=lambda values: values.mean())
+    ties = [model for model, values in scores.items() if is_tie(best, values)]
+    return ties[0], ties
+
+
+def is_tie(scores: pd.Series, others: pd.Series) -> bool:
+    """Whether the mean difference over the folds is within one standard deviation."""
+    differences = scores - others
+    return not abs(differences.mean()) > differences.std()
+
+
+def tune(
+    dataset: Dataset,
+    model: str,
+    metric: Metric,
+    config: TrainingConfig,
+    candidates: int,
+    scheduler: str | None = None,
+) -> tuple:
+    """Try settings drawn from the model's search space, and those of config.yaml.
+
+    Returns the config with the best of them, and a record of the search.
+    """
+    settings = draw_settings(model, candidates, config.random_seed)
+    search = GridSearchCV(
+        build_pipeline(model, dataset.table.task, dataset.X_train, config),
+        [{f"model__{name}": [each[name]] for name in each} for each in settings],
+        scoring=find_scorer(metric, len(dataset.labels)),
+        cv=folds_of(dataset, config),
+        refit=False,
+        n_jobs=-1,
+        error_score="raise",
+        verbose=int(sys.stderr.isatty()),
+    )
+    with lend_workers(scheduler):
+        search.fit(dataset.X_train, dataset.y_train)
+
+    scores = pd.DataFrame(search.cv_results_).filter(regex="split.*_test_score")
+    untuned = scores.iloc[0]
+    best = scores.iloc[search.best_index_]
+    record = {
+        "candidates": candidates,
+        "folds": scores.shape[1],
+        "score": metric.sign * best.mean(),
+        "untuned": metric.sign * untuned.mean(),
+        "tie": is_tie(best, untuned),
+    }
+    if record["tie"]:
+        log.warning("the best settings tie with those in config.yaml")
+
+    config = config.with_settings(model, settings[search.best_index_])
+    text = json.dumps(config.settings.get(model))
+    log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
+
+    return config, record
+
+
+def draw_settings(model: str, count: int, seed: int) -> list:
+    """Return no settings, and then those drawn from a model's search space."""
+    if model not in SEARCH_SPACES:
+        raise UserError(
+            f"{model} has no settings to try; add them to SEARCH_SPACES in "
+            "model_training.py"
+        )
+
+    drawn = ParameterSampler(SEARCH_SPACES[model], count, random_state=seed)
+    texts = [pd.Series(each, dtype=object).to_json() for each in drawn]
+    return [{}, *map(json.loads, texts)]
+
+
+def lend_workers(scheduler: str | None) -> Any:
+    """Let the workers of a Dask cluster do the search, or this machine's processors."""
+    if not scheduler:
+        return nullcontext()
+
+    from ..etl import cluster  # Dask is an extra; see docs/production.md
+
+    return cluster.lend_workers(scheduler)
+
+
+def check_threshold(dataset: Dataset, config: TrainingConfig) -> None:
+    """Refuse a threshold for anything but two classes."""
+    count = len(dataset.labels)
+    if config.threshold and count != 2:
+        what = f"has {count} classes" if count else "is a number"
+        raise UserError(
+            f"config.yaml: training.threshold is for two classes, and the target {what}"
+        )
+
+
+def choose_threshold(
+    dataset: Dataset, model: str, config: TrainingConfig
+) -> float | None:
+    """Return the threshold that config.yaml asks for, or None for the likelier class.
+
+    A rule is applied to predictions for the training rows, each by a model that was
+    fitted on the other folds.
+    """
+    rule = config.threshold
+    if rule is None:
+        return None
+    if rule.value:
+        return rule.value
+
+    X = dataset.X_train
+    y = dataset.y_train
+    targets = []
+    probabilities = []
+    for train, test in folds_of(dataset, config):
+        pipeline = build_pipeline(model, dataset.table.task, X, config)
+        pipeline.fit(X.iloc[train], y[train])
+        outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
+        targets.append(y[test])
+        probabilities.append(outputs[:, 1])
+
+    return find_threshold(np.concatenate(targets), np.concatenate(probabilities), rule)
+
+
+def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
+    """Return the threshold that fits a rule best.
+
+    For a recall it is the highest that reaches it, for a precision the lowest, for
+    costs the cheapest. Raises UserError if none reaches the precision.
+    """
+    _, false_positives, false_negatives, true_positives, thresholds = (
+        confusion_matrix_at_thresholds(y, probabilities)
+    )
+    if rule.cost:
+        costs = rule.cost.false_positive * false_positives
+        costs += rule.cost.false_negative * false_negatives
+        position = np.argmin(costs)
+    elif rule.recall:
+        recalls = true_positives / (true_positives + false_negatives)
+        position = np.argmax(recalls >= rule.recall)
+    else:
+        precisions = true_positives / (true_positives + false_positives)
+        reached = np.flatnonzero(precisions >= rule.precision)
+        if len(reached) == 0:
+            raise UserError(
+                f"config.yaml: training.threshold: no threshold has a precision of "
+                f"{rule.precision}; the best has {precisions.max():.3f}"
+            )
+        position = reached[-1]
+
+    return float(np.floor(thresholds[position] * STEPS) / STEPS)
