@@ -11,36 +11,33 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
 from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl import parts as etl
-from {{ cookiecutter.project_slug }}.etl.parts import Part, Replaced
-from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
+from {{ cookiecutter.project_slug }}.etl.parts import Part
+from {{ cookiecutter.project_slug }}.etl.raw_csv import RawData
 from {{ cookiecutter.project_slug }}.etl.runs import (
     COUNTS,
-    collect,
     follow,
     make_room,
     record_run,
     remove_leftovers,
+    show_progress,
 )
-from {{ cookiecutter.project_slug }}.etl.sources import (
-    fill_table,
-    name_source,
-    read_source,
-)
-from {{ cookiecutter.project_slug }}.etl.workers import Function, run_parallel
+from {{ cookiecutter.project_slug }}.etl.sources import fill_table, name_source, read_source
+from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-Share = Callable[[Function, Iterable[object]], Iterable[Part]]
+Share = Callable[..., Iterable[etl.Made]]  # of work between processes
 
 SHOWN = 20  # reasons why rows were rejected
 
@@ -49,18 +46,17 @@ log = logging.getLogger("pipeline")
 
 def extract(pattern: str | None, folder: Path, config: Config) -> Iterator[RawData]:
     """Read the raw rows, batch by batch."""
-    names = [column.name for column in read_table(config).columns]
+    columns = [column.name for column in read_table(config).columns]
     log.info("extract: %s", name_source(config, pattern))
-    return read_source(config, names, pattern, folder)
+    return read_source(config, columns, pattern, folder)
 
 
 def transform(
-    batches: Iterable[RawData], folder: Path, table: Table, share: Share
-) -> list[Part]:
+    batches: Iterable[RawData], table: Table, share: Share
+) -> Iterator[etl.Made]:
     """Clean the rows and check them against the schema, batch by batch."""
     process = partial(etl.clean, table=table)
-    write = partial(etl.write_part, folder=folder.absolute(), process=process)
-    return collect(share(write, enumerate(batches)), log)
+    return show_progress(share(partial(etl.make_part, process=process), batches), log)
 
 
 def load(new: Path, output: Path, config: Config) -> dict[str, object]:
@@ -81,7 +77,7 @@ def run(
     pattern: str | None,
     output: Path,
     config: Config,
-    share: Share = partial(run_parallel, workers=None),  # noqa: B008 - has no state
+    share: Share = run_parallel,
     dry: bool = False,
 ) -> dict[str, object]:
     """Run the whole ETL and return its record; a run that fails leaves the old output.
@@ -96,50 +92,46 @@ def run(
     ):
         if not dry:
             remove_leftovers(paths.rejected)
-        parts = transform(extract(pattern, folder, config), folder, table, share)
-        if not any(part.rows for part in parts):
-            raise UserError(f"{name_source(config, pattern)} has a header but no rows")
-        new = folder / "joined"
-        replaced = etl.join_parts(parts, folder, new, table)
-        counts = count_rows(parts, replaced)
-        record.update(counts)
+        made = transform(extract(pattern, folder, config), table, share)
+        origin = name_source(config, pattern)
+        parts = etl.write_parts(made, pq.ParquetWriter, folder, origin)
+        new, replaced = etl.drop_duplicates(folder / "kept", parts, table)
+        for (source, winner), count in replaced.most_common(SHOWN):
+            log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
+        record.update(count_rows(parts, replaced.total()))
         if not dry:
-            names = [column.name for column in table.columns]
-            etl.save_rejected(parts, folder, names, paths.rejected)
-            log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
-        judge(parts, counts, config)
+            etl.save_rejected(folder, paths.rejected, parts, log)
+        judge(parts, config)
         if not dry:
             record.update(load(new, output, config))
     return record
 
 
-def count_rows(parts: Sequence[Part], replaced: Replaced) -> dict[str, int]:
+def count_rows(parts: Sequence[Part], duplicate: int) -> dict[str, int]:
     """Return what became of all rows, and log it."""
-    read = sum(part.rows for part in parts)
-    rejected, duplicate = sum(part.rejected for part in parts), replaced.total()
-    kept = read - rejected - duplicate
-    log.info(
-        "transform: %d rows read, %d kept, %d rejected, %d duplicates",
-        *(read, kept, rejected, duplicate),
+    read, rejected = (
+        sum(part.rows for part in parts),
+        sum(part.rejected for part in parts),
     )
-    for (source, winner), count in replaced.most_common(SHOWN):
-        log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
-    return dict(zip(COUNTS, (read, kept, rejected, duplicate), strict=True))
+    counts = (read, read - rejected - duplicate, rejected, duplicate)
+    log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *counts)
+    return dict(zip(COUNTS, counts, strict=True))
 
 
-def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None:
+def judge(parts: Sequence[Part], config: Config) -> None:
     """Log why rows were rejected; raise UserError if they are too many.
 
     Rows out of scope do not count.
     """
-    reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
+    reasons = etl.count_reasons(parts)
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)
 
     aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
-    rejected, read = counts["rows_rejected"] - aside, counts["rows_read"] - aside
+    rejected = sum(part.rejected for part in parts) - aside
+    read = sum(part.rows for part in parts) - aside
     share, limit = rejected / max(read, 1), config.table.max_rejected_share
-    if share > limit or not counts["rows_kept"]:
+    if share > limit or not any(part.kept for part in parts):
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often "
             f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "
@@ -160,22 +152,18 @@ def read_options() -> Namespace:
     add("--dry-run", action="store_true", help="report, and write nothing")
     add("--verbose", action="store_true", help="log each part")
     add("--debug", action="store_true", help="open pdb where it failed")
-    options = parser.parse_args()
-    if options.scheduler and options.engine != "dask":
-        raise UserError("--scheduler is for --engine dask")
-    return options
+    return parser.parse_args()
 
 
 @utils.command
 def main() -> None:
     """Run the pipeline from the command line."""
     options, config = read_options(), read_config()
-    utils.set_up_logging(
-        None if options.dry_run else config.paths.logs / "pipeline.log"
-    )
+    log_file = None if options.dry_run else config.paths.logs / "pipeline.log"
+    utils.set_up_logging(log_file)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    share: Share = partial(run_parallel, workers=options.workers)
-    if options.engine == "dask":
+    share = partial(run_parallel, workers=options.workers)
+    if options.engine == "dask" or options.scheduler:
         from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
         share = partial(cluster.run_parallel, scheduler=options.scheduler)

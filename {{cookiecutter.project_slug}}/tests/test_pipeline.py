@@ -16,7 +16,12 @@ import pipeline
 from {{ cookiecutter.project_slug }}.config import Config, SourceConfig
 from {{ cookiecutter.project_slug }}.data_preprocessing import Transformed, transform
 from {{ cookiecutter.project_slug }}.etl import raw_csv
-from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
+from {{ cookiecutter.project_slug }}.etl.raw_data import (
+    RawData,
+    find_files,
+    join_batches,
+    read_batches,
+)
 from {{ cookiecutter.project_slug }}.etl.runs import record_run
 from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
@@ -44,6 +49,14 @@ def run(config: Config, workers: int = 1) -> list[object]:
     pattern = None if config.source.query else config.paths.raw
     record = pipeline.run(pattern, config.paths.processed, config, share)
     return [record[name] for name in COUNTS]
+
+
+def read(
+    config: Config, pattern: Path | str, columns: Sequence[str] = HEADER
+) -> RawData:
+    """Return all that is read from files."""
+    batches = read_batches(find_files(str(pattern)), columns, config.table)
+    return join_batches(batches, str(pattern))
 
 
 def kept(config: Config, column: str = "id") -> list[object]:
@@ -273,7 +286,7 @@ def test_cleaning_in_batches_gives_the_same_rows(
 def test_every_cell_is_text_and_every_row_has_its_place(config: Config) -> None:
     lines = ["k1,1.50,02,Small,yes,,won", '"k\n2",,,,,,lost', "k3,,,,,,won"]
     file = write_raw(config, lines)
-    raw = read_raw_data(str(file), HEADER, config.table)
+    raw = read(config, file)
     assert list(raw.rows.loc[0]) == ["k1", "1.50", "02", "Small", "yes", "", "won"]
     assert raw.places["source"].tolist() == [file.name] * 3
     assert raw.places["line"].tolist() == [2, 3, 5]
@@ -284,14 +297,14 @@ def test_columns_may_be_in_another_order_between_spaces_and_in_nfd(
 ) -> None:
     header = [f" {name} ".replace("ö", "o\u0308") for name in reversed(HEADER)]
     file = write_raw(config, ["won,2024-01-01,yes,Small,1,2.0,k1"], header)
-    raw = read_raw_data(str(file), HEADER, config.table)
+    raw = read(config, file)
     cells = ["k1", "2.0", "1", "Small", "yes", "2024-01-01", "won"]
     assert list(raw.rows.loc[0]) == cells
 
 
 def test_malformed_lines_are_kept_as_they_are(config: Config) -> None:
     lines = ["k1,,,,,,won", "too,few", "k2,,,,,,won,too,many", "", "k3,,,,,,won"]
-    raw = read_raw_data(str(write_raw(config, lines)), HEADER, config.table)
+    raw = read(config, write_raw(config, lines))
     assert raw.rows["id"].tolist() == ["k1", "k3"]
     assert raw.broken["line"].tolist() == [3, 4]
     reasons = ["2 fields instead of 7", "9 fields instead of 7"]
@@ -303,15 +316,15 @@ def test_malformed_lines_are_kept_as_they_are(config: Config) -> None:
 def test_reads_other_encodings(config: Config, encoding: str) -> None:
     file = write_raw(config, make_lines(3))
     file.write_text(file.read_text(encoding="utf-8"), encoding=encoding)
-    table = change(config, encoding=encoding.removesuffix("-sig")).table
-    assert len(read_raw_data(str(file), HEADER, table).rows) == 3
+    changed = change(config, encoding=encoding.removesuffix("-sig"))
+    assert len(read(changed, file).rows) == 3
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "is empty"),
-        (";".join(HEADER), "seems to be separated by ';'"),
+        (";".join(HEADER), "is not separated by ','"),
         (",".join([*HEADER, "extra"]), "unknown column 'extra'"),
         (",".join(["idd", *HEADER[1:]]), r"no column 'id' \(the nearest is 'idd'\)"),
     ],
@@ -322,16 +335,16 @@ def test_a_file_that_does_not_fit_is_refused(
     file = config.root / "table.csv"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message) as error:
-        read_raw_data(str(file), HEADER, config.table)
+        read(config, file)
     assert "\n" not in str(error.value)
     assert "table.csv" in str(error.value)
 
 
 def test_no_file_and_a_folder_are_refused(config: Config) -> None:
     with pytest.raises(UserError, match=r"no file matches .* or give --raw"):
-        read_raw_data(config.paths.raw, HEADER, config.table)
-    with pytest.raises(UserError, match="is a folder; name its files"):
-        read_raw_data(str(config.root), HEADER, config.table)
+        read(config, config.paths.raw)
+    with pytest.raises(UserError, match="is a folder; give its files"):
+        read(config, config.root)
 
 
 def test_a_query_joins_raw_files(config: Config) -> None:

@@ -4,12 +4,15 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import python_calamine
 
 from ..config import TableConfig
 from ..schema import normalize_name
@@ -19,49 +22,76 @@ BATCH = 8_000_000  # characters that are read at once
 LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
 LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
 OPEN_QUOTE = "a quote is not closed"
+ERRORS = (
+    *(csv.Error, LookupError, OSError, UnicodeError),
+    *(duckdb.Error, pa.ArrowInvalid, python_calamine.CalamineError),
+)
 
 csv.field_size_limit(LONGEST_LINE)
 
 
-class Lines(NamedTuple):
-    """Some rows, the number of the line where each begins, and the malformed lines.
+class RawData(NamedTuple):
+    """Raw rows of one source, the place of each, and the malformed lines.
 
-    Of each malformed line: its number, the reason, and its text, in which \\x.. is a
-    byte that can't be text.
+    `rows` holds text, one column for each of the schema's. `places` has for each of
+    these rows its `source` (file name) and `line` (of Parquet, a sheet or a query: the
+    row). `broken` has the malformed lines: columns `source`, `line`, `reason`, `raw`,
+    which is the line's text, with \\x.. for a byte that can't be text.
     """
 
     rows: pd.DataFrame
-    numbers: Sequence[int]
-    broken: list[tuple[int, str, str]]
+    places: pd.DataFrame
+    broken: pd.DataFrame
+    source: str = ""
+
+
+Opened = tuple[list[str], Iterator[RawData]]
+
+
+def make_batch(
+    source: str,
+    rows: pd.DataFrame,
+    lines: Sequence[int],
+    broken: Sequence[tuple[int, str, str]] = (),
+) -> RawData:
+    """Return rows with the line where each begins, and malformed lines."""
+    places = pd.DataFrame({"source": source, "line": lines}, index=rows.index)
+    malformed = pd.DataFrame(broken, columns=["line", "reason", "raw"])
+    malformed.insert(0, "source", source)
+    # Which pandas can't tell where there are none.
+    types = {"line": "int64"}
+    return RawData(rows, places.astype(types), malformed.astype(types), source)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the error of a file that is cut off, or missing, into a UserError."""
+    try:
+        yield
+    except ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} can't be read: {reason}") from error
 
 
 def open_stream(path: Path) -> pa.NativeFile:
     """Open a file, decompressed if its name ends in .gz, .zst or .bz2."""
-    try:
+    with reading(path):
         return pa.input_stream(str(path), compression="detect")
-    except OSError as error:
-        raise cannot_read(path, error) from error
 
 
-def open_csv(path: Path, config: TableConfig) -> tuple[list[str], Iterator[Lines]]:
+def open_csv(path: Path, config: TableConfig) -> Opened:
     """Return the header of a CSV file, and its rows in batches.
 
     Bytes that can't be decoded become lone surrogates.
     """
-    try:
-        is_utf8 = codecs.lookup(config.encoding).name == "utf-8"
-    except LookupError as error:
-        raise UserError(f"config.yaml: unknown encoding {config.encoding!r}") from error
+    is_utf8 = codecs.lookup(config.encoding).name == "utf-8"
     encoding = "utf-8-sig" if is_utf8 else config.encoding  # without byte order mark
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
     lines = iter(lambda: text.readline(LONGEST_LINE), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
-    try:
-        header = next(filter(any, reader), [])  # after empty lines
-    except (csv.Error, OSError, UnicodeError) as error:
-        raise cannot_read(path, error) from error
+    header = next(filter(any, reader), [])  # after empty lines
     damage = find_damage("".join(header), config.encoding)
     if damage:
         raise UserError(f"{path}, line 1: {damage}")
@@ -77,20 +107,17 @@ def name_columns(header: Sequence[str]) -> list[str]:
 
 def read_lines(
     path: Path, text: TextIO, line: int, header: list[str], config: TableConfig
-) -> Iterator[Lines]:
+) -> Iterator[RawData]:
     """Read the rest of a CSV file, in batches that end where a row ends."""
     rest, is_last = "", False
     while not is_last:
-        try:
-            new = text.read(BATCH)
-        except (OSError, UnicodeError) as error:
-            raise cannot_read(path, error) from error
+        new = text.read(BATCH)
         block, is_last = rest + new, new == ""
 
         # A last \r may be half of a \r\n.
         end = max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1
         whole = block if is_last else block[:end]
-        batch, used, count = read_block(whole, line, header, config, is_last)
+        batch, used, count = read_block(path.name, whole, line, header, config, is_last)
         rest, line = block[used:], line + count
         if len(rest) > LONGEST_LINE:
             raise UserError(f"{path}, line {line}: longer than {LONGEST_LINE}")
@@ -99,8 +126,13 @@ def read_lines(
 
 
 def read_block(
-    block: str, line: int, header: list[str], config: TableConfig, is_last: bool
-) -> tuple[Lines, int, int]:
+    source: str,
+    block: str,
+    line: int,
+    header: list[str],
+    config: TableConfig,
+    is_last: bool,
+) -> tuple[RawData, int, int]:
     """Read the rows of a block of whole lines, the first of which is number `line`.
 
     Also returns how many characters and lines of it were used: a row that is still open
@@ -108,29 +140,31 @@ def read_block(
     """
     plain = read_plain_lines(block, header, config.separator)
     if plain is not None:
-        return Lines(plain, range(line, line + len(plain)), []), len(block), len(plain)
+        numbers = range(line, line + len(plain))
+        return make_batch(source, plain, numbers), len(block), len(plain)
 
     rows, firsts, broken = [], [], []
-    texts, at = list(io.StringIO(block, newline="")), 0
-    while at < len(texts):
-        cells, count, reason = read_row(texts, at, config.separator)
-        is_cut = at + LINES_OF_A_ROW > len(texts) and not is_last
-        if reason == OPEN_QUOTE and is_cut:
+    lines, at = list(io.StringIO(block, newline="")), 0
+    while at < len(lines):
+        cells, count, problem = read_row(lines, at, config.separator)
+        is_cut = at + LINES_OF_A_ROW > len(lines) and not is_last
+        if problem == OPEN_QUOTE and is_cut:
             break
-        reason = reason or find_damage("".join(texts[at : at + count]), config.encoding)
-        if not reason and cells and len(cells) != len(header):
-            reason = f"{len(cells)} fields instead of {len(header)}"
+        text = "".join(lines[at : at + count])
+        problem = problem or find_damage(text, config.encoding)
+        if not problem and cells and len(cells) != len(header):
+            problem = f"{len(cells)} fields instead of {len(header)}"
 
-        if reason:
-            broken.append((line + at, reason, make_readable(texts[at])))
+        if problem:
+            broken.append((line + at, problem, make_readable(lines[at])))
             count = 1  # what follows a malformed line may be a row
         elif cells:  # otherwise an empty line
             rows.append(cells)
             firsts.append(line + at)
         at += count
     table = pd.DataFrame(rows, columns=header, dtype="str")
-    used = len(block) - sum(len(text) for text in texts[at:])
-    return Lines(table, firsts, broken), used, at
+    used = len(block) - sum(map(len, lines[at:]))
+    return make_batch(source, table, firsts, broken), used, at
 
 
 def read_plain_lines(
@@ -190,8 +224,3 @@ def make_readable(text: str) -> str:
     """Spell what can't be text as \\x.., so that it can be written and looked at."""
     known = text.replace("\0", r"\x00").encode("utf-8", "surrogateescape")
     return known.decode("utf-8", "backslashreplace")
-
-
-def cannot_read(path: Path, error: Exception) -> UserError:
-    """Return the error for a file that is cut off, or not what its name says."""
-    return UserError(f"{path} can't be read: {' '.join(str(error).split())}")

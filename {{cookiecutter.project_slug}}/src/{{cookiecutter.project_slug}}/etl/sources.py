@@ -14,24 +14,51 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..config import Config, SinkConfig, TableConfig
+from ..config import Config, SinkConfig, TableConfig, read_config
+from ..data_preprocessing import transform
+from ..schema import read_table
 from ..utils import UserError, quote_name
-from .raw_csv import Lines, name_columns
+from .raw_csv import RawData, make_batch, name_columns, reading
 from .raw_data import (
     BATCH_ROWS,
-    RawData,
     check_header,
     find_files,
     join_batches,
-    name_places,
-    number_rows,
     open_file,
+    read_arrow,
     read_batches,
 )
 
 MEMORY = "300MB"  # of DuckDB; what needs more is kept in files meanwhile
-PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
+
+
+def load_raw(config: Config | None = None) -> pd.DataFrame:
+    """Return the raw table: every cell is text, as it is in the source."""
+    config = config or read_config()
+    columns = [column.name for column in read_table(config).columns]
+    return load_source(config, columns).rows
+
+
+def load_table(config: Config | None = None) -> pd.DataFrame:
+    """Return the clean table: typed, without rejected rows and duplicates.
+
+    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
+    has the label that it has in `load_raw()`.
+    """
+    config = config or read_config()
+    return transform(load_raw(config), read_table(config)).kept
+
+
+def load_source(config: Config, columns: Sequence[str] = ()) -> RawData:
+    """Read at once all rows of the source that config.yaml names."""
+    return join_batches(read_source(config, columns), name_source(config))
+
+
+def name_source(config: Config, pattern: str | None = None) -> str:
+    """Return what a person calls the source."""
+    return pattern or str(config.source.query or config.paths.raw)
 
 
 def read_source(
@@ -47,86 +74,59 @@ def read_source(
     """
     if config.source.query and not pattern:
         return read_query(config, config.source.query, list(columns), folder)
-    files = find_files(pattern or config.paths.raw)
-    return read_batches(files, list(columns), config.table)
-
-
-def load_source(config: Config, columns: Sequence[str] = ()) -> RawData:
-    """Read at once all rows of the source that config.yaml names."""
-    return join_batches(read_source(config, columns), name_source(config))
-
-
-def name_source(config: Config, pattern: str | None = None) -> str:
-    """Return what a person calls the source."""
-    return pattern or str(config.source.query or config.paths.raw)
+    return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_query(
     config: Config, query: Path, columns: list[str], folder: Path | None
 ) -> Iterator[RawData]:
-    """Read the rows of a query, and the malformed lines of the files that it uses."""
-    try:
+    """Read the malformed lines of the files that a query uses, and then its rows."""
+    database, decimal = config.source.database, config.table.decimal
+    with (
+        reading(query),
+        connect(database) if database else open_duckdb(MEMORY, folder) as cursor,
+    ):
         sql = query.read_text(encoding="utf-8").strip().removesuffix(";")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read the query {query}: {error}") from error
-    database, broken = config.source.database, list[RawData]()
-    with connect(database) if database else connect_files(folder) as cursor:
         if database:
             cursor.execute(sql)
             batches = cursor.fetch_record_batch()
         else:
-            files = find_tables(sql, Path(config.paths.raw).parent)
-            broken = [copy_file(cursor, file, config.table) for file in files]
+            for file in find_tables(sql, Path(config.paths.raw).parent):
+                yield copy_file(cursor, file, columns, config.table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
         header = name_columns(batches.schema.names)
-        columns = columns or header
-        check_header(query, header, columns, (), config.table.separator)
-        nothing = pd.DataFrame(columns=columns, dtype="str")
-        yield from (lines._replace(rows=nothing) for lines in broken)
-        for lines in number_rows(query, combine(batches), header, config.table):
-            batch = name_places(lines, query.name)
-            yield batch._replace(rows=batch.rows[columns])
-
-
-@contextmanager
-def connect_files(folder: Path | None) -> Iterator[Any]:
-    """Open a database for the tables of one query; an error is a UserError."""
-    with TemporaryDirectory(dir=folder) as room:
-        config: Any = {"memory_limit": MEMORY, "temp_directory": room}
-        try:
-            with duckdb.connect(f"{room}/tables", config=config) as database:
-                yield database
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"the query fails: {reason}") from error
+        check_header(query, header, columns or header, (), config.table.separator)
+        for batch in read_arrow(query.name, combine(batches), header, decimal):
+            yield batch._replace(rows=batch.rows[columns or header])
 
 
 def find_tables(sql: str, folder: Path) -> list[Path]:
     """Return the files in a folder whose tables a query names."""
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    words = {file: re.escape(name_table(file)) for file in files}
-    return [file for file in files if re.search(rf"(?<!\w){words[file]}(?!\w)", sql)]
+    files = sorted(file for file in folder.glob("[!.]*") if file.is_file())
+    words = {file: rf"\b{re.escape(name_table(file))}\b" for file in files}
+    return [file for file in files if re.search(words[file], sql, re.IGNORECASE)]
 
 
 def name_table(file: Path) -> str:
     """Return the name of a file's table: orders for orders.csv and orders.csv.gz."""
-    return file.name.split(".")[0] or file.name
+    return file.name.partition(".")[0]
 
 
-def copy_file(database: Any, file: Path, config: TableConfig) -> RawData:
+def copy_file(
+    database: Any, file: Path, columns: list[str], config: TableConfig
+) -> RawData:
     """Copy a file into a table of text, empty cells as NULL; return malformed lines."""
-    header, batches = open_file(file, config)
     table, view = quote_name(name_table(file)), quote_name(file.name)
-    columns = ", ".join(f"{quote_name(name)} VARCHAR" for name in header)
-    database.execute(f"CREATE TABLE {table} ({columns})")
-    database.execute(f"CREATE VIEW {view} AS SELECT * FROM {table}")
-    broken = []
-    for lines in batches:
-        rows = lines.rows.mask(lines.rows == "")
-        database.register("batch", pa.Table.from_pandas(rows, preserve_index=False))
-        database.execute(f"INSERT INTO {table} SELECT * FROM batch")
-        broken += lines.broken
-    return name_places(Lines(pd.DataFrame(), [], broken), file.name)
+    types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
+    database.from_arrow(types.empty_table()).create(table)
+    database.execute(f"CREATE VIEW {view} AS FROM {table}")
+    nothing = make_batch(file.name, pd.DataFrame(columns=columns, dtype="str"), [])
+    broken = [nothing.broken]
+    for batch in read_batches([file], (), config):
+        rows = batch.rows.mask(batch.rows == "")
+        database.from_arrow(pa.Table.from_pandas(rows, types)).insert_into(table)
+        broken.append(batch.broken)
+    return nothing._replace(broken=pd.concat(broken))
 
 
 def combine(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -142,6 +142,15 @@ def combine(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
+def open_duckdb(memory: str, folder: Path | None) -> Iterator[Any]:
+    """Open an empty database; what its memory can't hold is in the folder meanwhile."""
+    with TemporaryDirectory(dir=folder) as room:
+        config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
+        with duckdb.connect(f"{room}/database", config=config) as database:
+            yield database
+
+
+@contextmanager
 def connect(database: str) -> Iterator[Any]:
     """Connect to a database by ADBC, and commit at the end; an error is a UserError.
 
@@ -153,7 +162,7 @@ def connect(database: str) -> Iterator[Any]:
     for name in VARIABLE.findall(database):
         if not os.environ.get(name):
             raise UserError(f"the environment variable {name} is not set")
-    url = VARIABLE.sub(lambda match: os.environ[match[1]], database)
+    url = os.path.expandvars(database)
     kind = "postgresql" if url.startswith("postgres") else "sqlite"
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
@@ -183,7 +192,6 @@ def fill_table(sink: SinkConfig, file: Path) -> None:
         types = rows.schema_arrow.remove_metadata()
         cursor.adbc_ingest(table, types.empty_table(), mode="create_append", **place)
         cursor.execute(f"DELETE FROM {name}")
-        batches = pa.RecordBatchReader.from_batches(
-            types, rows.iter_batches(BATCH_ROWS)
-        )
-        cursor.adbc_ingest(table, batches, mode="append", **place)
+        batches = rows.iter_batches(BATCH_ROWS)
+        reader = pa.RecordBatchReader.from_batches(types, batches)
+        cursor.adbc_ingest(table, reader, mode="append", **place)
