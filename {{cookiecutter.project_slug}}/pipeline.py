@@ -11,18 +11,20 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
+from {{ cookiecutter.project_slug }}.data_preprocessing import transform as clean
 from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl import parts as etl
-from {{ cookiecutter.project_slug }}.etl.parts import Part
 from {{ cookiecutter.project_slug }}.etl.raw_csv import RawData
 from {{ cookiecutter.project_slug }}.etl.runs import (
     COUNTS,
@@ -37,8 +39,6 @@ from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
-Share = Callable[..., Iterable[etl.Made]]  # of work between processes
-
 SHOWN = 20  # reasons why rows were rejected
 
 log = logging.getLogger("pipeline")
@@ -52,11 +52,11 @@ def extract(pattern: str | None, folder: Path, config: Config) -> Iterator[RawDa
 
 
 def transform(
-    batches: Iterable[RawData], table: Table, share: Share
-) -> Iterator[etl.Made]:
+    batches: Iterator[RawData], table: Table, share: Callable
+) -> Iterator[etl.Part]:
     """Clean the rows and check them against the schema, batch by batch."""
-    process = partial(etl.clean, table=table)
-    return show_progress(share(partial(etl.make_part, process=process), batches), log)
+    process = partial(etl.make_part, process=partial(clean, table=table))
+    return show_progress(share(process, batches), log)
 
 
 def load(new: Path, output: Path, config: Config) -> dict[str, object]:
@@ -77,13 +77,13 @@ def run(
     pattern: str | None,
     output: Path,
     config: Config,
-    share: Share = run_parallel,
+    share: Callable = run_parallel,
     dry: bool = False,
-) -> dict[str, object]:
+) -> dict:
     """Run the whole ETL and return its record; a run that fails leaves the old output.
 
-    Without a `pattern` of files, the rows come from where config.yaml says. A `dry` run
-    reports and writes nothing.
+    Without a `pattern` of files, the rows come from where config.yaml says. `share`
+    divides the work between processes. A `dry` run reports and writes nothing.
     """
     table, paths = read_table(config), config.paths
     with (
@@ -92,46 +92,44 @@ def run(
     ):
         if not dry:
             remove_leftovers(paths.rejected)
-        made = transform(extract(pattern, folder, config), table, share)
+        parts = transform(extract(pattern, folder, config), table, share)
         origin = name_source(config, pattern)
-        parts = etl.write_parts(made, pq.ParquetWriter, folder, origin)
-        new, replaced = etl.drop_duplicates(folder / "kept", parts, table)
-        for (source, winner), count in replaced.most_common(SHOWN):
-            log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
-        record.update(count_rows(parts, replaced.total()))
+        counts = etl.write_parts(parts, pq.ParquetWriter, folder, origin)
+        new = etl.drop_duplicates(folder, counts, table)
+        record.update(count_rows(counts, new))
         if not dry:
-            etl.save_rejected(folder, paths.rejected, parts, log)
-        judge(parts, config)
+            etl.save_rejected(folder, paths.rejected, counts, log)
+        judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
     return record
 
 
-def count_rows(parts: Sequence[Part], duplicate: int) -> dict[str, int]:
+def count_rows(counts: pd.DataFrame, new: Path) -> dict[str, int]:
     """Return what became of all rows, and log it."""
-    read, rejected = (
-        sum(part.rows for part in parts),
-        sum(part.rejected for part in parts),
-    )
-    counts = (read, read - rejected - duplicate, rejected, duplicate)
-    log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *counts)
-    return dict(zip(COUNTS, counts, strict=True))
+    read, rejected = counts[["rows", "rejected"]].sum().tolist()
+    kept = pq.read_metadata(new).num_rows
+    numbers = (read, kept, rejected, read - kept - rejected)
+    log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *numbers)
+    return dict(zip(COUNTS, numbers, strict=True))
 
 
-def judge(parts: Sequence[Part], config: Config) -> None:
+def judge(counts: pd.DataFrame, config: Config) -> None:
     """Log why rows were rejected; raise UserError if they are too many.
 
     Rows out of scope do not count.
     """
-    reasons = etl.count_reasons(parts)
+    reasons = sum(counts["reasons"], Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)
 
     aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
-    rejected = sum(part.rejected for part in parts) - aside
-    read = sum(part.rows for part in parts) - aside
-    share, limit = rejected / max(read, 1), config.table.max_rejected_share
-    if share > limit or not any(part.kept for part in parts):
+    read, kept, rejected = counts[["rows", "kept", "rejected"]].sum()
+    share, limit = (
+        (rejected - aside) / max(read - aside, 1),
+        config.table.max_rejected_share,
+    )
+    if share > limit or not kept:
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often "
             f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "

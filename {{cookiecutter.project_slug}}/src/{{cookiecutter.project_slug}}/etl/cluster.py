@@ -1,14 +1,14 @@
 """Share work between the workers of Dask; see docs/production.md."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import joblib
 
 from ..utils import UserError
-from .workers import Function, share
+from .workers import share
 
 try:
     import distributed
@@ -26,8 +26,8 @@ LOCAL: Any = {
 
 
 def run_parallel(
-    function: Function, items: Iterable[Any], scheduler: str | None
-) -> Iterator[Any]:
+    function: Callable, items: Iterable, scheduler: str | None
+) -> Iterator:
     """Call a function with each item, on the workers and here, as on one machine."""
     with connect(scheduler) as client:
         client.wait_for_workers(1, timeout=START)
@@ -36,7 +36,7 @@ def run_parallel(
 
 
 @contextmanager
-def connect(scheduler: str | None) -> Iterator[Any]:
+def connect(scheduler: str | None) -> Iterator:
     """Connect to the scheduler, or to one that starts here with a worker a processor.
 
     Raises UserError where it does not answer, or its workers are gone.
@@ -58,7 +58,7 @@ def connect(scheduler: str | None) -> Iterator[Any]:
 
 
 @contextmanager
-def lend_workers(scheduler: str) -> Iterator[None]:
+def lend_workers(scheduler: str) -> Iterator:
     """Give the workers to joblib, and so to scikit-learn."""
     with connect(scheduler), joblib.parallel_config(backend="dask"):
         yield

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -30,15 +29,13 @@ from ..utils import (
     replace_file,
     set_up_logging,
 )
-from .parts import count_reasons, make_part, name_new, save_rejected, write_parts
+from .parts import make_part, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
 from .runs import make_room, show_progress
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
-
-DRIFT_FILES = 10  # at most, in which drift is measured
 
 _load_once = lru_cache(1)(load_model)  # in each process
 
@@ -57,23 +54,23 @@ def predict_file(
     start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
-    answer = partial(answer_batch, path=model_path, config=config)
     batches = read_rows(files, model, config)
-    made = run_parallel(partial(make_part, process=answer), batches, workers)
+    answer = partial(answer_rows, path=model_path, config=config)
+    parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
     with make_room(output) as folder:
-        parts = write_parts(show_progress(made, log), writer, folder, data)
-        save_rejected(folder, rejected, parts, log)
-        answered = sum(part.kept for part in parts)
+        counts = write_parts(show_progress(parts, log), writer, folder, data)
+        save_rejected(folder, rejected, counts, log)
+        rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()
         if not answered:
-            reason, _ = count_reasons(parts)[0]
+            reason, _ = reasons.most_common(1)[0]
             raise UserError(
                 f"no row of {data} fits, most often {reason}; see {rejected}"
             )
         replace_file(folder / "kept", output)
-    log_drift(files, model, config)
-    speed = sum(part.rows for part in parts) / (time.perf_counter() - start)
+    speed = rows / (time.perf_counter() - start)
     log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
+    log_drift(next(read_rows(files, model, config)), model, config)
 
 
 def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
@@ -81,7 +78,7 @@ def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
     for path in outputs:
         if path.suffix not in (".csv", ".parquet"):
             raise UserError(f"{path}: the name must end in .csv or .parquet")
-        if path.resolve() in {file.resolve() for file in files}:
+        if path.resolve() in [file.resolve() for file in files]:
             raise UserError(
                 f"{path} would be read and written; choose another --output"
             )
@@ -100,43 +97,26 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     return read_batches(files, names, config.table, optional)
 
 
-def log_drift(files: Sequence[Path], model: Model, config: Config) -> None:
-    """Log how far the first rows of some files are from the training rows."""
+def log_drift(raw: RawData, model: Model, config: Config) -> None:
+    """Log how far rows are from the training rows."""
     monitor = DriftMonitor(model)
-    table = rows_to_predict(model.table, "accept")
-    for path in files[:DRIFT_FILES]:
-        for batch in islice(read_rows([path], model, config), 1):
-            monitor.add(transform(batch.rows, table).kept)
+    monitor.add(transform(raw.rows, rows_to_predict(model.table, "accept")).kept)
     monitor.log(config.training.max_drift)
 
 
-def answer_batch(
-    raw: RawData, path: Path, config: Config
-) -> tuple[pa.Table, Transformed]:
+def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
     """Answer the rows that the service would answer, and reject the others."""
     model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)
-    result = transform(raw.rows, table)
+    result = transform(rows, table)
     answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
-    rows = raw.rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
-    answered = pd.concat([rows, answers], axis=1)
-    types = describe_output(raw.rows.columns.tolist(), model)
-    return pa.Table.from_pandas(answered, types, preserve_index=False), result
+    return result._replace(kept=rows.loc[answers.index].assign(**answers))
 
 
 def name_answers(model: Model) -> list[str]:
     """Return the names of the answers, which no feature has."""
     taken = [column.name for column in model.table.features]
     return [name_new(name, taken) for name in answer_names(model)]
-
-
-def describe_output(columns: list[str], model: Model) -> pa.Schema:
-    """Return the columns and types of the output: those of the input come first."""
-    answers = dict.fromkeys(name_answers(model), pa.float64())
-    if model.labels:
-        answers[next(iter(answers))] = pa.array(model.labels).type
-    texts = {name: pa.string() for name in columns if name not in answers}
-    return pa.schema(texts | answers)
 
 
 @command

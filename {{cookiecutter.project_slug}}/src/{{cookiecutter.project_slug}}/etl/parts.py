@@ -7,18 +7,18 @@ in parallel: what is written from them, in their order, is the same.
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..data_preprocessing import Transformed, transform
-from ..schema import DTYPES, Table
+from ..data_preprocessing import Transformed
+from ..schema import Table
 from ..utils import UserError, quote_name, write_atomically
 from .raw_csv import RawData
 from .raw_data import BATCH_ROWS
@@ -26,42 +26,28 @@ from .sources import open_duckdb
 
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
-Process = Callable[[RawData], tuple[pa.Table, Transformed]]
-Replaced = Counter[tuple[str, str]]  # by the sources of rows and of those kept instead
+SHOWN = 20  # sources of rows that were replaced
+
+log = logging.getLogger("pipeline")
+
+Part = tuple[dict, pa.Table, pd.DataFrame]  # counts, kept rows, rejected rows
 
 
-class Part(NamedTuple):
-    """The source of some rows, and how many there are of each sort.
-
-    `reasons` counts cells at fault by column and check, and malformed lines.
-    """
-
-    source: str
-    rows: int
-    kept: int
-    rejected: int
-    reasons: Counter[str]
-
-
-Made = tuple[Part, pa.Table, pd.DataFrame]  # with the rows: the kept, the rejected
-
-
-def clean(raw: RawData, table: Table) -> tuple[pa.Table, Transformed]:
-    """Clean a batch of rows of the table; the types do not depend on the rows."""
-    result = transform(raw.rows, table)
-    nothing = {each.name: pd.Series(dtype=DTYPES[each.kind]) for each in table.columns}
-    types = pa.Schema.from_pandas(pd.DataFrame(nothing), preserve_index=False)
-    return pa.Table.from_pandas(result.kept, types, preserve_index=False), result
-
-
-def make_part(raw: RawData, process: Process) -> Made:
-    """Process a batch of rows."""
-    kept, result = process(raw)
+def make_part(raw: RawData, process: Callable[[pd.DataFrame], Transformed]) -> Part:
+    """Process a batch of rows, and count what became of them."""
+    result = process(raw.rows)
+    kept = pa.Table.from_pandas(result.kept, preserve_index=False)
     rejected = list_rejected(raw, result.rejected)
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
-    rows = len(raw.rows) + len(raw.broken)
-    return Part(raw.source, rows, len(kept), len(rejected), reasons), kept, rejected
+    counts = {
+        "source": raw.source,
+        "rows": len(raw.rows) + len(raw.broken),
+        "kept": len(kept),
+        "rejected": len(rejected),
+        "reasons": reasons,
+    }
+    return counts, kept, rejected
 
 
 def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
@@ -71,45 +57,11 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """
     columns = raw.rows.columns.tolist()
     names = [name_new(name, columns) for name in ("source", "line", "reason", "raw")]
-    places = raw.places.loc[reasons.index].assign(reason=reasons)
+    places = {"source": raw.source, "line": reasons.index, "reason": reasons}
     cells = raw.rows.loc[reasons.index].set_axis(range(len(columns)), axis=1)
-    rejected = pd.concat([pd.concat([places, cells], axis=1), raw.broken])
+    rejected = pd.concat([pd.concat([pd.DataFrame(places), cells], axis=1), raw.broken])
     rejected = rejected.sort_values("line", kind="stable")
     return rejected.set_axis([*names[:3], *columns, names[3]], axis=1)
-
-
-def write_parts(
-    made: Iterable[Made], open_writer: Any, folder: Path, origin: str
-) -> list[Part]:
-    """Write the kept and the rejected rows of all parts into two files of the folder.
-
-    Raises UserError if there are no rows.
-    """
-    parts: list[Part] = []
-    filled = (each for each in made if each[0].rows)
-    first = next(filled, None)
-    if first is None:
-        raise UserError(f"{origin} has a header but no rows")
-    with (
-        open_writer(folder / "kept", first[1].schema) as writer,
-        (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
-    ):
-        for part, kept, rejected in chain([first], filled):
-            writer.write_table(kept)
-            # With \n at their ends, Python leaves a cell with a \r unquoted.
-            rejected.to_csv(file, header=not parts, index=False, lineterminator="\r\n")
-            parts.append(part)
-    return parts
-
-
-def save_rejected(
-    folder: Path, output: Path, parts: Iterable[Part], log: logging.Logger
-) -> None:
-    """Put the rejected rows of all parts in their place."""
-    with write_atomically(output) as file:
-        shutil.copyfile(folder / "rejected", file)
-    count = sum(part.rejected for part in parts)
-    log.info("rejected: %d rows to %s", count, output)
 
 
 def name_new(name: str, taken: Iterable[str]) -> str:
@@ -117,42 +69,65 @@ def name_new(name: str, taken: Iterable[str]) -> str:
     return name_new(f"{name}_", taken) if name in taken else name
 
 
-def count_reasons(parts: Iterable[Part]) -> list[tuple[str, int]]:
-    """Return the reasons why rows were rejected, the most frequent first."""
-    return sum((part.reasons for part in parts), Counter[str]()).most_common()
+def write_parts(
+    parts: Iterable[Part], open_writer: Any, folder: Path, origin: str
+) -> pd.DataFrame:
+    """Write the kept and the rejected rows of all parts into two files of the folder.
 
-
-def drop_duplicates(
-    kept: Path, parts: Sequence[Part], table: Table
-) -> tuple[Path, Replaced]:
-    """Copy the kept rows of all parts, but of those with the same key only one.
-
-    Returns the new file and how many rows were left out, here or before.
+    Returns the counts, a row for each part. Raises UserError if there are no rows.
     """
-    replaced = Replaced()
-    if not table.key:
-        return kept, replaced
-    for part in parts:
-        replaced[part.source, part.source] += part.rows - part.kept - part.rejected
-    ends, first = np.cumsum([part.kept for part in parts]), 0
-    output = kept.with_name("unique")
+    filled = (part for part in parts if part[0]["rows"])
+    first = next(filled, None)
+    if first is None:
+        raise UserError(f"{origin} has a header but no rows")
+    counts: list[dict] = []
     with (
-        open_duckdb(MEMORY, kept.parent) as database,
+        open_writer(folder / "kept", first[1].schema) as writer,
+        (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
+    ):
+        for count, kept, rejected in chain([first], filled):
+            writer.write_table(kept)
+            # With \n at their ends, Python leaves a cell with a \r unquoted.
+            rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
+            counts.append(count)
+    return pd.DataFrame(counts)
+
+
+def save_rejected(
+    folder: Path, output: Path, counts: pd.DataFrame, log: logging.Logger
+) -> None:
+    """Put the rejected rows of all parts in their place."""
+    with write_atomically(output) as file:
+        shutil.copyfile(folder / "rejected", file)
+    log.info("rejected: %d rows to %s", counts["rejected"].sum(), output)
+
+
+def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
+    """Write only one of the rows with the same key; log which replaced which."""
+    kept, unique = folder / "kept", folder / "unique"
+    if not table.key:
+        return kept
+    sources, ends = counts["source"].to_numpy(), counts["kept"].cumsum()
+    replaced, first = Counter[tuple](), 0
+    with (
+        open_duckdb(MEMORY, folder) as database,
         pq.ParquetFile(kept) as rows,
-        pq.ParquetWriter(output, rows.schema_arrow) as writer,
+        pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
         find_duplicates(database, kept, table)
         for batch in rows.iter_batches(BATCH_ROWS):
+            numbers = range(first, first + len(batch))
             query = "SELECT row, winner FROM duplicates WHERE row >= ? AND row < ?"
-            numbers = np.arange(first, first + len(batch))
-            found = database.execute(query, [first, first + len(batch)]).fetchnumpy()
-            is_kept = ~np.isin(numbers, found["row"])
-            writer.write_batch(batch.filter(pa.array(is_kept)))
+            found = database.execute(query, [first, numbers.stop]).fetchnumpy()
+            is_unique = ~np.isin(numbers, found["row"])
+            writer.write_batch(batch.filter(pa.array(is_unique)))
             places = [np.searchsorted(ends, found[each], "right") for each in found]
-            pairs = zip(*places, strict=True)
-            replaced.update((parts[a].source, parts[b].source) for a, b in pairs)
-            first += len(batch)
-    return output, +replaced
+            replaced.update(zip(*(sources[place] for place in places), strict=True))
+            first = numbers.stop
+    for (source, winner), count in replaced.most_common(SHOWN):
+        if source != winner:
+            log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
+    return unique
 
 
 def find_duplicates(database: Any, file: Path, table: Table) -> None:

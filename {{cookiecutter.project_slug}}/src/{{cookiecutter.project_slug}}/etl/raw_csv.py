@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import duckdb
 import pandas as pd
@@ -31,16 +31,15 @@ csv.field_size_limit(LONGEST_LINE)
 
 
 class RawData(NamedTuple):
-    """Raw rows of one source, the place of each, and the malformed lines.
+    """Raw rows of one source, and the malformed lines.
 
-    `rows` holds text, one column for each of the schema's. `places` has for each of
-    these rows its `source` (file name) and `line` (of Parquet, a sheet or a query: the
-    row). `broken` has the malformed lines: columns `source`, `line`, `reason`, `raw`,
-    which is the line's text, with \\x.. for a byte that can't be text.
+    `rows` holds text, one column for each of the schema's; the label of a row is the
+    line where it begins (of Parquet, a sheet or a query: the row). `broken` has the
+    columns `source`, `line`, `reason` and `raw`, the line's text, in which \\x.. is a
+    byte that can't be text.
     """
 
     rows: pd.DataFrame
-    places: pd.DataFrame
     broken: pd.DataFrame
     source: str = ""
 
@@ -49,22 +48,16 @@ Opened = tuple[list[str], Iterator[RawData]]
 
 
 def make_batch(
-    source: str,
-    rows: pd.DataFrame,
-    lines: Sequence[int],
-    broken: Sequence[tuple[int, str, str]] = (),
+    source: str, rows: pd.DataFrame, lines: Any, broken: Any = ()
 ) -> RawData:
-    """Return rows with the line where each begins, and malformed lines."""
-    places = pd.DataFrame({"source": source, "line": lines}, index=rows.index)
+    """Return rows with their lines, and malformed lines: each a line, reason, text."""
     malformed = pd.DataFrame(broken, columns=["line", "reason", "raw"])
     malformed.insert(0, "source", source)
-    # Which pandas can't tell where there are none.
-    types = {"line": "int64"}
-    return RawData(rows, places.astype(types), malformed.astype(types), source)
+    return RawData(rows.set_axis(pd.Index(lines, dtype="int64")), malformed, source)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator:
     """Turn the error of a file that is cut off, or missing, into a UserError."""
     try:
         yield
@@ -99,28 +92,25 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     return header, read_lines(path, text, reader.line_num + 1, header, config)
 
 
-def name_columns(header: Sequence[str]) -> list[str]:
+def name_columns(header: Sequence) -> list:
     """Normalize the names of columns; one without a name is called by its place."""
     numbered = enumerate(header, start=1)
     return [normalize_name(name) or f"column {place}" for place, name in numbered]
 
 
 def read_lines(
-    path: Path, text: TextIO, line: int, header: list[str], config: TableConfig
+    path: Path, text: TextIO, line: int, header: list, config: TableConfig
 ) -> Iterator[RawData]:
     """Read the rest of a CSV file, in batches that end where a row ends."""
     rest, is_last = "", False
     while not is_last:
         new = text.read(BATCH)
-        block, is_last = rest + new, new == ""
-
-        # A last \r may be half of a \r\n.
-        end = max(block.rfind("\n"), block.rfind("\r", 0, -1)) + 1
-        whole = block if is_last else block[:end]
-        batch, used, count = read_block(path.name, whole, line, header, config, is_last)
+        end = text.readline(LONGEST_LINE)
+        if len(end) == LONGEST_LINE:
+            raise UserError(f"{path} has a line of more than {LONGEST_LINE} characters")
+        block, is_last = rest + new + end, not new
+        batch, used, count = read_block(path.name, block, line, header, config, is_last)
         rest, line = block[used:], line + count
-        if len(rest) > LONGEST_LINE:
-            raise UserError(f"{path}, line {line}: longer than {LONGEST_LINE}")
         if count:
             yield batch
 
@@ -129,7 +119,7 @@ def read_block(
     source: str,
     block: str,
     line: int,
-    header: list[str],
+    header: list,
     config: TableConfig,
     is_last: bool,
 ) -> tuple[RawData, int, int]:
@@ -156,7 +146,9 @@ def read_block(
             problem = f"{len(cells)} fields instead of {len(header)}"
 
         if problem:
-            broken.append((line + at, problem, make_readable(lines[at])))
+            known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
+            readable = known.decode("utf-8", "backslashreplace")
+            broken.append((line + at, problem, readable))
             count = 1  # what follows a malformed line may be a row
         elif cells:  # otherwise an empty line
             rows.append(cells)
@@ -167,9 +159,7 @@ def read_block(
     return make_batch(source, table, firsts, broken), used, at
 
 
-def read_plain_lines(
-    block: str, header: list[str], separator: str
-) -> pd.DataFrame | None:
+def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
     """Read a block in which each line is a row without quotes; or return None."""
     is_plain = '"' not in block and "\0" not in block and separator.isascii()
     if not block or not is_plain or block.count("\r") != block.count("\r\n"):
@@ -189,7 +179,7 @@ def read_plain_lines(
     return table.to_pandas() if len(table) == count else None
 
 
-def read_row(lines: list[str], at: int, separator: str) -> tuple[list[str], int, str]:
+def read_row(lines: list, at: int, separator: str) -> tuple[list, int, str]:
     """Return the cells of the row that begins at a line, its lines, what is wrong."""
     if '"' not in lines[at]:
         line = lines[at].rstrip("\r\n")
@@ -218,9 +208,3 @@ def find_damage(text: str, encoding: str) -> str:
             "set `encoding` in config.yaml (cp1252 is common for exports from Windows)"
         )
     return ""
-
-
-def make_readable(text: str) -> str:
-    """Spell what can't be text as \\x.., so that it can be written and looked at."""
-    known = text.replace("\0", r"\x00").encode("utf-8", "surrogateescape")
-    return known.decode("utf-8", "backslashreplace")

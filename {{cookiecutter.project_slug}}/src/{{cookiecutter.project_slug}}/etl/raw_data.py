@@ -20,9 +20,9 @@ BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
 
 def read_batches(
     files: Sequence[Path],
-    columns: Sequence[str],
+    columns: Sequence,
     config: TableConfig,
-    optional: Sequence[str] = (),
+    optional: Sequence = (),
 ) -> Iterator[RawData]:
     """Read files, one after the other, in bounded memory: CSV, Parquet or Excel.
 
@@ -41,15 +41,6 @@ def read_batches(
             for batch in open_file(path, config)[1]:
                 rows = batch.rows.reindex(columns=names).astype("str")
                 yield batch._replace(rows=rows)
-
-
-def join_batches(batches: Iterable[RawData], origin: str) -> RawData:
-    """Return batches as one. Raises UserError if they have no rows."""
-    batches = list(batches)
-    if not any(len(batch.rows) + len(batch.broken) for batch in batches):
-        raise UserError(f"{origin} has a header but no rows")
-    parts = zip(*(batch[:3] for batch in batches), strict=True)
-    return RawData(*(pd.concat(frames, ignore_index=True) for frames in parts))
 
 
 def find_files(pattern: str) -> list[Path]:
@@ -73,23 +64,18 @@ def open_file(path: Path, config: TableConfig) -> Opened:
     with reading(path):
         with path.open("rb") as file:
             beginning = file.read(4)
-        if beginning == b"PAR1":
-            return open_parquet(path, config)
         if beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
             return open_excel(path, config)
-        return open_csv(path, config)
-
-
-def open_parquet(path: Path, config: TableConfig) -> Opened:
-    """Return the header of a Parquet file, and its rows as text."""
-    file = pa.parquet.ParquetFile(path)
-    header = name_columns(file.schema_arrow.names)
-    batches = file.iter_batches(BATCH_ROWS)
-    return header, read_arrow(path.name, batches, header, config.decimal)
+        if beginning != b"PAR1":
+            return open_csv(path, config)
+        table = pa.parquet.ParquetFile(path)
+        header = name_columns(table.schema_arrow.names)
+        batches = table.iter_batches(BATCH_ROWS)
+        return header, read_arrow(path.name, batches, header, config.decimal)
 
 
 def read_arrow(
-    source: str, batches: Iterable[pa.RecordBatch], header: list[str], decimal: str
+    source: str, batches: Iterable, header: list, decimal: str
 ) -> Iterator[RawData]:
     """Return rows of any types as text, numbered from 1."""
     first = 1
@@ -133,9 +119,9 @@ def write_cell(cell: object, decimal: str) -> str:
 
 def check_header(
     path: Path,
-    header: Sequence[str],
-    columns: Sequence[str],
-    optional: Sequence[str],
+    header: Sequence,
+    columns: Sequence,
+    optional: Sequence,
     separator: str,
 ) -> None:
     """Refuse a file whose columns are not the schema's, and name each that differs."""

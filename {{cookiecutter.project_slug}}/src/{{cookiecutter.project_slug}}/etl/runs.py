@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..utils import UserError, append_record
-from .parts import Made
+from .parts import Part
 
 QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
 NEWS = 30  # seconds between two lines in the log, where no terminal shows a bar
@@ -77,9 +77,8 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
         if not dry:
             place.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(place)
-        with TemporaryDirectory(
-            prefix=f".{place.name}.", suffix=".tmp", dir=None if dry else place.parent
-        ) as folder:
+        where, prefix = None if dry else place.parent, f".{place.name}."
+        with TemporaryDirectory(".tmp", prefix, where, True) as folder:
             yield Path(folder)
     except (OSError, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -93,45 +92,41 @@ def remove_leftovers(output: Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def show_progress(made: Iterable[Made], log: logging.Logger) -> Iterator[Made]:
+def show_progress(parts: Iterable[Part], log: logging.Logger) -> Iterator[Part]:
     """Show in a bar or in the log how many rows are done."""
     rows, next_news = 0, time.monotonic() + NEWS
     bar = tqdm(unit=" rows", unit_scale=True, disable=None)
     with bar, logging_redirect_tqdm():
-        for number, each in enumerate(made):
-            part = each[0]
-            rows += part.rows
-            log.debug("part %d: %d of %d rows kept", number, part.kept, part.rows)
-            bar.update(part.rows)
+        for number, part in enumerate(parts):
+            yield part
+            counts = part[0]
+            rows += counts["rows"]
+            bar.update(counts["rows"])
+            log.debug(
+                "part %d: %d of %d rows kept", number, counts["kept"], counts["rows"]
+            )
             if bar.disable and time.monotonic() > next_news:
                 log.info("%d rows so far", rows)
                 next_news = time.monotonic() + NEWS
-            yield each
 
 
-def follow(pattern: str, run: Callable[[], object]) -> None:
+def follow(pattern: str, run: Callable) -> None:
     """Run now, and again when a file that matches is new or changed, and complete."""
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent
-    if not folder.is_dir() or Path(pattern).is_dir():
-        raise UserError(f"{pattern} names no files in a folder that can be watched")
-
-    def is_news(change: watchfiles.Change, path: str) -> bool:
-        is_match = fnmatch(Path(path).name, Path(pattern).name)
-        return is_match and change != watchfiles.Change.deleted
-
+    if not folder.is_dir():
+        raise UserError(f"{pattern} is in no folder that can be watched")
     log.info("watching %s; stop with Ctrl+C", folder)
     is_due = True
-    # Polling also works on network drives, and where inotify is used up.
     for changes in watchfiles.watch(
         folder,
-        watch_filter=is_news,
+        watch_filter=lambda _, path: fnmatch(Path(path).name, Path(pattern).name),
+        force_polling=True,  # works on network drives, and where inotify is used up
         rust_timeout=QUIET,
         yield_on_timeout=True,
-        force_polling=True,
     ):
-        if not changes and is_due:
+        if is_due and not changes:
             try:
                 run()
             except UserError as error:

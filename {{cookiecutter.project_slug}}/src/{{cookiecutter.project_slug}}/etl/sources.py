@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +18,11 @@ from ..config import Config, SinkConfig, TableConfig, read_config
 from ..data_preprocessing import transform
 from ..schema import read_table
 from ..utils import UserError, quote_name
-from .raw_csv import RawData, make_batch, name_columns, reading
+from .raw_csv import RawData, name_columns, reading
 from .raw_data import (
     BATCH_ROWS,
     check_header,
     find_files,
-    join_batches,
     open_file,
     read_arrow,
     read_batches,
@@ -38,7 +37,10 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
     """Return the raw table: every cell is text, as it is in the source."""
     config = config or read_config()
     columns = [column.name for column in read_table(config).columns]
-    return load_source(config, columns).rows
+    frames = [batch.rows for batch in read_source(config, columns)]
+    if not frames:
+        raise UserError(f"{name_source(config)} has a header but no rows")
+    return pd.concat(frames, ignore_index=True)
 
 
 def load_table(config: Config | None = None) -> pd.DataFrame:
@@ -51,11 +53,6 @@ def load_table(config: Config | None = None) -> pd.DataFrame:
     return transform(load_raw(config), read_table(config)).kept
 
 
-def load_source(config: Config, columns: Sequence[str] = ()) -> RawData:
-    """Read at once all rows of the source that config.yaml names."""
-    return join_batches(read_source(config, columns), name_source(config))
-
-
 def name_source(config: Config, pattern: str | None = None) -> str:
     """Return what a person calls the source."""
     return pattern or str(config.source.query or config.paths.raw)
@@ -63,7 +60,7 @@ def name_source(config: Config, pattern: str | None = None) -> str:
 
 def read_source(
     config: Config,
-    columns: Sequence[str] = (),
+    columns: list | None = None,
     pattern: str | None = None,
     folder: Path | None = None,
 ) -> Iterator[RawData]:
@@ -73,15 +70,17 @@ def read_source(
     its memory is kept in the folder, by default the system's own.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, list(columns), folder)
-    return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
+        return read_query(config, config.source.query, columns or [], folder)
+    return read_batches(
+        find_files(pattern or config.paths.raw), columns or [], config.table
+    )
 
 
 def read_query(
-    config: Config, query: Path, columns: list[str], folder: Path | None
+    config: Config, query: Path, columns: list, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
-    database, decimal = config.source.database, config.table.decimal
+    database, table = config.source.database, config.table
     with (
         reading(query),
         connect(database) if database else open_duckdb(MEMORY, folder) as cursor,
@@ -91,20 +90,15 @@ def read_query(
             cursor.execute(sql)
             batches = cursor.fetch_record_batch()
         else:
-            for file in find_tables(sql, Path(config.paths.raw).parent):
-                yield copy_file(cursor, file, columns, config.table)
+            for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
+                if re.search(rf"\b{re.escape(name_table(file))}\b", sql, re.IGNORECASE):
+                    yield from copy_file(cursor, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
         header = name_columns(batches.schema.names)
-        check_header(query, header, columns or header, (), config.table.separator)
-        for batch in read_arrow(query.name, combine(batches), header, decimal):
-            yield batch._replace(rows=batch.rows[columns or header])
-
-
-def find_tables(sql: str, folder: Path) -> list[Path]:
-    """Return the files in a folder whose tables a query names."""
-    files = sorted(file for file in folder.glob("[!.]*") if file.is_file())
-    words = {file: rf"\b{re.escape(name_table(file))}\b" for file in files}
-    return [file for file in files if re.search(words[file], sql, re.IGNORECASE)]
+        columns = columns or header
+        check_header(query, header, columns, (), table.separator)
+        for batch in read_arrow(query.name, batches, header, table.decimal):
+            yield batch._replace(rows=batch.rows[columns])
 
 
 def name_table(file: Path) -> str:
@@ -113,36 +107,22 @@ def name_table(file: Path) -> str:
 
 
 def copy_file(
-    database: Any, file: Path, columns: list[str], config: TableConfig
-) -> RawData:
-    """Copy a file into a table of text, empty cells as NULL; return malformed lines."""
+    database: Any, file: Path, columns: list, config: TableConfig
+) -> Iterator[RawData]:
+    """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
     table, view = quote_name(name_table(file)), quote_name(file.name)
     types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
     database.from_arrow(types.empty_table()).create(table)
     database.execute(f"CREATE VIEW {view} AS FROM {table}")
-    nothing = make_batch(file.name, pd.DataFrame(columns=columns, dtype="str"), [])
-    broken = [nothing.broken]
-    for batch in read_batches([file], (), config):
-        rows = batch.rows.mask(batch.rows == "")
-        database.from_arrow(pa.Table.from_pandas(rows, types)).insert_into(table)
-        broken.append(batch.broken)
-    return nothing._replace(broken=pd.concat(broken))
-
-
-def combine(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches into ones of a size that pays."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(map(len, waiting)) >= BATCH_ROWS:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
+    for batch in read_batches([file], [], config):
+        filled = batch.rows.mask(batch.rows == "")
+        database.from_arrow(pa.Table.from_pandas(filled, types)).insert_into(table)
+        nothing = batch.rows[:0].reindex(columns=columns).astype("str")
+        yield batch._replace(rows=nothing)
 
 
 @contextmanager
-def open_duckdb(memory: str, folder: Path | None) -> Iterator[Any]:
+def open_duckdb(memory: str, folder: Path | None) -> Iterator:
     """Open an empty database; what its memory can't hold is in the folder meanwhile."""
     with TemporaryDirectory(dir=folder) as room:
         config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
@@ -151,7 +131,7 @@ def open_duckdb(memory: str, folder: Path | None) -> Iterator[Any]:
 
 
 @contextmanager
-def connect(database: str) -> Iterator[Any]:
+def connect(database: str) -> Iterator:
     """Connect to a database by ADBC, and commit at the end; an error is a UserError.
 
     ${NAME} in the address stands for an environment variable.
@@ -169,9 +149,10 @@ def connect(database: str) -> Iterator[Any]:
     except ImportError as error:
         hint = "run: uv sync --extra database"
         raise UserError(f"there is no driver for {database}; {hint}") from error
+    options = {"adbc.sqlite.query.batch_rows": BATCH_ROWS} if kind == "sqlite" else {}
     try:
         with driver.connect(url.removeprefix("sqlite:///")) as connection:
-            with connection.cursor() as cursor:
+            with connection.cursor(adbc_stmt_kwargs=options) as cursor:
                 yield cursor
             connection.commit()
     except (driver.Error, pa.ArrowException) as error:

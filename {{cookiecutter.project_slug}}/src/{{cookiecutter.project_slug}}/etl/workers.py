@@ -19,12 +19,10 @@ ALONE = 4  # seconds, before it pays to start other processes
 MOST = 60  # other processes; Windows can wait for no more
 AHEAD = 2  # items for each other process: one that it works on, and the next
 
-Function = Callable[[Any], Any]
-
 
 def run_parallel(
-    function: Function, items: Iterable[Any], workers: int | None = None
-) -> Iterator[Any]:
+    function: Callable, items: Iterable, workers: int | None = None
+) -> Iterator:
     """Call a function with each item, and return the results in their order.
 
     This process works too. Without `workers` it starts one for each other processor,
@@ -50,12 +48,12 @@ def run_parallel(
 
 
 def share(
-    function: Function,
-    items: Iterable[Any],
+    function: Callable,
+    items: Iterable,
     pool: Executor,
     others: int,
     patience: int | None = None,
-) -> Iterator[Any]:
+) -> Iterator:
     """Give items to other processes while these have room; do the others here.
 
     Raises TimeoutError if one takes more seconds than `patience`.
