@@ -56,7 +56,7 @@ def transform(
 ) -> Iterator[etl.Part]:
     """Clean the rows and check them against the schema, batch by batch."""
     process = partial(etl.make_part, process=partial(clean, table=table))
-    return show_progress(share(process, batches), log)
+    return show_progress(share(process, batches))
 
 
 def load(new: Path, output: Path, config: Config) -> dict[str, object]:
@@ -98,7 +98,7 @@ def run(
         new = etl.drop_duplicates(folder, counts, table)
         record.update(count_rows(counts, new))
         if not dry:
-            etl.save_rejected(folder, paths.rejected, counts, log)
+            etl.save_rejected(folder, paths.rejected, counts)
         judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
@@ -125,10 +125,8 @@ def judge(counts: pd.DataFrame, config: Config) -> None:
 
     aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
     read, kept, rejected = counts[["rows", "kept", "rejected"]].sum()
-    share, limit = (
-        (rejected - aside) / max(read - aside, 1),
-        config.table.max_rejected_share,
-    )
+    share = (rejected - aside) / max(read - aside, 1)
+    limit = config.table.max_rejected_share
     if share > limit or not kept:
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often "

@@ -31,7 +31,7 @@ def change(config: Config, **table: Any) -> Config:
     return config.model_copy(update={"table": changed})
 
 
-def run(config: Config, share: Callable = map, dry: bool = False) -> list[object]:
+def run(config: Config, share: Callable = map, dry: bool = False) -> list[Any]:
     """Run the pipeline; return how many rows were read, kept, rejected, duplicates."""
     pattern = None if config.source.query else config.paths.raw
     record = pipeline.run(pattern, config.paths.processed, config, share, dry)

@@ -59,8 +59,8 @@ def predict_file(
     parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
     with make_room(output) as folder:
-        counts = write_parts(show_progress(parts, log), writer, folder, data)
-        save_rejected(folder, rejected, counts, log)
+        counts = write_parts(show_progress(parts), writer, folder, data)
+        save_rejected(folder, rejected, counts)
         rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()
         if not answered:
             reason, _ = reasons.most_common(1)[0]

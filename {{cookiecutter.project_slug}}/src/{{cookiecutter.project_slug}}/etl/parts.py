@@ -93,9 +93,7 @@ def write_parts(
     return pd.DataFrame(counts)
 
 
-def save_rejected(
-    folder: Path, output: Path, counts: pd.DataFrame, log: logging.Logger
-) -> None:
+def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
     """Put the rejected rows of all parts in their place."""
     with write_atomically(output) as file:
         shutil.copyfile(folder / "rejected", file)

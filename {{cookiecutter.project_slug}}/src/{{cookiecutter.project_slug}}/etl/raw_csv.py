@@ -23,8 +23,13 @@ LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
 LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
 OPEN_QUOTE = "a quote is not closed"
 ERRORS = (
-    *(csv.Error, LookupError, OSError, UnicodeError),
-    *(duckdb.Error, pa.ArrowInvalid, python_calamine.CalamineError),
+    csv.Error,
+    duckdb.Error,
+    LookupError,
+    OSError,
+    pa.ArrowInvalid,
+    python_calamine.CalamineError,
+    UnicodeError,
 )
 
 csv.field_size_limit(LONGEST_LINE)
@@ -77,16 +82,16 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
 
     Bytes that can't be decoded become lone surrogates.
     """
-    is_utf8 = codecs.lookup(config.encoding).name == "utf-8"
-    encoding = "utf-8-sig" if is_utf8 else config.encoding  # without byte order mark
+    encoding = codecs.lookup(config.encoding).name
+    if encoding == "utf-8":
+        encoding = "utf-8-sig"  # which leaves out a byte order mark
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
     lines = iter(lambda: text.readline(LONGEST_LINE), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     header = next(filter(any, reader), [])  # after empty lines
-    damage = find_damage("".join(header), config.encoding)
-    if damage:
+    if damage := find_damage("".join(header), config.encoding):
         raise UserError(f"{path}, line 1: {damage}")
     header = name_columns(header)
     return header, read_lines(path, text, reader.line_num + 1, header, config)

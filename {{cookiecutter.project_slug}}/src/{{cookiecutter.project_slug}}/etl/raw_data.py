@@ -48,7 +48,7 @@ def find_files(pattern: str) -> list[Path]:
     if Path(pattern).is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
     names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    files = [Path(name) for name in sorted(names) if Path(name).is_file()]
+    files = [path for path in map(Path, sorted(names)) if path.is_file()]
     if not files:
         raise UserError(
             f"no file matches {pattern}; put your table there or give --raw GLOB"

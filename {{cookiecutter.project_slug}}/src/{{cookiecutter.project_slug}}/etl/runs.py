@@ -34,8 +34,8 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
     Raises UserError, and writes nothing, while another run is going on.
     """
     start, now = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    record: dict = {"time": now, "status": "failed"}
-    record |= dict.fromkeys(COUNTS, 0) | {"output": str(output)}
+    record: dict = {"time": now, "status": "failed", **dict.fromkeys(COUNTS, 0)}
+    record["output"] = str(output)
     if dry:
         yield record
         return
@@ -58,8 +58,9 @@ def take_lock(logs: Path) -> AcquireReturnProxy:
         logs.mkdir(parents=True, exist_ok=True)
         return lock.acquire(timeout=0)
     except Timeout as error:
-        message = f"another run is going on; it holds {lock.lock_file}"
-        raise UserError(message) from error
+        raise UserError(
+            f"another run is going on; it holds {lock.lock_file}"
+        ) from error
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"can't write {lock.lock_file}: {reason}") from error
@@ -78,7 +79,9 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
             place.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(place)
         where, prefix = None if dry else place.parent, f".{place.name}."
-        with TemporaryDirectory(".tmp", prefix, where, True) as folder:
+        with TemporaryDirectory(
+            ".tmp", prefix, where, ignore_cleanup_errors=True
+        ) as folder:
             yield Path(folder)
     except (OSError, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -92,19 +95,17 @@ def remove_leftovers(output: Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def show_progress(parts: Iterable[Part], log: logging.Logger) -> Iterator[Part]:
+def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
     """Show in a bar or in the log how many rows are done."""
     rows, next_news = 0, time.monotonic() + NEWS
     bar = tqdm(unit=" rows", unit_scale=True, disable=None)
     with bar, logging_redirect_tqdm():
         for number, part in enumerate(parts):
             yield part
-            counts = part[0]
-            rows += counts["rows"]
-            bar.update(counts["rows"])
-            log.debug(
-                "part %d: %d of %d rows kept", number, counts["kept"], counts["rows"]
-            )
+            count = part[0]["rows"]
+            rows += count
+            bar.update(count)
+            log.debug("part %d: %d of %d rows kept", number, part[0]["kept"], count)
             if bar.disable and time.monotonic() > next_news:
                 log.info("%d rows so far", rows)
                 next_news = time.monotonic() + NEWS

@@ -60,7 +60,7 @@ def name_source(config: Config, pattern: str | None = None) -> str:
 
 def read_source(
     config: Config,
-    columns: list | None = None,
+    columns: Any = (),
     pattern: str | None = None,
     folder: Path | None = None,
 ) -> Iterator[RawData]:
@@ -70,14 +70,12 @@ def read_source(
     its memory is kept in the folder, by default the system's own.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, columns or [], folder)
-    return read_batches(
-        find_files(pattern or config.paths.raw), columns or [], config.table
-    )
+        return read_query(config, config.source.query, columns, folder)
+    return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_query(
-    config: Config, query: Path, columns: list, folder: Path | None
+    config: Config, query: Path, columns: Any, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
     database, table = config.source.database, config.table
@@ -107,7 +105,7 @@ def name_table(file: Path) -> str:
 
 
 def copy_file(
-    database: Any, file: Path, columns: list, config: TableConfig
+    database: Any, file: Path, columns: Any, config: TableConfig
 ) -> Iterator[RawData]:
     """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
     table, view = quote_name(name_table(file)), quote_name(file.name)
@@ -137,8 +135,10 @@ def connect(database: str) -> Iterator:
     ${NAME} in the address stands for an environment variable.
     """
     if PASSWORD.search(database):
-        hint = "keep the password in an environment variable, such as ${DATABASE_URL}"
-        raise UserError(f"config.yaml: database: {hint}")
+        raise UserError(
+            "config.yaml: database: keep the password in an environment variable, "
+            "such as ${DATABASE_URL}"
+        )
     for name in VARIABLE.findall(database):
         if not os.environ.get(name):
             raise UserError(f"the environment variable {name} is not set")
@@ -147,8 +147,9 @@ def connect(database: str) -> Iterator:
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
-        hint = "run: uv sync --extra database"
-        raise UserError(f"there is no driver for {database}; {hint}") from error
+        raise UserError(
+            "the database drivers are not installed; run: uv sync --extra database"
+        ) from error
     options = {"adbc.sqlite.query.batch_rows": BATCH_ROWS} if kind == "sqlite" else {}
     try:
         with driver.connect(url.removeprefix("sqlite:///")) as connection:
