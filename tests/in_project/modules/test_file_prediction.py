@@ -153,3 +153,23 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
     assert set(found["prediction"]) <= {"lost", "won"}
     rejected = pd.read_csv(tmp_path / "found.rejected.csv")
     assert rejected.loc[0, names[0]] == 900
+
+
+@CLASSES
+def test_a_model_of_other_columns_is_refused(trained_config: Config, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.csv", make_lines(5))
+    table = trained_config.table.model_copy(update={"exclude": [HEADER[1]]})
+    config = trained_config.model_copy(update={"table": table})
+    with pytest.raises(UserError, match="was trained with other columns; run: uv run"):
+        predict(config, good, tmp_path / "found.csv")
+
+
+@CLASSES
+def test_predictions_may_be_predicted_again(
+    trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "raw.csv", make_lines(100))
+    first = predict(trained_config, file, tmp_path / "first.csv")
+    monkeypatch.setattr(raw_csv, "BATCH", 1000)
+    again = predict(trained_config, tmp_path / "first.csv", tmp_path / "again.csv")
+    pd.testing.assert_frame_equal(again, first)

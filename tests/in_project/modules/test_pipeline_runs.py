@@ -342,3 +342,9 @@ def test_the_label_of_a_row_is_its_line_and_names_may_be_in_nfd(config: Config) 
     raw = read(config, write_raw(config, lines, header))
     assert list(raw.rows.loc[2]) == ["k1", "1.50", "1", "Small", "yes", "2024-01-01", "won"]
     assert raw.rows["id"].to_dict() == {2: "k1", 3: "k\n2", 5: "k3"}
+
+
+def test_a_filter_that_fails_is_one_line(config: Config) -> None:
+    write_raw(config, LINES)
+    with pytest.raises(UserError, match=r"config.yaml: filter: sinse > 1: .*sinse"):
+        run(change(config, filter="sinse > 1"))

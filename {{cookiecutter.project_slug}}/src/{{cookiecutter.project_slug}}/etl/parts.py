@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import chain
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +76,21 @@ def write_parts(
 
     Returns the counts, a row for each part. Raises UserError if there are no rows.
     """
-    filled = (part for part in parts if part[0]["rows"])
-    first = next(filled, None)
-    if first is None:
-        raise UserError(f"{origin} has a header but no rows")
     counts: list[dict] = []
     with (
-        open_writer(folder / "kept", first[1].schema) as writer,
+        ExitStack() as stack,
         (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
     ):
-        for count, kept, rejected in chain([first], filled):
+        for count, kept, rejected in parts:
+            if not counts:
+                new = open_writer(folder / "kept", kept.schema)
+                writer = stack.enter_context(new)
             writer.write_table(kept)
             # With \n at their ends, Python leaves a cell with a \r unquoted.
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
             counts.append(count)
+    if not any(count["rows"] for count in counts):
+        raise UserError(f"{origin} has a header but no rows")
     return pd.DataFrame(counts)
 
 

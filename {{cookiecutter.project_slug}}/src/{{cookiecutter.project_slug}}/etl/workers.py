@@ -61,7 +61,7 @@ def share(
     most = AHEAD * others
     waiting: deque[Future] = deque()
     for item in items:
-        while waiting and (waiting[0].done() or len(waiting) > 2 * most):
+        while waiting and (waiting[0].done() or len(waiting) > most + others):
             yield waiting.popleft().result(patience)
         if sum(not future.done() for future in waiting) < most:
             waiting.append(pool.submit(function, item))
