@@ -44,9 +44,11 @@ SHOWN = 20  # reasons why rows were rejected
 log = logging.getLogger("pipeline")
 
 
-def extract(pattern: str | None, folder: Path, config: Config) -> Iterator[RawData]:
+def extract(
+    pattern: str | None, folder: Path, table: Table, config: Config
+) -> Iterator[RawData]:
     """Read the raw rows, batch by batch."""
-    columns = [column.name for column in read_table(config).columns]
+    columns = [column.name for column in table.columns]
     log.info("extract: %s", name_source(config, pattern))
     return read_source(config, columns, pattern, folder)
 
@@ -92,13 +94,17 @@ def run(
     ):
         if not dry:
             remove_leftovers(paths.rejected)
-        parts = transform(extract(pattern, folder, config), table, share)
+
+        batches = extract(pattern, folder, table, config)
+        parts = transform(batches, table, share)
         origin = name_source(config, pattern)
         counts = etl.write_parts(parts, pq.ParquetWriter, folder, origin)
+
         new = etl.drop_duplicates(folder, counts, table)
         record.update(count_rows(counts, new))
         if not dry:
             etl.save_rejected(folder, paths.rejected, counts)
+
         judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
@@ -109,6 +115,7 @@ def count_rows(counts: pd.DataFrame, new: Path) -> dict[str, int]:
     """Return what became of all rows, and log it."""
     read, rejected = counts[["rows", "rejected"]].sum().tolist()
     kept = pq.read_metadata(new).num_rows
+
     numbers = (read, kept, rejected, read - kept - rejected)
     log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *numbers)
     return dict(zip(COUNTS, numbers, strict=True))
@@ -124,9 +131,11 @@ def judge(counts: pd.DataFrame, config: Config) -> None:
         log.warning("rejected: %s, %d times", reason, cells)
 
     aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
+
     read, kept, rejected = counts[["rows", "kept", "rejected"]].sum()
     share = (rejected - aside) / max(read - aside, 1)
     limit = config.table.max_rejected_share
+
     if share > limit or not kept:
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often "
@@ -158,11 +167,13 @@ def main() -> None:
     log_file = None if options.dry_run else config.paths.logs / "pipeline.log"
     utils.set_up_logging(log_file)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+
     share = partial(run_parallel, workers=options.workers)
     if options.engine == "dask" or options.scheduler:
         from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
         share = partial(cluster.run_parallel, scheduler=options.scheduler)
+
     output = options.output or config.paths.processed
     night = partial(run, options.raw, output, config, share, options.dry_run)
     if options.watch:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -77,7 +76,7 @@ def test_batches_do_not_matter(config: Config, monkeypatch: pytest.MonkeyPatch) 
     write_raw(config, [*make_lines(60), *LINES, "", '"k\n4",,,,,,won', *make_lines(30)])
     counts = run(config)
     before = config.paths.rejected.read_bytes(), kept(config)
-    monkeypatch.setattr(raw_csv, "BATCH", 500)
+    monkeypatch.setattr(raw_csv, "BATCH", 1500)
     assert run(config) == counts == [96, 61, 2, 33]
     assert (config.paths.rejected.read_bytes(), kept(config)) == before
 
@@ -147,7 +146,7 @@ def test_the_project_s_own_table_runs_through(own_config: Config) -> None:
 
 @pytest.mark.parametrize(
     ("keep", "charges", "batch"),
-    [("last", [2, 30, 10, 11, 4], 20), ("first", [1, 2, 3, 11, 4], 200)],
+    [("last", [2, 30, 10, 11, 4], 60), ("first", [1, 2, 3, 11, 4], 200)],
 )
 def test_the_newest_row_of_a_key_is_kept_or_the_first(
     config: Config,

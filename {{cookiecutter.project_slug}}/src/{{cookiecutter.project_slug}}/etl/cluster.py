@@ -44,11 +44,13 @@ def connect(scheduler: str | None) -> Iterator:
     page = "see docs/production.md"
     for name in ("asyncio", "distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
     try:
         client = distributed.Client(scheduler, timeout=PATIENCE, **LOCAL)
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {scheduler}; {page}"
         raise UserError(message) from error
+
     with client:
         try:
             yield client

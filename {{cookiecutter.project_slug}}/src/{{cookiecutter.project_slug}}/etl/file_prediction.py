@@ -54,20 +54,25 @@ def predict_file(
     start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
+
     batches = read_rows(files, model, config)
     answer = partial(answer_rows, path=model_path, config=config)
     parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
+
     with make_room(output) as folder:
         counts = write_parts(show_progress(parts), writer, folder, data)
         save_rejected(folder, rejected, counts)
+
         rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()
         if not answered:
             reason, _ = reasons.most_common(1)[0]
             raise UserError(
                 f"no row of {data} fits, most often {reason}; see {rejected}"
             )
+
         replace_file(folder / "kept", output)
+
     speed = rows / (time.perf_counter() - start)
     log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
     log_drift(next(read_rows(files, model, config)), model, config)
@@ -78,6 +83,7 @@ def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
     for path in outputs:
         if path.suffix not in (".csv", ".parquet"):
             raise UserError(f"{path}: the name must end in .csv or .parquet")
+
         if path.resolve() in [file.resolve() for file in files]:
             raise UserError(
                 f"{path} would be read and written; choose another --output"
@@ -92,6 +98,7 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     names = [column.name for column in model.table.features]
     if names != [column.name for column in read_table(config).features]:
         raise UserError("the model was trained with other columns; run: uv run train")
+
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
     return read_batches(files, names, config.table, optional)
@@ -109,6 +116,7 @@ def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
     model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)
     result = transform(rows, table)
+
     answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
     return result._replace(kept=rows.loc[answers.index].assign(**answers))
 

@@ -37,9 +37,11 @@ def make_part(raw: RawData, process: Callable[[pd.DataFrame], Transformed]) -> P
     """Process a batch of rows, and count what became of them."""
     result = process(raw.rows)
     kept = pa.Table.from_pandas(result.kept, preserve_index=False)
+
     rejected = list_rejected(raw, result.rejected)
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
+
     counts = {
         "source": raw.source,
         "rows": len(raw.rows) + len(raw.broken),
@@ -57,8 +59,10 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """
     columns = raw.rows.columns.tolist()
     names = [name_new(name, columns) for name in ("source", "line", "reason", "raw")]
+
     places = {"source": raw.source, "line": reasons.index, "reason": reasons}
     cells = raw.rows.loc[reasons.index].set_axis(range(len(columns)), axis=1)
+
     rejected = pd.concat([pd.concat([pd.DataFrame(places), cells], axis=1), raw.broken])
     rejected = rejected.sort_values("line", kind="stable")
     return rejected.set_axis([*names[:3], *columns, names[3]], axis=1)
@@ -85,10 +89,12 @@ def write_parts(
             if not counts:
                 new = open_writer(folder / "kept", kept.schema)
                 writer = stack.enter_context(new)
+
             writer.write_table(kept)
             # With \n at their ends, Python leaves a cell with a \r unquoted.
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
             counts.append(count)
+
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
     return pd.DataFrame(counts)
@@ -106,8 +112,10 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
     kept, unique = folder / "kept", folder / "unique"
     if not table.key:
         return kept
+
     sources, ends = counts["source"].to_numpy(), counts["kept"].cumsum()
     replaced, first = Counter[tuple](), 0
+
     with (
         open_duckdb(MEMORY, folder) as database,
         pq.ParquetFile(kept) as rows,
@@ -118,11 +126,15 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
             numbers = range(first, first + len(batch))
             query = "SELECT row, winner FROM duplicates WHERE row >= ? AND row < ?"
             found = database.execute(query, [first, numbers.stop]).fetchnumpy()
+
             is_unique = ~np.isin(numbers, found["row"])
             writer.write_batch(batch.filter(pa.array(is_unique)))
+
             places = [np.searchsorted(ends, found[each], "right") for each in found]
             replaced.update(zip(*(sources[place] for place in places), strict=True))
+
             first = numbers.stop
+
     for (source, winner), count in replaced.most_common(SHOWN):
         if source != winner:
             log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
@@ -132,6 +144,7 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
 def find_duplicates(database: Any, file: Path, table: Table) -> None:
     """Make a table of the rows whose key another row has that is kept instead."""
     pa.default_memory_pool().release_unused()  # for DuckDB
+
     winner = "max" if table.keep == "last" else "min"
     database.execute(
         f"""

@@ -113,8 +113,10 @@ def read_lines(
         end = text.readline(LONGEST_LINE)
         if len(end) == LONGEST_LINE:
             raise UserError(f"{path} has a line of more than {LONGEST_LINE} characters")
+
         block, is_last = rest + new + end, not new
         batch, used, count = read_block(path.name, block, line, header, config, is_last)
+
         rest, line = block[used:], line + count
         if count:
             yield batch
@@ -145,6 +147,7 @@ def read_block(
         is_cut = at + LINES_OF_A_ROW > len(lines) and not is_last
         if problem == OPEN_QUOTE and is_cut:
             break
+
         text = "".join(lines[at : at + count])
         problem = problem or find_damage(text, config.encoding)
         if not problem and cells and len(cells) != len(header):
@@ -159,6 +162,7 @@ def read_block(
             rows.append(cells)
             firsts.append(line + at)
         at += count
+
     table = pd.DataFrame(rows, columns=header, dtype="str")
     used = len(block) - sum(map(len, lines[at:]))
     return make_batch(source, table, firsts, broken), used, at
@@ -169,6 +173,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
     is_plain = '"' not in block and "\0" not in block and separator.isascii()
     if not block or not is_plain or block.count("\r") != block.count("\r\n"):
         return None
+
     count = block.count("\n") + (not block.endswith("\n"))
     types = dict.fromkeys(header, pa.string())
     try:
@@ -189,11 +194,13 @@ def read_row(lines: list, at: int, separator: str) -> tuple[list, int, str]:
     if '"' not in lines[at]:
         line = lines[at].rstrip("\r\n")
         return line.split(separator) if line else [], 1, ""
+
     ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
     following = (lines[place] for place in ahead)
     reader = csv.reader(
         following, delimiter=separator, skipinitialspace=True, strict=True
     )
+
     try:
         return next(reader), reader.line_num, ""
     except csv.Error as error:
@@ -204,6 +211,7 @@ def find_damage(text: str, encoding: str) -> str:
     """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
     if "\0" in text:
         return "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"
+
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -31,11 +31,14 @@ def read_batches(
     the first row where a file does not have the columns.
     """
     headers = [open_file(path, config)[0] for path in files]
+
     names = list(columns or headers[0])
     for path, header in zip(files, headers, strict=True):
         check_header(path, header, names, optional, config.separator)
+
     if optional:
         names = list(dict.fromkeys(chain(*headers)))
+
     for path in files:
         with reading(path):
             for batch in open_file(path, config)[1]:
@@ -47,8 +50,10 @@ def find_files(pattern: str) -> list[Path]:
     """Return the files that match, sorted; a file's own name means that file."""
     if Path(pattern).is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
+
     names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = [path for path in map(Path, sorted(names)) if path.is_file()]
+
     if not files:
         raise UserError(
             f"no file matches {pattern}; put your table there or give --raw GLOB"
@@ -64,10 +69,12 @@ def open_file(path: Path, config: TableConfig) -> Opened:
     with reading(path):
         with path.open("rb") as file:
             beginning = file.read(4)
+
         if beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
             return open_excel(path, config)
         if beginning != b"PAR1":
             return open_csv(path, config)
+
         table = pa.parquet.ParquetFile(path)
         header = name_columns(table.schema_arrow.names)
         batches = table.iter_batches(BATCH_ROWS)
@@ -83,6 +90,7 @@ def read_arrow(
         texts = [write_as_text(column, decimal) for column in batch.columns]
         rows = pd.DataFrame(dict(enumerate(texts)), dtype="str")
         rows = rows.mask(rows == "nan").set_axis(header, axis=1)
+
         yield make_batch(source, rows, range(first, first + len(rows)))
         first += len(rows)
 
@@ -93,6 +101,7 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
         texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
         texts = pa.array([each and str(each) for each in column.to_pylist()])
+
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
     return texts.to_pandas()
@@ -103,7 +112,9 @@ def open_excel(path: Path, config: TableConfig) -> Opened:
     book = python_calamine.CalamineWorkbook.from_path(path)
     sheet = book.get_sheet_by_name(config.sheet or book.sheet_names[0])
     cells = sheet.to_python(skip_empty_area=False)
+
     texts = [[write_cell(cell, config.decimal) for cell in row] for row in cells]
+
     header = name_columns(texts[0] if texts else [])
     numbers = [number for number, row in enumerate(texts) if number and any(row)]
     rows = pd.DataFrame([texts[n] for n in numbers], columns=header, dtype="str")
@@ -127,16 +138,20 @@ def check_header(
     """Refuse a file whose columns are not the schema's, and name each that differs."""
     if not header:
         raise UserError(f"{path} is empty; it must begin with a line of column names")
+
     missing = [name for name in columns if name not in header]
     unknown = [name for name in header if name not in (*columns, *optional)]
+
     if missing and len(header) == 1:
         raise UserError(
             f"{path} is not separated by {separator!r} in its first line, "
             f"{header[0][:80]!r}; set `separator` in config.yaml"
         )
+
     problems = [f"no column {name!r}{nearest(name, unknown)}" for name in missing]
     problems += [f"unknown column {name!r}" for name in unknown]
     twice = dict.fromkeys(name for name in header if header.count(name) > 1)
     problems += [f"column {name!r} twice" for name in twice]
+
     if problems:
         raise UserError(f"{path} has other columns: {'; '.join(problems)}")

@@ -36,9 +36,11 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
     start, now = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     record: dict = {"time": now, "status": "failed", **dict.fromkeys(COUNTS, 0)}
     record["output"] = str(output)
+
     if dry:
         yield record
         return
+
     with take_lock(logs):
         try:
             yield record
@@ -78,6 +80,7 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
         if not dry:
             place.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(place)
+
         where, prefix = None if dry else place.parent, f".{place.name}."
         with TemporaryDirectory(
             ".tmp", prefix, where, ignore_cleanup_errors=True
@@ -98,6 +101,7 @@ def remove_leftovers(output: Path) -> None:
 def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
     """Show in a bar or in the log how many rows are done."""
     rows, next_news = 0, time.monotonic() + NEWS
+
     bar = tqdm(unit=" rows", unit_scale=True, disable=None)
     with bar, logging_redirect_tqdm():
         for number, part in enumerate(parts):
@@ -106,6 +110,7 @@ def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
             rows += count
             bar.update(count)
             log.debug("part %d: %d of %d rows kept", number, part[0]["kept"], count)
+
             if bar.disable and time.monotonic() > next_news:
                 log.info("%d rows so far", rows)
                 next_news = time.monotonic() + NEWS
@@ -118,6 +123,7 @@ def follow(pattern: str, run: Callable) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise UserError(f"{pattern} is in no folder that can be watched")
+
     log.info("watching %s; stop with Ctrl+C", folder)
     is_due = True
     for changes in watchfiles.watch(
@@ -132,4 +138,5 @@ def follow(pattern: str, run: Callable) -> None:
                 run()
             except UserError as error:
                 log.error("%s", error)
+
         is_due = bool(changes)

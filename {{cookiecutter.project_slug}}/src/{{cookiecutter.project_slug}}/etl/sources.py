@@ -37,6 +37,7 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
     """Return the raw table: every cell is text, as it is in the source."""
     config = config or read_config()
     columns = [column.name for column in read_table(config).columns]
+
     frames = [batch.rows for batch in read_source(config, columns)]
     if not frames:
         raise UserError(f"{name_source(config)} has a header but no rows")
@@ -92,9 +93,11 @@ def read_query(
                 if re.search(rf"\b{re.escape(name_table(file))}\b", sql, re.IGNORECASE):
                     yield from copy_file(cursor, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
+
         header = name_columns(batches.schema.names)
         columns = columns or header
         check_header(query, header, columns, (), table.separator)
+
         for batch in read_arrow(query.name, batches, header, table.decimal):
             yield batch._replace(rows=batch.rows[columns])
 
@@ -109,12 +112,15 @@ def copy_file(
 ) -> Iterator[RawData]:
     """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
     table, view = quote_name(name_table(file)), quote_name(file.name)
+
     types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
     database.from_arrow(types.empty_table()).create(table)
     database.execute(f"CREATE VIEW {view} AS FROM {table}")
+
     for batch in read_batches([file], [], config):
         filled = batch.rows.mask(batch.rows == "")
         database.from_arrow(pa.Table.from_pandas(filled, types)).insert_into(table)
+
         nothing = batch.rows[:0].reindex(columns=columns).astype("str")
         yield batch._replace(rows=nothing)
 
@@ -139,17 +145,21 @@ def connect(database: str) -> Iterator:
             "config.yaml: database: keep the password in an environment variable, "
             "such as ${DATABASE_URL}"
         )
+
     for name in VARIABLE.findall(database):
         if not os.environ.get(name):
             raise UserError(f"the environment variable {name} is not set")
+
     url = os.path.expandvars(database)
     kind = "postgresql" if url.startswith("postgres") else "sqlite"
+
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
         raise UserError(
             "the database drivers are not installed; run: uv sync --extra database"
         ) from error
+
     options = {"adbc.sqlite.query.batch_rows": BATCH_ROWS} if kind == "sqlite" else {}
     try:
         with driver.connect(url.removeprefix("sqlite:///")) as connection:
@@ -170,10 +180,12 @@ def fill_table(sink: SinkConfig, file: Path) -> None:
     *schema, table = sink.table.split(".")
     name = ".".join(map(quote_name, [*schema, table]))
     place = {"db_schema_name": schema[0]} if schema else {}
+
     with connect(sink.database) as cursor, pq.ParquetFile(file) as rows:
         types = rows.schema_arrow.remove_metadata()
         cursor.adbc_ingest(table, types.empty_table(), mode="create_append", **place)
         cursor.execute(f"DELETE FROM {name}")
+
         batches = rows.iter_batches(BATCH_ROWS)
         reader = pa.RecordBatchReader.from_batches(types, batches)
         cursor.adbc_ingest(table, reader, mode="append", **place)

@@ -33,10 +33,12 @@ def run_parallel(
         yield function(item)
         if workers or time.monotonic() > start + ALONE:
             break
+
     others = min((workers or joblib.cpu_count()) - 1, MOST)
     pool = ProcessPoolExecutor(
         max(others, 1), get_context("spawn"), initializer=_prepare
     )
+
     try:
         yield from share(function, items, pool, others)
     except BrokenProcessPool as error:
@@ -63,13 +65,15 @@ def share(
     for item in items:
         while waiting and (waiting[0].done() or len(waiting) > most + others):
             yield waiting.popleft().result(patience)
+
         if sum(not future.done() for future in waiting) < most:
             waiting.append(pool.submit(function, item))
         else:
             waiting.append(Future())
             waiting[-1].set_result(function(item))
-    for future in waiting:
-        yield future.result(patience)
+
+    while waiting:
+        yield waiting.popleft().result(patience)
 
 
 def _prepare() -> None:
