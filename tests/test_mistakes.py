@@ -72,7 +72,7 @@ def files(project):
         (lambda text: text.replace("age,", "", 1), "no column 'age'"),
         (lambda text: text.replace("age,", "aged,", 1), "no column 'age' (the nearest is 'aged')"),
         (lambda text: text.replace("\n", ",more\n", 1), "unknown column 'more'"),
-        (lambda text: text.replace(",", ";"), "seems to be separated by ';'"),
+        (lambda text: text.replace(",", ";"), "is not separated by ','"),
     ],
 )
 def test_a_raw_file_that_does_not_fit(project, sample, refused, change, message):

@@ -12,55 +12,53 @@ Examples:
 import logging
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
 
 from {{ cookiecutter.project_slug }} import utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
+from {{ cookiecutter.project_slug }}.data_preprocessing import transform as clean
 from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl import parts as etl
-from {{ cookiecutter.project_slug }}.etl.parts import Part, Replaced
-from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
+from {{ cookiecutter.project_slug }}.etl.raw_csv import RawData
 from {{ cookiecutter.project_slug }}.etl.runs import (
     COUNTS,
-    collect,
     follow,
     make_room,
     record_run,
     remove_leftovers,
+    show_progress,
 )
-from {{ cookiecutter.project_slug }}.etl.sources import (
-    fill_table,
-    name_source,
-    read_source,
-)
-from {{ cookiecutter.project_slug }}.etl.workers import Function, run_parallel
+from {{ cookiecutter.project_slug }}.etl.sources import fill_table, name_source, read_source
+from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
-
-Share = Callable[[Function, Iterable[object]], Iterable[Part]]
 
 SHOWN = 20  # reasons why rows were rejected
 
 log = logging.getLogger("pipeline")
 
 
-def extract(pattern: str | None, folder: Path, config: Config) -> Iterator[RawData]:
+def extract(
+    pattern: str | None, folder: Path, table: Table, config: Config
+) -> Iterator[RawData]:
     """Read the raw rows, batch by batch."""
-    names = [column.name for column in read_table(config).columns]
+    columns = [column.name for column in table.columns]
     log.info("extract: %s", name_source(config, pattern))
-    return read_source(config, names, pattern, folder)
+    return read_source(config, columns, pattern, folder)
 
 
 def transform(
-    batches: Iterable[RawData], folder: Path, table: Table, share: Share
-) -> list[Part]:
+    batches: Iterator[RawData], table: Table, share: Callable
+) -> Iterator[etl.Part]:
     """Clean the rows and check them against the schema, batch by batch."""
-    process = partial(etl.clean, table=table)
-    write = partial(etl.write_part, folder=folder.absolute(), process=process)
-    return collect(share(write, enumerate(batches)), log)
+    process = partial(etl.make_part, process=partial(clean, table=table))
+    return show_progress(share(process, batches))
 
 
 def load(new: Path, output: Path, config: Config) -> dict[str, object]:
@@ -81,13 +79,13 @@ def run(
     pattern: str | None,
     output: Path,
     config: Config,
-    share: Share = partial(run_parallel, workers=None),  # noqa: B008 - has no state
+    share: Callable = run_parallel,
     dry: bool = False,
-) -> dict[str, object]:
+) -> dict:
     """Run the whole ETL and return its record; a run that fails leaves the old output.
 
-    Without a `pattern` of files, the rows come from where config.yaml says. A `dry` run
-    reports and writes nothing.
+    Without a `pattern` of files, the rows come from where config.yaml says. `share`
+    divides the work between processes. A `dry` run reports and writes nothing.
     """
     table, paths = read_table(config), config.paths
     with (
@@ -96,50 +94,49 @@ def run(
     ):
         if not dry:
             remove_leftovers(paths.rejected)
-        parts = transform(extract(pattern, folder, config), folder, table, share)
-        if not any(part.rows for part in parts):
-            raise UserError(f"{name_source(config, pattern)} has a header but no rows")
-        new = folder / "joined"
-        replaced = etl.join_parts(parts, folder, new, table)
-        counts = count_rows(parts, replaced)
-        record.update(counts)
+
+        batches = extract(pattern, folder, table, config)
+        parts = transform(batches, table, share)
+        origin = name_source(config, pattern)
+        counts = etl.write_parts(parts, pq.ParquetWriter, folder, origin)
+
+        new = etl.drop_duplicates(folder, counts, table)
+        record.update(count_rows(counts, new))
         if not dry:
-            names = [column.name for column in table.columns]
-            etl.save_rejected(parts, folder, names, paths.rejected)
-            log.info("rejected: %d rows to %s", counts["rows_rejected"], paths.rejected)
-        judge(parts, counts, config)
+            etl.save_rejected(folder, paths.rejected, counts)
+
+        judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
     return record
 
 
-def count_rows(parts: Sequence[Part], replaced: Replaced) -> dict[str, int]:
+def count_rows(counts: pd.DataFrame, new: Path) -> dict[str, int]:
     """Return what became of all rows, and log it."""
-    read = sum(part.rows for part in parts)
-    rejected, duplicate = sum(part.rejected for part in parts), replaced.total()
-    kept = read - rejected - duplicate
-    log.info(
-        "transform: %d rows read, %d kept, %d rejected, %d duplicates",
-        *(read, kept, rejected, duplicate),
-    )
-    for (source, winner), count in replaced.most_common(SHOWN):
-        log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
-    return dict(zip(COUNTS, (read, kept, rejected, duplicate), strict=True))
+    read, rejected = counts[["rows", "rejected"]].sum().tolist()
+    kept = pq.read_metadata(new).num_rows
+
+    numbers = (read, kept, rejected, read - kept - rejected)
+    log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *numbers)
+    return dict(zip(COUNTS, numbers, strict=True))
 
 
-def judge(parts: Sequence[Part], counts: dict[str, int], config: Config) -> None:
+def judge(counts: pd.DataFrame, config: Config) -> None:
     """Log why rows were rejected; raise UserError if they are too many.
 
     Rows out of scope do not count.
     """
-    reasons = sum((part.reasons for part in parts), Counter[str]()).most_common()
+    reasons = sum(counts["reasons"], Counter[str]()).most_common()
     for reason, cells in reasons[:SHOWN]:
         log.warning("rejected: %s, %d times", reason, cells)
 
     aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
-    rejected, read = counts["rows_rejected"] - aside, counts["rows_read"] - aside
-    share, limit = rejected / max(read, 1), config.table.max_rejected_share
-    if share > limit or not counts["rows_kept"]:
+
+    read, kept, rejected = counts[["rows", "kept", "rejected"]].sum()
+    share = (rejected - aside) / max(read - aside, 1)
+    limit = config.table.max_rejected_share
+
+    if share > limit or not kept:
         raise UserError(
             f"{share:.1%} of the rows do not fit schema.yaml, most often "
             f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "
@@ -160,25 +157,23 @@ def read_options() -> Namespace:
     add("--dry-run", action="store_true", help="report, and write nothing")
     add("--verbose", action="store_true", help="log each part")
     add("--debug", action="store_true", help="open pdb where it failed")
-    options = parser.parse_args()
-    if options.scheduler and options.engine != "dask":
-        raise UserError("--scheduler is for --engine dask")
-    return options
+    return parser.parse_args()
 
 
 @utils.command
 def main() -> None:
     """Run the pipeline from the command line."""
     options, config = read_options(), read_config()
-    utils.set_up_logging(
-        None if options.dry_run else config.paths.logs / "pipeline.log"
-    )
+    log_file = None if options.dry_run else config.paths.logs / "pipeline.log"
+    utils.set_up_logging(log_file)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    share: Share = partial(run_parallel, workers=options.workers)
-    if options.engine == "dask":
+
+    share = partial(run_parallel, workers=options.workers)
+    if options.engine == "dask" or options.scheduler:
         from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
         share = partial(cluster.run_parallel, scheduler=options.scheduler)
+
     output = options.output or config.paths.processed
     night = partial(run, options.raw, output, config, share, options.dry_run)
     if options.watch:

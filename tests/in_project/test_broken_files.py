@@ -102,7 +102,7 @@ def read_all(file, config):
     """Return the rows and the malformed lines, each by its place in the file."""
     rows, broken = [], []
     for part in read_batches([file], NAMES, config.table):
-        rows += zip(part.places["line"], part.rows[NAMES].itertuples(index=False), strict=True)
+        rows += zip(part.rows.index, part.rows[NAMES].itertuples(index=False), strict=True)
         broken += part.broken[["line", "reason", "raw"]].itertuples(index=False, name=None)
     return [(line, tuple(cells)) for line, cells in rows], broken
 

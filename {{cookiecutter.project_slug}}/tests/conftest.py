@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 import pipeline
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.etl.raw_data import RawData, read_raw_data
+from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
+from {{ cookiecutter.project_slug }}.etl.sources import load_raw
 from {{ cookiecutter.project_slug }}.model_training import (
     Dataset,
     fit_model,
@@ -203,9 +204,8 @@ def own_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def own_raw(own_config: Config) -> RawData:
     """The first rows of the project's own raw table."""
-    columns = [column.name for column in read_table(own_config).columns]
-    raw = read_raw_data(own_config.paths.raw, columns, own_config.table)
-    return RawData(raw.rows.head(OWN_ROWS), raw.places.head(OWN_ROWS), raw.broken)
+    rows = load_raw(own_config).head(OWN_ROWS)
+    return RawData(rows, pd.DataFrame())
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from customer_churn.training.promotion import estimate_improvement
 from customer_churn.training.saving import Trained
 from customer_churn.training.selection import choose_model, find_threshold, is_tie
 from customer_churn.utils import UserError
+from sklearn import metrics
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import precision_score, recall_score
 from test_training import read_record, run_train

@@ -13,7 +13,6 @@ import pytest
 from conftest import HEADER, make_lines
 from customer_churn.config import Config
 from customer_churn.etl import file_prediction, raw_csv
-from customer_churn.etl.parts import write_csv
 from customer_churn.prediction import Model, load_model, name_label, predict_frame
 from customer_churn.utils import UserError
 from test_predict import CLASSES, predict, write
@@ -78,7 +77,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output_and_nothing_else(
 @pytest.mark.parametrize(
     ("labels", "dtype"),
     [
-        (["lost", "won"], pa.string()),
+        (["lost", "won"], pa.large_string()),
         ([3, 7], pa.int64()),
         ([False, True], pa.bool_()),
         ([0.5, 1.0], pa.float64()),
@@ -101,8 +100,8 @@ def test_labels_keep_their_type(
     names = [f"probability {name_label(label)}" for label in labels]
     assert types.names == [*HEADER, "prediction", *names]
     assert [types.field(name).type for name in ("id", "class", "prediction", names[0])] == [
-        pa.string(),
-        pa.string(),
+        pa.large_string(),
+        pa.large_string(),
         dtype,
         pa.float64(),
     ]
@@ -128,13 +127,49 @@ def test_a_feature_that_is_called_prediction_stays(
 TEXTS = ["a", "", " a ", "a,b", 'say "a"', "a\rb", "a\n", "\r\n", ";", "ü\u2028", "'", "\t"]
 
 
-@pytest.mark.parametrize("texts", [["a", " b "], *([text, "x"] for text in TEXTS), TEXTS])
-def test_text_comes_back_from_csv_as_it_was(texts: list[str], tmp_path: Path) -> None:
-    numbers = [None, *np.linspace(0, 1, len(texts) - 1).round(6).tolist()]
-    rows = pa.table({"text": [*texts, None], "number": [*numbers, 1e-6]})
-    file = tmp_path / "rows.csv"
-    write_csv(rows, str(file))
-    found = pd.read_csv(file, header=None, dtype="str", keep_default_na=False)
-    assert found[0].tolist() == [*texts, ""]
-    expected = ["" if number is None else number for number in [*numbers, 1e-6]]
-    assert [cell and float(cell) for cell in found[1]] == expected
+@CLASSES
+def test_text_comes_back_from_csv_as_it_was(trained_config: Config, tmp_path: Path) -> None:
+    lines = pd.DataFrame([line.split(",") for line in make_lines(len(TEXTS))], columns=HEADER)
+    lines.assign(id=TEXTS).to_parquet(tmp_path / "raw.parquet")
+    predict(trained_config, tmp_path / "raw.parquet", tmp_path / "found.csv")
+    found = pd.read_csv(tmp_path / "found.csv", dtype="str", keep_default_na=False)
+    assert found["id"].tolist() == TEXTS
+    assert all(float(each) <= 1 for each in found["probability won"])
+
+
+@CLASSES
+def test_files_may_differ_in_the_columns_that_are_not_needed(
+    trained_config: Config, tmp_path: Path
+) -> None:
+    names = HEADER[1:-1]
+    write(tmp_path / "raw/a.csv", ["1,,,,", "900,,,,"], names)
+    other = {"prediction": ["old"], "id": ["k1"], **dict.fromkeys(names)}
+    pd.DataFrame(other).to_parquet(tmp_path / "raw/b.parquet")
+    found = predict(trained_config, tmp_path / "raw/*", tmp_path / "found.csv")
+    answers = ["probability lost", "probability won"]
+    assert list(found)[:-2] == [*names, "prediction", "id"]
+    assert set(list(found)[-2:]) == set(answers)
+    assert found["id"].isna().tolist() == [True, False]
+    assert set(found["prediction"]) <= {"lost", "won"}
+    rejected = pd.read_csv(tmp_path / "found.rejected.csv")
+    assert rejected.loc[0, names[0]] == 900
+
+
+@CLASSES
+def test_a_model_of_other_columns_is_refused(trained_config: Config, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.csv", make_lines(5))
+    table = trained_config.table.model_copy(update={"exclude": [HEADER[1]]})
+    config = trained_config.model_copy(update={"table": table})
+    with pytest.raises(UserError, match="was trained with other columns; run: uv run"):
+        predict(config, good, tmp_path / "found.csv")
+
+
+@CLASSES
+def test_predictions_may_be_predicted_again(
+    trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "raw.csv", make_lines(100))
+    first = predict(trained_config, file, tmp_path / "first.csv")
+    monkeypatch.setattr(raw_csv, "BATCH", 1000)
+    again = predict(trained_config, tmp_path / "first.csv", tmp_path / "again.csv")
+    pd.testing.assert_frame_equal(again, first)

@@ -14,13 +14,13 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of onnxruntime
 
 def load_raw() -> "pd.DataFrame":
     """Return the project's raw table: every cell is text, as it is in the files."""
-    from .etl.loading import load_raw
+    from .etl.sources import load_raw
 
     return load_raw()
 
 
 def load_table() -> "pd.DataFrame":
     """Return the project's clean table: typed, without rejected rows and duplicates."""
-    from .etl.loading import load_table
+    from .etl.sources import load_table
 
     return load_table()

@@ -1,14 +1,14 @@
 """Share work between the workers of Dask; see docs/production.md."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import joblib
 
 from ..utils import UserError
-from .workers import AHEAD, Function, share
+from .workers import share
 
 try:
     import distributed
@@ -17,47 +17,50 @@ except ImportError as error:
 
 PATIENCE = 10  # seconds to wait for a scheduler to answer
 START = 30  # seconds to wait for a worker
-LAST = 120  # seconds to wait for the last items
-PAGE = "see docs/production.md"
+LAST = 120  # seconds to wait for an item
+LOCAL: Any = {
+    "threads_per_worker": 1,
+    "dashboard_address": None,
+    "silence_logs": logging.CRITICAL,
+}
 
 
 def run_parallel(
-    function: Function, items: Iterable[Any], scheduler: str | None
-) -> Iterator[Any]:
-    """Call a function with each item, on the workers and here."""
+    function: Callable, items: Iterable, scheduler: str | None
+) -> Iterator:
+    """Call a function with each item, on the workers and here, as on one machine."""
     with connect(scheduler) as client:
         client.wait_for_workers(1, timeout=START)
-        most = AHEAD * sum(client.nthreads().values())
-        yield from share(function, items, client.get_executor(pure=False), most, LAST)
+        workers, pool = client.nthreads(), client.get_executor(pure=False)
+        yield from share(function, items, pool, sum(workers.values()), LAST)
 
 
 @contextmanager
-def connect(scheduler: str | None) -> Iterator[Any]:
+def connect(scheduler: str | None) -> Iterator:
     """Connect to the scheduler, or to one that starts here with a worker a processor.
 
     Raises UserError where it does not answer, or its workers are gone.
     """
+    page = "see docs/production.md"
     for name in ("asyncio", "distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    local = {"threads_per_worker": 1, "dashboard_address": None}
-    with ExitStack() as stack:
-        try:
-            where = scheduler or stack.enter_context(
-                distributed.LocalCluster(silence_logs=logging.CRITICAL, **local)
-            )
-            client = stack.enter_context(distributed.Client(where, timeout=PATIENCE))
-        except (OSError, ValueError) as error:
-            message = f"no Dask scheduler answers at {scheduler}; {PAGE}"
-            raise UserError(message) from error
+
+    try:
+        client = distributed.Client(scheduler, timeout=PATIENCE, **LOCAL)
+    except (OSError, ValueError) as error:
+        message = f"no Dask scheduler answers at {scheduler}; {page}"
+        raise UserError(message) from error
+
+    with client:
         try:
             yield client
         except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
-            reason = "the Dask scheduler has no workers that stay, or they can't write"
-            raise UserError(f"{reason} ({str(error)[:200]}); {PAGE}") from error
+            reason = "the Dask scheduler has no workers that stay"
+            raise UserError(f"{reason} ({str(error)[:200]}); {page}") from error
 
 
 @contextmanager
-def lend_workers(scheduler: str) -> Iterator[None]:
+def lend_workers(scheduler: str) -> Iterator:
     """Give the workers to joblib, and so to scikit-learn."""
     with connect(scheduler), joblib.parallel_config(backend="dask"):
         yield

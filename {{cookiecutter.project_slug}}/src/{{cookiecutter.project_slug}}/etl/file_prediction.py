@@ -7,14 +7,14 @@ Examples:
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 
 from ..config import Config, read_config
 from ..data_preprocessing import Transformed, transform
@@ -29,23 +29,13 @@ from ..utils import (
     replace_file,
     set_up_logging,
 )
-from .parts import (
-    Part,
-    join_csv,
-    join_parts,
-    name_new,
-    save_rejected,
-    write_part,
-)
-from .raw_data import RawData, find_files, open_file, read_batches
-from .runs import collect, make_room
+from .parts import make_part, name_new, save_rejected, write_parts
+from .raw_csv import RawData
+from .raw_data import find_files, read_batches
+from .runs import make_room, show_progress
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
-
-DRIFT_FILES = 10  # at most, in which drift is measured
-
-Reader = Callable[[Sequence[Path]], Iterator[RawData]]
 
 _load_once = lru_cache(1)(load_model)  # in each process
 
@@ -64,115 +54,77 @@ def predict_file(
     start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
-    columns, read = find_columns(files, model, config)
-    answer = partial(answer_batch, path=model_path, columns=columns, config=config)
+
+    batches = read_rows(files, model, config)
+    answer = partial(answer_rows, path=model_path, config=config)
+    parts = run_parallel(partial(make_part, process=answer), batches, workers)
+    writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
+
     with make_room(output) as folder:
-        place = folder.absolute()
-        write = partial(write_part, folder=place, process=answer, suffix=output.suffix)
-        parts = collect(run_parallel(write, enumerate(read(files)), workers), log)
-        if not any(part.rows for part in parts):
-            raise UserError(f"{data} has a header but no rows")
-        save_rejected(parts, folder, columns, rejected)
-        check_answers(parts, data, rejected)
-        new = folder / "joined"
-        if output.suffix == ".csv":
-            join_csv(parts, folder, ".csv", describe_output(columns, model).names, new)
-        else:
-            join_parts(parts, folder, new)
-        replace_file(new, output)
-    log_drift(read, files, model, config)
-    answered = sum(part.kept for part in parts)
-    speed = sum(part.rows for part in parts) / (time.perf_counter() - start)
+        counts = write_parts(show_progress(parts), writer, folder, data)
+        save_rejected(folder, rejected, counts)
+
+        rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()
+        if not answered:
+            reason, _ = reasons.most_common(1)[0]
+            raise UserError(
+                f"no row of {data} fits, most often {reason}; see {rejected}"
+            )
+
+        replace_file(folder / "kept", output)
+
+    speed = rows / (time.perf_counter() - start)
     log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
+    log_drift(next(read_rows(files, model, config)), model, config)
 
 
-def find_columns(
-    files: Sequence[Path], model: Model, config: Config
-) -> tuple[list[str], Reader]:
-    """Return all columns of the files, and the function that reads files.
+def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
+    """Refuse an output that can't be written, or that is read as well."""
+    for path in outputs:
+        if path.suffix not in (".csv", ".parquet"):
+            raise UserError(f"{path}: the name must end in .csv or .parquet")
+
+        if path.resolve() in [file.resolve() for file in files]:
+            raise UserError(
+                f"{path} would be read and written; choose another --output"
+            )
+
+
+def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[RawData]:
+    """Read the columns of files: the model's features, and others if they are there.
 
     Raises UserError if config.yaml has other features than the model.
     """
     names = [column.name for column in model.table.features]
     if names != [column.name for column in read_table(config).features]:
         raise UserError("the model was trained with other columns; run: uv run train")
-    headers = [open_file(path, config.table)[0] for path in files]
-    columns = list(dict.fromkeys(name for header in headers for name in header))
+
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
-    read = partial(read_batches, columns=names, config=config.table, optional=optional)
-    return columns, read
+    return read_batches(files, names, config.table, optional)
 
 
-def log_drift(
-    read: Reader, files: Sequence[Path], model: Model, config: Config
-) -> None:
-    """Log how far the first rows of some files are from the training rows."""
+def log_drift(raw: RawData, model: Model, config: Config) -> None:
+    """Log how far rows are from the training rows."""
     monitor = DriftMonitor(model)
-    table = rows_to_predict(model.table, "accept")
-    for path in files[:: -(-len(files) // DRIFT_FILES)]:
-        for batch in islice(read([path]), 1):
-            monitor.add(transform(batch.rows, table).kept)
+    monitor.add(transform(raw.rows, rows_to_predict(model.table, "accept")).kept)
     monitor.log(config.training.max_drift)
 
 
-def check_outputs(files: Sequence[Path], output: Path, rejected: Path) -> None:
-    """Refuse an output that can't be, or that is read as well."""
-    if output.suffix not in (".csv", ".parquet"):
-        raise UserError(
-            f"{output}: the name of the output must end in .csv or .parquet"
-        )
-    for path in (output, rejected):
-        if path.is_dir():
-            raise UserError(f"can't write {path}: it is a folder")
-        place = path.resolve()
-        if place.exists() and any(place.samefile(file) for file in files):
-            raise UserError(
-                f"{path} would be read and written; choose another --output"
-            )
-
-
-def check_answers(parts: Sequence[Part], data: str, rejected: Path) -> None:
-    """Log how many rows were rejected; raise UserError if all were."""
-    count = sum(part.rejected for part in parts)
-    log.info("rejected: %d rows to %s", count, rejected)
-    if not any(part.kept for part in parts):
-        reasons = sum((part.reasons for part in parts), Counter[str]())
-        reason = reasons.most_common(1)[0][0]
-        raise UserError(f"no row of {data} fits, most often {reason}; see {rejected}")
-
-
-def answer_batch(
-    raw: RawData, path: Path, columns: list[str], config: Config
-) -> tuple[pa.Table, Transformed]:
-    """Answer the rows that the service would answer, and reject the others.
-
-    A column that a file does not have is empty, so that all batches are alike.
-    """
+def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
+    """Answer the rows that the service would answer, and reject the others."""
     model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)
-    rows = raw.rows.reindex(columns=columns).astype("str")
     result = transform(rows, table)
+
     answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
-    rows = rows.loc[answers.index].drop(columns=answers.columns, errors="ignore")
-    answered = pd.concat([rows, answers], axis=1)
-    types = describe_output(columns, model)
-    return pa.Table.from_pandas(answered, types, preserve_index=False), result
+    return result._replace(kept=rows.loc[answers.index].assign(**answers))
 
 
 def name_answers(model: Model) -> list[str]:
     """Return the names of the answers, which no feature has."""
     taken = [column.name for column in model.table.features]
     return [name_new(name, taken) for name in answer_names(model)]
-
-
-def describe_output(columns: list[str], model: Model) -> pa.Schema:
-    """Return the columns and types of the output: those of the input come first."""
-    answers = dict.fromkeys(name_answers(model), pa.float64())
-    if model.labels:
-        answers[next(iter(answers))] = pa.array(model.labels).type
-    texts = {name: pa.string() for name in columns if name not in answers}
-    return pa.schema(texts | answers)
 
 
 @command

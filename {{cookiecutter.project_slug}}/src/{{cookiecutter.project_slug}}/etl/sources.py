@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -14,29 +14,54 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..config import Config, SinkConfig, TableConfig
+from ..config import Config, SinkConfig, TableConfig, read_config
+from ..data_preprocessing import transform
+from ..schema import read_table
 from ..utils import UserError, quote_name
-from .raw_csv import Lines, name_columns
+from .raw_csv import RawData, name_columns, reading
 from .raw_data import (
     BATCH_ROWS,
-    RawData,
     check_header,
     find_files,
-    join_batches,
-    name_places,
-    number_rows,
     open_file,
+    read_arrow,
     read_batches,
 )
 
 MEMORY = "300MB"  # of DuckDB; what needs more is kept in files meanwhile
-PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
+
+
+def load_raw(config: Config | None = None) -> pd.DataFrame:
+    """Return the raw table: every cell is text, as it is in the source."""
+    config = config or read_config()
+    columns = [column.name for column in read_table(config).columns]
+
+    frames = [batch.rows for batch in read_source(config, columns)]
+    if not frames:
+        raise UserError(f"{name_source(config)} has a header but no rows")
+    return pd.concat(frames, ignore_index=True)
+
+
+def load_table(config: Config | None = None) -> pd.DataFrame:
+    """Return the clean table: typed, without rejected rows and duplicates.
+
+    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
+    has the label that it has in `load_raw()`.
+    """
+    config = config or read_config()
+    return transform(load_raw(config), read_table(config)).kept
+
+
+def name_source(config: Config, pattern: str | None = None) -> str:
+    """Return what a person calls the source."""
+    return pattern or str(config.source.query or config.paths.raw)
 
 
 def read_source(
     config: Config,
-    columns: Sequence[str] = (),
+    columns: Any = (),
     pattern: str | None = None,
     folder: Path | None = None,
 ) -> Iterator[RawData]:
@@ -46,123 +71,99 @@ def read_source(
     its memory is kept in the folder, by default the system's own.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, list(columns), folder)
-    files = find_files(pattern or config.paths.raw)
-    return read_batches(files, list(columns), config.table)
-
-
-def load_source(config: Config, columns: Sequence[str] = ()) -> RawData:
-    """Read at once all rows of the source that config.yaml names."""
-    return join_batches(read_source(config, columns), name_source(config))
-
-
-def name_source(config: Config, pattern: str | None = None) -> str:
-    """Return what a person calls the source."""
-    return pattern or str(config.source.query or config.paths.raw)
+        return read_query(config, config.source.query, columns, folder)
+    return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_query(
-    config: Config, query: Path, columns: list[str], folder: Path | None
+    config: Config, query: Path, columns: Any, folder: Path | None
 ) -> Iterator[RawData]:
-    """Read the rows of a query, and the malformed lines of the files that it uses."""
-    try:
+    """Read the malformed lines of the files that a query uses, and then its rows."""
+    database, table = config.source.database, config.table
+    with (
+        reading(query),
+        connect(database) if database else open_duckdb(MEMORY, folder) as cursor,
+    ):
         sql = query.read_text(encoding="utf-8").strip().removesuffix(";")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read the query {query}: {error}") from error
-    database, broken = config.source.database, list[RawData]()
-    with connect(database) if database else connect_files(folder) as cursor:
         if database:
             cursor.execute(sql)
             batches = cursor.fetch_record_batch()
         else:
-            files = find_tables(sql, Path(config.paths.raw).parent)
-            broken = [copy_file(cursor, file, config.table) for file in files]
+            for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
+                if re.search(rf"\b{re.escape(name_table(file))}\b", sql, re.IGNORECASE):
+                    yield from copy_file(cursor, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
+
         header = name_columns(batches.schema.names)
         columns = columns or header
-        check_header(query, header, columns, (), config.table.separator)
-        nothing = pd.DataFrame(columns=columns, dtype="str")
-        yield from (lines._replace(rows=nothing) for lines in broken)
-        for lines in number_rows(query, combine(batches), header, config.table):
-            batch = name_places(lines, query.name)
+        check_header(query, header, columns, (), table.separator)
+
+        for batch in read_arrow(query.name, batches, header, table.decimal):
             yield batch._replace(rows=batch.rows[columns])
-
-
-@contextmanager
-def connect_files(folder: Path | None) -> Iterator[Any]:
-    """Open a database for the tables of one query; an error is a UserError."""
-    with TemporaryDirectory(dir=folder) as room:
-        config: Any = {"memory_limit": MEMORY, "temp_directory": room}
-        try:
-            with duckdb.connect(f"{room}/tables", config=config) as database:
-                yield database
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"the query fails: {reason}") from error
-
-
-def find_tables(sql: str, folder: Path) -> list[Path]:
-    """Return the files in a folder whose tables a query names."""
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    words = {file: re.escape(name_table(file)) for file in files}
-    return [file for file in files if re.search(rf"(?<!\w){words[file]}(?!\w)", sql)]
 
 
 def name_table(file: Path) -> str:
     """Return the name of a file's table: orders for orders.csv and orders.csv.gz."""
-    return file.name.split(".")[0] or file.name
+    return file.name.partition(".")[0]
 
 
-def copy_file(database: Any, file: Path, config: TableConfig) -> RawData:
-    """Copy a file into a table of text, empty cells as NULL; return malformed lines."""
-    header, batches = open_file(file, config)
+def copy_file(
+    database: Any, file: Path, columns: Any, config: TableConfig
+) -> Iterator[RawData]:
+    """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
     table, view = quote_name(name_table(file)), quote_name(file.name)
-    columns = ", ".join(f"{quote_name(name)} VARCHAR" for name in header)
-    database.execute(f"CREATE TABLE {table} ({columns})")
-    database.execute(f"CREATE VIEW {view} AS SELECT * FROM {table}")
-    broken = []
-    for lines in batches:
-        rows = lines.rows.mask(lines.rows == "")
-        database.register("batch", pa.Table.from_pandas(rows, preserve_index=False))
-        database.execute(f"INSERT INTO {table} SELECT * FROM batch")
-        broken += lines.broken
-    return name_places(Lines(pd.DataFrame(), [], broken), file.name)
 
+    types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
+    database.from_arrow(types.empty_table()).create(table)
+    database.execute(f"CREATE VIEW {view} AS FROM {table}")
 
-def combine(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches into ones of a size that pays."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(map(len, waiting)) >= BATCH_ROWS:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
+    for batch in read_batches([file], [], config):
+        filled = batch.rows.mask(batch.rows == "")
+        database.from_arrow(pa.Table.from_pandas(filled, types)).insert_into(table)
+
+        nothing = batch.rows[:0].reindex(columns=columns).astype("str")
+        yield batch._replace(rows=nothing)
 
 
 @contextmanager
-def connect(database: str) -> Iterator[Any]:
+def open_duckdb(memory: str, folder: Path | None) -> Iterator:
+    """Open an empty database; what its memory can't hold is in the folder meanwhile."""
+    with TemporaryDirectory(dir=folder) as room:
+        config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
+        with duckdb.connect(f"{room}/database", config=config) as database:
+            yield database
+
+
+@contextmanager
+def connect(database: str) -> Iterator:
     """Connect to a database by ADBC, and commit at the end; an error is a UserError.
 
     ${NAME} in the address stands for an environment variable.
     """
     if PASSWORD.search(database):
-        hint = "keep the password in an environment variable, such as ${DATABASE_URL}"
-        raise UserError(f"config.yaml: database: {hint}")
+        raise UserError(
+            "config.yaml: database: keep the password in an environment variable, "
+            "such as ${DATABASE_URL}"
+        )
+
     for name in VARIABLE.findall(database):
         if not os.environ.get(name):
             raise UserError(f"the environment variable {name} is not set")
-    url = VARIABLE.sub(lambda match: os.environ[match[1]], database)
+
+    url = os.path.expandvars(database)
     kind = "postgresql" if url.startswith("postgres") else "sqlite"
+
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
-        hint = "run: uv sync --extra database"
-        raise UserError(f"there is no driver for {database}; {hint}") from error
+        raise UserError(
+            "the database drivers are not installed; run: uv sync --extra database"
+        ) from error
+
+    options = {"adbc.sqlite.query.batch_rows": BATCH_ROWS} if kind == "sqlite" else {}
     try:
         with driver.connect(url.removeprefix("sqlite:///")) as connection:
-            with connection.cursor() as cursor:
+            with connection.cursor(adbc_stmt_kwargs=options) as cursor:
                 yield cursor
             connection.commit()
     except (driver.Error, pa.ArrowException) as error:
@@ -179,11 +180,12 @@ def fill_table(sink: SinkConfig, file: Path) -> None:
     *schema, table = sink.table.split(".")
     name = ".".join(map(quote_name, [*schema, table]))
     place = {"db_schema_name": schema[0]} if schema else {}
+
     with connect(sink.database) as cursor, pq.ParquetFile(file) as rows:
         types = rows.schema_arrow.remove_metadata()
         cursor.adbc_ingest(table, types.empty_table(), mode="create_append", **place)
         cursor.execute(f"DELETE FROM {name}")
-        batches = pa.RecordBatchReader.from_batches(
-            types, rows.iter_batches(BATCH_ROWS)
-        )
-        cursor.adbc_ingest(table, batches, mode="append", **place)
+
+        batches = rows.iter_batches(BATCH_ROWS)
+        reader = pa.RecordBatchReader.from_batches(types, batches)
+        cursor.adbc_ingest(table, reader, mode="append", **place)

@@ -3,8 +3,9 @@
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -14,32 +15,32 @@ import joblib
 
 from ..utils import UserError
 
-ALONE = 3  # seconds, before it pays to start other processes
+ALONE = 4  # seconds, before it pays to start other processes
 MOST = 60  # other processes; Windows can wait for no more
 AHEAD = 2  # items for each other process: one that it works on, and the next
 
-Function = Callable[[Any], Any]
-
 
 def run_parallel(
-    function: Function, items: Iterable[Any], workers: int | None
-) -> Iterator[Any]:
-    """Call a function with each item; the results come as they are ready.
+    function: Callable, items: Iterable, workers: int | None = None
+) -> Iterator:
+    """Call a function with each item, and return the results in their order.
 
     This process works too. Without `workers` it starts one for each other processor,
     after a while: most inputs are not large enough for that to pay.
     """
-    items, start = iter(items), None
+    items, start = iter(items), time.monotonic()
     for item in items:
         yield function(item)
-        start = start or time.monotonic()  # the first one takes longer
         if workers or time.monotonic() > start + ALONE:
             break
-    others = (workers or joblib.cpu_count()) - 1
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(min(others or 1, MOST), context, initializer=_prepare)
+
+    others = min((workers or joblib.cpu_count()) - 1, MOST)
+    pool = ProcessPoolExecutor(
+        max(others, 1), get_context("spawn"), initializer=_prepare
+    )
+
     try:
-        yield from share(function, items, pool, AHEAD * others)
+        yield from share(function, items, pool, others)
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process was killed, maybe for want of memory; try --workers 1"
@@ -49,26 +50,30 @@ def run_parallel(
 
 
 def share(
-    function: Function,
-    items: Iterable[Any],
+    function: Callable,
+    items: Iterable,
     pool: Executor,
-    most: int,
+    others: int,
     patience: int | None = None,
-) -> Iterator[Any]:
-    """Give items to the pool while it has room for them; do the others here.
+) -> Iterator:
+    """Give items to other processes while these have room; do the others here.
 
-    Raises TimeoutError if the last ones take more seconds than `patience`.
+    Raises TimeoutError if one takes more seconds than `patience`.
     """
-    waiting: set[Future[Any]] = set()
+    most = AHEAD * others
+    waiting: deque[Future] = deque()
     for item in items:
-        done = {future for future in waiting if future.done()}
-        waiting -= done
-        yield from (future.result() for future in done)
-        if len(waiting) < most:
-            waiting.add(pool.submit(function, item))
+        while waiting and (waiting[0].done() or len(waiting) > most + others):
+            yield waiting.popleft().result(patience)
+
+        if sum(not future.done() for future in waiting) < most:
+            waiting.append(pool.submit(function, item))
         else:
-            yield function(item)
-    yield from (future.result() for future in as_completed(waiting, patience))
+            waiting.append(Future())
+            waiting[-1].set_result(function(item))
+
+    while waiting:
+        yield waiting.popleft().result(patience)
 
 
 def _prepare() -> None:
