@@ -148,4 +148,6 @@ def test_each_dependency_has_its_pin(bake):
     pinned = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==([\w.]+)", pins, re.MULTILINE))
     for text in (*about["project"]["dependencies"], *about["dependency-groups"]["dev"]):
         requirement = Requirement(text)
-        assert requirement.specifier.contains(pinned[requirement.name.replace(".", "-").lower()]), text
+        assert requirement.specifier.contains(pinned[requirement.name.replace(".", "-").lower()]), (
+            text
+        )

@@ -87,7 +87,7 @@ def test_a_second_run_at_once_changes_nothing(night):
     try:
         assert first.stdout.readline() == "held\n"
         before = snapshot(night.path)
-        assert night.refused() == "another run is going on; it holds logs/pipeline.lock"
+        assert night.refused() == "another run is in progress; it holds the lock logs/pipeline.lock"
         assert snapshot(night.path) == before
     finally:
         first.kill()

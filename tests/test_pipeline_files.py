@@ -75,7 +75,7 @@ def test_numbers_that_became_text_are_reported_and_kept(night):
 
     night.change_sample(spell)
     line = night.refused()
-    assert line.startswith("100.0% of the rows do not fit schema.yaml, most often age: can't be")
+    assert line.startswith("100.0% of the rows are rejected, most often age: can't be")
     assert "max_rejected_share in config.yaml allows 10.0%; see data/rejected/" in line
     record = night.records()[-1]
     rejected = (night.path / REJECTED).read_text(encoding="utf-8").splitlines()
@@ -90,7 +90,7 @@ def test_too_many_rejected_rows_keep_the_old_output(night):
         return [lines[0], *map(",".join, old), *lines[1000:]]
 
     night.change_sample(age)
-    assert "of the rows do not fit schema.yaml, most often age: is above 110" in night.refused()
+    assert "of the rows are rejected, most often age: is above 110" in night.refused()
     record = night.records()[-1]
     assert record["status"] == "failed"
     rejected = (night.path / REJECTED).read_text(encoding="utf-8").splitlines()

@@ -30,9 +30,9 @@ from {{ cookiecutter.project_slug }}.service.server import make_server
 from {{ cookiecutter.project_slug }}.utils import command, command_line
 
 OPTIONS = {
-    "host": "address to listen on; 0.0.0.0: every one",
+    "host": "address to listen on; 0.0.0.0 means all",
     "port": "port to listen on",
-    "workers": "how many processes answer",
+    "workers": "number of worker processes",
 }
 
 

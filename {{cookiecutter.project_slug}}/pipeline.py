@@ -138,7 +138,7 @@ def judge(counts: pd.DataFrame, config: Config) -> None:
 
     if share > limit or not kept:
         raise UserError(
-            f"{share:.1%} of the rows do not fit schema.yaml, most often "
+            f"{share:.1%} of the rows are rejected, most often "
             f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "
             f"see {config.paths.rejected}"
         )
@@ -156,7 +156,7 @@ def read_options() -> Namespace:
     add("--watch", action="store_true", help="run when a new file is complete")
     add("--dry-run", action="store_true", help="report, and write nothing")
     add("--verbose", action="store_true", help="log each part")
-    add("--debug", action="store_true", help="open pdb where it failed")
+    add("--debug", action="store_true", help="open pdb at the error")
     return parser.parse_args()
 
 

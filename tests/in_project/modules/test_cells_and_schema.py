@@ -85,7 +85,7 @@ def test_limits_are_the_last_allowed_values(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("columns:", "not a pandera schema"), ("- a list", "not a pandera schema")],
+    [("columns:", "not a valid schema"), ("- a list", "not a valid schema")],
 )
 def test_other_content_is_refused(config: Config, text: str, message: str) -> None:
     config.schema_file.write_text(text, encoding="utf-8")

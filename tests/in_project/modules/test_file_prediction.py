@@ -27,7 +27,7 @@ def test_small_batches_of_many_files_give_the_same_output(
     lines[40] = "x,-1,,,,,won"
     file = write(tmp_path / "one.csv", lines)
     whole = predict(trained_config, file, tmp_path / f"a{suffix}")
-    monkeypatch.setattr(raw_csv, "BATCH", 100)  # the first batch has no row that fits
+    monkeypatch.setattr(raw_csv, "BATCH", 100)  # the first batch has only rejected rows
     for number, part in enumerate(np.array_split(lines, 3)):
         write(tmp_path / "three" / f"{number}.csv", list(part))
     parts = predict(trained_config, tmp_path / "three" / "*.csv", tmp_path / f"b{suffix}")

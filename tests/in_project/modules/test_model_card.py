@@ -54,7 +54,7 @@ CARD = {
             "standard_deviation": 0.01,
             "fit_seconds": 0.1,
             "score_seconds": 0.01,
-            "note": "the simplest of a tie",
+            "note": "simplest tied model",
         }
     ],
     "tuning": {"candidates": 20, "folds": 5, "score": 0.914, "untuned": 0.910, "tie": True},

@@ -177,9 +177,7 @@ def test_compressed_files_are_read_and_one_that_is_cut_off_is_refused(config: Co
     for ending, packed in (("gz", gzip.compress(content)), ("zst", zst)):
         file = config.root / f"table.csv.{ending}"
         file.write_bytes(packed)
-        pd.testing.assert_frame_equal(
-            read(config, file).rows, plain.rows
-        )
+        pd.testing.assert_frame_equal(read(config, file).rows, plain.rows)
         file.write_bytes(packed[: len(packed) // 2])
         with pytest.raises(UserError, match=rf"table\.csv\.{ending} can't be read: ") as error:
             read(config, file)

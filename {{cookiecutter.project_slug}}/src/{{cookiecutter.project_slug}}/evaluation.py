@@ -53,10 +53,10 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "rmse": Metric(
             "neg_root_mean_squared_error",
             "RMSE",
-            "typical error, dominated by large ones",
+            "root mean squared error",
         ),
         "mae": Metric("neg_mean_absolute_error", "MAE", "mean absolute error"),
-        "r2": Metric("r2", "R²", "share of the variance that is explained"),
+        "r2": Metric("r2", "R²", "explained share of the variance"),
     },
 }
 
@@ -65,8 +65,8 @@ BINARY_METRICS = {
     "average_precision": Metric(
         "average_precision", "average precision", "mean precision over all thresholds"
     ),
-    "precision": Metric("precision", "precision", "share of the flagged that is right"),
-    "recall": Metric("recall", "recall", "share of the positive class that is flagged"),
+    "precision": Metric("precision", "precision", "share of positive predictions that are correct"),
+    "recall": Metric("recall", "recall", "share of positive rows predicted as positive"),
     "f1": Metric("f1", "F1", "harmonic mean of precision and recall"),
 }
 

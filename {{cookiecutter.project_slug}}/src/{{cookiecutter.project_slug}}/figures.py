@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
 
 CURVES: dict = {  # by title: what draws it, how, and the names of its axes
     "ROC curve": (RocCurveDisplay, {}, "False positive rate", "True positive rate"),
-    "Precision and recall": (
+    "Precision-recall curve": (
         PrecisionRecallDisplay,
         {"drop_intermediate": True},
         "Recall",
@@ -46,7 +46,7 @@ CURVES: dict = {  # by title: what draws it, how, and the names of its axes
         CalibrationDisplay,
         {"n_bins": 10, "strategy": "quantile"},
         "Mean predicted probability",
-        "Share that came true",
+        "Fraction of positives",
     ),
 }
 
@@ -132,7 +132,7 @@ def draw_thresholds(y, probabilities, threshold: float | None, ax: Axes) -> None
     curves = {
         "Precision": true / (true + false),
         "Recall": true / np.maximum(1, true + missed),
-        "Share flagged": (true + false) / len(y),
+        "Share of positive predictions": (true + false) / len(y),
     }
     pd.DataFrame(curves, index=thresholds).plot(ax=ax)
     ax.axvline(

@@ -91,7 +91,7 @@ class Model:
 
         The effect is how much higher the probability of the predicted label (or the
         predicted number) is than with the column's typical value. One column is
-        replaced at a time, so what columns do together is not seen.
+        replaced at a time, so interactions are not shown.
         """
         names = [column.name for column in self.table.features]
         variants = [{**row, name: self.example.get(name)} for name in names]

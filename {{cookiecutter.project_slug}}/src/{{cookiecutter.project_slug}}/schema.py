@@ -185,7 +185,7 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
         described = dict(content["columns"])
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a pandera schema: {reason}") from error
+        raise UserError(f"{path} is not a valid schema: {reason}") from error
 
     columns = []
     for name, properties in described.items():

@@ -55,7 +55,7 @@ def connect(scheduler: str | None) -> Iterator:
         try:
             yield client
         except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
-            reason = "the Dask scheduler has no workers that stay"
+            reason = "the workers of the Dask scheduler exit"
             raise UserError(f"{reason} ({str(error)[:200]}); {page}") from error
 
 

@@ -68,7 +68,7 @@ def predict_file(
         if not answered:
             reason, _ = reasons.most_common(1)[0]
             raise UserError(
-                f"no row of {data} fits, most often {reason}; see {rejected}"
+                f"all rows of {data} are rejected, most often {reason}; see {rejected}"
             )
 
         replace_file(folder / "kept", output)
@@ -136,7 +136,7 @@ def main() -> None:
     add("--data", metavar="PATH", required=True, help=about)
     add("--output", metavar="PATH", type=Path, required=True, help="file to write")
     add("--model", metavar="PATH", type=Path, help="model file")
-    about = "processes that predict; default: as many as pay"
+    about = "number of processes; default: chosen automatically"
     add("--workers", metavar="N", type=positive_integer, help=about)
     options = parser.parse_args()
 

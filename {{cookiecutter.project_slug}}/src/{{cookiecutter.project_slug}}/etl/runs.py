@@ -61,7 +61,7 @@ def take_lock(logs: Path) -> AcquireReturnProxy:
         return lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(
-            f"another run is going on; it holds {lock.lock_file}"
+            f"another run is in progress; it holds the lock {lock.lock_file}"
         ) from error
     except OSError as error:
         reason = error.strerror or error

@@ -35,7 +35,7 @@ its row (counted from 0), its column, and what is wrong.
 EXPLAIN = """\
 Add the effect of each column: how much higher the probability of the predicted label
 (or the predicted number) is than with the column's typical value. One column is
-replaced at a time, so what columns do together is not seen."""
+replaced at a time, so interactions are not shown."""
 
 
 TYPES: dict[Kind, list[str]] = {  # text is read as the text of a cell

@@ -175,7 +175,7 @@ def as_text(evidence: Evidence) -> Decision:
     """Free text and identifiers are excluded, anything else are categories."""
     column, counts = evidence.column, evidence.counts
     if rules.is_nested(counts):
-        decision = Decision(column, "lists or structs, which no model reads", True)
+        decision = Decision(column, "lists or structs, which models cannot use", True)
     elif rules.is_free_text(counts):
         decision = Decision(column, f"free text, {len(counts):,} distinct", True)
     elif rules.is_identifier(column.name, counts):
@@ -255,7 +255,7 @@ def _decide_classes(evidence: Evidence) -> Decision:
     column, merged = evidence.column, rules.merge_spellings(evidence.counts)
     if not 2 <= len(merged) <= max(rules.FEW, merged.sum() / 5):
         raise UserError(
-            f"the target {column.name!r} has {len(merged):,} different values in "
+            f"the target {column.name!r} has {len(merged):,} distinct values in "
             f"{merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
             "it must be a number, or at least two classes with some rows each"
         )

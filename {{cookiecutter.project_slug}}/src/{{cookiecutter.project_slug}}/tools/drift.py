@@ -46,7 +46,7 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
         rows += len(frame)
 
     if not rows:
-        raise UserError(f"{data or config.paths.processed} has no row that fits")
+        raise UserError(f"{data or config.paths.processed} has only rejected rows")
 
     limit = config.training.max_drift
     drift = monitor.log(limit)

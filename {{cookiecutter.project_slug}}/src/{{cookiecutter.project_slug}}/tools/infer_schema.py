@@ -271,14 +271,14 @@ def read_options() -> argparse.Namespace:
     for option, value, about in (
         ("--key", "COLUMN", "identifies a row, alone or with others"),
         ("--exclude", "COLUMN", "not used as a feature"),
-        ("--missing", "TEXT", "means missing; instead of those in config.yaml"),
+        ("--missing", "TEXT", "means a missing value; replaces missing_values"),
     ):
         about += "; can be repeated"
         add(option, metavar=value, action="append", default=[], help=about)
     add("--task", choices=["classification", "regression"])
     add("--encoding", metavar="NAME", help="of the files, such as cp1250")
     add("--separator", metavar="CHARACTER", help="between columns")
-    add("--force", action="store_true", help="keep no copies of what is replaced")
+    add("--force", action="store_true", help="overwrite files without keeping copies")
     return parser.parse_args()
 
 

@@ -164,4 +164,4 @@ def keep_old(path: Path) -> str:
     names = (path.with_suffix(f".old-{number}.yaml") for number in count(1))
     copy = next(name for name in names if not name.exists())
     copy.write_bytes(path.read_bytes())
-    return f"{path.name}: the old one is kept as {copy.name}"
+    return f"{path.name}: the old file is kept as {copy.name}"

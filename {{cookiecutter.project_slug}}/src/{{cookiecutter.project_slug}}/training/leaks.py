@@ -37,7 +37,7 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
     if values.is_unique and values.notna().all():
         has_no_gap = is_number and values.max() - values.min() == len(values) - 1
         if column.kind == "category" or (column.kind == "integer" and has_no_gap):
-            return "has another value in each row, as a key has"
+            return "has a distinct value in each row, like a key"
 
     if table.task == "classification":
         codes, distinct = pd.factorize(values, use_na_sentinel=False)
@@ -48,6 +48,6 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
         numbers = values.to_numpy(float, na_value=np.nan)
         ranks = pd.DataFrame({"x": numbers, "y": y}).dropna().rank()
         if np.isclose(abs(ranks.corr().to_numpy()[0, 1]), 1, rtol=0, atol=1e-9):
-            return "determines the target: one grows with the other, without exception"
+            return "determines the target: it is a monotonic function of the target"
 
     return ""

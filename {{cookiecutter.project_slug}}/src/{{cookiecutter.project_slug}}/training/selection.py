@@ -46,9 +46,9 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     for model in sorted(folds, key=lambda model: -folds[model]["test_score"].mean()):
         mean = folds[model].mean()
         spread = folds[model].std()
-        note = "a tie with the best" if model in ties else "worse"
+        note = "tied with the best" if model in ties else "worse"
         if model == choice:
-            note = "the best" if len(ties) == 1 else "the simplest of a tie"
+            note = "the best" if len(ties) == 1 else "simplest tied model"
         entry = {
             "model": model,
             "mean": metric.sign * mean["test_score"],
