@@ -5,7 +5,6 @@ import pytest
 from sklearn import metrics
 
 from {{ cookiecutter.project_slug }}.evaluation import (
-    METRICS,
     evaluate,
     format_number,
     list_metrics,

@@ -110,7 +110,9 @@ def test_a_dry_run_and_a_second_run_at_once_write_nothing(config: Config) -> Non
     write_raw(config, LINES)
     with record_run(config.paths.processed, config.paths.logs):
         before = sorted(config.root.rglob("*"))
-        with pytest.raises(UserError, match="another run is in progress; it holds the lock"):
+        with pytest.raises(
+            UserError, match="another run is in progress; it holds the lock"
+        ):
             run(config)
         assert run(config, dry=True) == [5, 2, 2, 1]
         assert sorted(config.root.rglob("*")) == before

@@ -66,7 +66,11 @@ def test_mistakes_are_one_line_and_leave_the_old_output(
         (good, tmp_path / "found.xlsx", r"must end in \.csv or \.parquet"),
         (good, good, "would be read and written; choose another --output"),
         (write(tmp_path / "empty.csv", []), output, "has a header but no rows"),
-        (bad, output, "no row of .* fits, most often Total Charges: is above 100"),
+        (
+            bad,
+            output,
+            "all rows of .* are rejected, most often Total Charges: is above 100",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             predict(trained_config, data, place)

@@ -65,8 +65,12 @@ BINARY_METRICS = {
     "average_precision": Metric(
         "average_precision", "average precision", "mean precision over all thresholds"
     ),
-    "precision": Metric("precision", "precision", "share of positive predictions that are correct"),
-    "recall": Metric("recall", "recall", "share of positive rows predicted as positive"),
+    "precision": Metric(
+        "precision", "precision", "share of positive predictions that are correct"
+    ),
+    "recall": Metric(
+        "recall", "recall", "share of positive rows predicted as positive"
+    ),
     "f1": Metric("f1", "F1", "harmonic mean of precision and recall"),
 }
 

@@ -43,7 +43,8 @@ def run_parallel(
         yield from share(function, items, pool, others)
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process was killed, probably because memory ran out; try --workers 1"
+            "a worker process was killed, probably because memory ran out; "
+            "try --workers 1"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

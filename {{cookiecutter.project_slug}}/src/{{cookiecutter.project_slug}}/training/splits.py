@@ -113,7 +113,8 @@ def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
         )
     if group and rows[group].nunique() < 2:
         raise UserError(
-            "all rows have the same training.group; a test set needs at least two groups"
+            "all rows have the same training.group; a test set needs at least two "
+            "groups"
         )
 
 
