@@ -69,7 +69,7 @@ def test_mistakes_are_one_line_and_leave_the_old_output(
         (
             bad,
             output,
-            "all rows of .* are rejected, most often Total Charges: is above 100",
+            "are rejected, most often Total Charges: is above 100",
         ),
     ):
         with pytest.raises(UserError, match=message):
