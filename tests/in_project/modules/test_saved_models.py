@@ -195,9 +195,7 @@ def test_never_promoted(fresh):
         (HistGradientBoostingClassifier(categorical_features=[6]), "answers differently"),
     ],
 )
-def test_what_onnx_cannot_answer_alike_is_not_saved(
-    trained_config, estimator, reason, monkeypatch
-):
+def test_what_onnx_cannot_answer_alike_is_not_saved(trained_config, estimator, reason, monkeypatch):
     prepare, _ = MODELS["classification"]["random_forest"]
     monkeypatch.setitem(MODELS["classification"], "special", (prepare, estimator))
     output = trained_config.root / "special.onnx"
