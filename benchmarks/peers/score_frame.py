@@ -52,9 +52,7 @@ def plain_pipeline(name, estimator):
 
 for name in ("gradient_boosting", "random_forest", "logistic"):
     pipeline = fit_model(make_dataset(known, table, config.training), name, config.training)
-    plain = plain_pipeline(name, pipeline[-1]).fit(
-        known[[*kinds]], known[table.target.name]
-    )
+    plain = plain_pipeline(name, pipeline[-1]).fit(known[[*kinds]], known[table.target.name])
     model = load_model(Path("models") / f"{name}.onnx")
     X = features_of_table(frame, table.features)
     ways = {
