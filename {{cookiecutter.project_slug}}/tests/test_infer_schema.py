@@ -54,7 +54,7 @@ CONFIGURED = yaml.safe_dump(
     CONFIG
     | {
         "table": CONFIG["table"] | {"filter": "age > 18"},
-        "training": CONFIG["training"] | {"date": "since", "group": "other"},
+        "training": CONFIG["training"] | {"date": "since"},
     }
 ).replace("training:", "training:  # a comment")
 
@@ -74,23 +74,18 @@ def test_each_column_is_decided_on_and_explained(
         "größe": (some("Small", "Large", "Large", "large "), "category"),
         "yes": (some("yes", "no", "?"), "boolean"),
         "2020": ([f"{day:%d/%m/%Y}" for day in DAYS], "date"),
-        "12.5": ([f"{day:%m/%d/%Y} 12:00:00 AM" for day in DAYS], "date"),
         "part": (some("MAT101", "PHY101"), "category"),
-        "price": (some("EUR 10", "USD 10"), "category"),
         "zip": (some("01067", "80331"), "category"),
         "clock": (some("7:30", "18:45:30"), "number"),
         "note": ([f"{n} was his or her word" for n in range(ROWS)], "excluded"),
         "list": (some("['a', 'b']", "[]"), "excluded"),
     }
     said = infer(**{name: cells for name, (cells, _) in texts.items()})
-    lines = {line[:30].strip(): line[32:40].strip() for line in said.splitlines()}
-    assert texts.keys() <= lines.keys()
-    assert all(lines[name] == kind for name, (_, kind) in texts.items())
+    for name, (_, kind) in texts.items():
+        assert f"\n{name:30}  {kind} " in said
     columns = found(config)
     assert columns["größe"].categories == ("Large", "Small")
     assert (columns["null"].minimum, columns["null"].maximum) == (0, 300)
-    assert columns["Total Charges"].unit == "$"
-    assert columns["2020"].spelling.date_formats == ("%d/%m/%Y",)
     assert "300 rows were read, and 0 lines are malformed." in said
 
 
@@ -105,10 +100,9 @@ def test_what_deserves_a_look(infer: Callable) -> None:
             ["NA"] * 100 + ["ZA", "AO"] * 100,
             "'NA' is read as missing in 33% of the rows",
         ),
-        (["25/1/45", "7/3/99"] * 150, "years of two digits: 69 is 1969, 68 is 2068"),
         (["3/4/2024", "5/6/2023"] * 150, "no day is above 12: read as month, day"),
-        ([3 * n + n % 2 for n in range(ROWS)], "--key 'x5'"),
-        (sorted(DAYS), "training.date in config.yaml to x6"),
+        ([3 * n + n % 2 for n in range(ROWS)], "--key 'x4'"),
+        (sorted(DAYS), "training.date in config.yaml to x5"),
         (OUTCOMES, "determines the target"),
     ]
     said = infer(**{f"x{number}": cells for number, (cells, _) in enumerate(looks)})
@@ -123,7 +117,6 @@ def test_what_deserves_a_look(infer: Callable) -> None:
     [
         (["lost", "won", "Won "], [], "category"),
         (["TRUE", "false"], [], "boolean"),
-        (["1", "2", "3", "4"], [], "integer"),
         (["1", "2", "3", "4"], ["--task", "regression"], "number"),
         (CHARGES, [], "number"),
         (["None", "Mild", "Severe"], ["--missing", "NA"], "category"),
@@ -136,8 +129,8 @@ def test_every_kind_of_target(
     infer(*options, outcome=outcome)
     infer("--missing", "NA", outcome=outcome)  # the task is kept
     assert found(config)["outcome"].kind == kind
-    is_number = read_table(read_config(config.root)).task == "regression"
-    assert is_number == (kind == "number")
+    task = read_table(read_config(config.root)).task
+    assert task == ("regression" if kind == "number" else "classification")
 
 
 @pytest.mark.parametrize(
@@ -146,10 +139,7 @@ def test_every_kind_of_target(
         (b"6,148,72\n5,163,105\n", [], "the first line looks like a row"),
         (b"# exported\na,outcome\n1,x\n", [], "has no column 'outcome'; its first"),
         (b"a,outcome\n" + b"1,x,\n" * 9, [], "9 of 9 lines are malformed, most often"),
-        (b"a,outcome\n", [], "have a header but no rows"),
-        (b"\x81\x8d,outcome\n1,x\n", [], "neither UTF-8 nor cp1252; name its encoding"),
         (b"a,outcome\n1,None\n2,x\n3,y\n", [], "'None' is read as missing in 33% of"),
-        (b"a,outcome\n1,x\n2,x\n", [], "has 1 different values in 2 rows"),
         (b"a,outcome\n1,x\n2,y\n", ["--key", "b"], "has no column 'b'"),
     ],
 )
@@ -162,28 +152,6 @@ def test_what_is_refused_changes_nothing(
     assert [path.read_bytes() for path in config.root.glob("*.yaml")] == before
 
 
-@pytest.mark.parametrize(
-    ("encoding", "options", "separator"),
-    [
-        ("cp1252", [], ";"),
-        ("utf-16-le", [], "\t"),
-        ("cp1250", ["--encoding", "cp1250"], "|"),
-    ],
-)
-def test_how_a_file_is_written(
-    infer: Callable, config: Config, encoding: str, options: list, separator: str
-) -> None:
-    city = "Łódź" if options else "Zürich"
-    rows = [["city", "x", "outcome"]]
-    rows += zip(some(city, "Rom"), some("1,5", "2,25"), OUTCOMES, strict=True)
-    content = "\n".join(separator.join(row) for row in rows).encode(encoding)
-    said = infer(*options, content=content)
-    columns = found(config)
-    assert set(columns["city"].categories) == {"Rom", city}
-    assert columns["x"].kind == "number"
-    assert ("is a guess" in said) == (encoding == "cp1252")
-
-
 def test_settings_of_another_table_are_reset_and_its_files_kept(
     infer: Callable, config: Config
 ) -> None:
@@ -191,21 +159,9 @@ def test_settings_of_another_table_are_reset_and_its_files_kept(
     infer("--key", "other", x=CHARGES)
     changed = read_config(config.root)
     assert changed.training.date is None
-    assert changed.training.group == "other"
     assert changed.table.filter is None
-    assert changed.table.key == ["other"]
     text = Path("config.yaml").read_text(encoding="utf-8")
     assert "# a comment" in text
     assert Path("config.old-1.yaml").read_text(encoding="utf-8") == CONFIGURED
     infer("--force", x=CHARGES)
     assert len(list(Path().glob("*.old-*"))) == 2
-
-
-def test_the_rows_of_a_query(infer: Callable, config: Config) -> None:
-    infer(x=CHARGES)
-    Path("query.sql").write_text('SELECT x::DOUBLE AS y, outcome FROM "table.csv"')
-    settings = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
-    settings["source"] = {"query": "query.sql"}
-    Path("config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    infer("--source")
-    assert list(found(config)) == ["y", "outcome"]

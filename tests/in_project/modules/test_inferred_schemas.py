@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 
 import pipeline
@@ -362,3 +363,40 @@ def test_a_reader_that_stops_early_sees_no_traceback(config: Config) -> None:
     result = subprocess.run(command, cwd=config.root, stdout=closed, stderr=subprocess.PIPE)
     assert (result.returncode, result.stderr) == (0, b"")
     assert found(config, "y").categories == ("a", "b")
+
+
+def test_the_rows_of_a_query(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: Any, infer: Any
+) -> None:
+    infer(x=CHARGES)
+    query = config.root / "query.sql"
+    query.write_text('SELECT x::DOUBLE AS y, outcome FROM "table.csv"', encoding="utf-8")
+    file = config.root / "config.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["source"] = {"query": "query.sql"}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["infer-schema", "--source", "--target", "outcome"])
+    main()
+    assert "300 rows were read" in capsys.readouterr().out
+    assert [column.name for column in read(config).columns] == ["y", "outcome"]
+    assert read_config(config.root).source.query == config.root / "query.sql"
+    monkeypatch.setattr("sys.argv", ["infer-schema", "--source", "--target", "x"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "has no column 'x'" in capsys.readouterr().err
+    infer(x=CHARGES)  # files instead of the query
+    assert read_config(config.root).source.query is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--encoding", "klingon"), "unknown encoding: klingon"),
+        (("--separator", "ab"), "must be one character"),
+        (("--source",), "name a FILE, or --source"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    infer: Any, options: tuple[str, ...], message: str
+) -> None:
+    assert message in infer(*options)

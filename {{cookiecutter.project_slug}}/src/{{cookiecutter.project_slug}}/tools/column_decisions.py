@@ -57,6 +57,8 @@ class Evidence:
 
         Returns the column, the values by text, and the counts of what can't be read.
         """
+        if kind == "number":
+            properties["unit"] = find_unit(self.counts)
         column = replace(self.column, kind=kind, **properties)
         values, is_unreadable = parse_column(self.counts.index.to_series(), column)
         unreadable = self.counts[is_unreadable]
@@ -75,28 +77,26 @@ class Evidence:
         return is_accepted
 
 
-def gather(name: str, counts: Series, sample: Series, config: TableConfig) -> Evidence:
-    """Return the evidence on a column from the counts of its texts as they are."""
+def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Evidence:
+    """Decide what a column is, by the counts of its texts; the first rule that fits.
+
+    A rule changes the column and returns why, or nothing if it does not fit.
+    """
     column = Column(name, "category", spelling=find_spelling(name, config))
     texts = clean_column(counts.index.to_series(), column)
     known, missing = counts.groupby(texts).sum(), counts[texts.isna()]
     has_gaps = len(missing) > 0 or int(known.sum()) < MANY
     nullable = has_gaps and name not in (config.target, *config.key)
-    return Evidence(replace(column, nullable=nullable), known, missing, sample)
+    column = replace(column, nullable=nullable)
+    evidence = Evidence(column, known, missing, sample)
 
-
-def decide(evidence: Evidence, config: TableConfig) -> None:
-    """Decide what a column is; the first rule that fits wins.
-
-    A rule changes the column and returns why, or nothing if it does not fit.
-    """
-    name, counts = evidence.column.name, evidence.counts
     if name == config.target:
         evidence.why = decide_target(evidence, config.task)
     elif name in config.key:
-        evidence.why = f"the key: {len(counts):,} distinct in {counts.sum():,} rows"
+        evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
     else:
         evidence.why = next(filter(None, (rule(evidence) for rule in RULES)))
+    return evidence
 
 
 def as_constant(evidence: Evidence) -> str:
@@ -165,8 +165,7 @@ def _check_dates(evidence: Evidence, values: Series, is_ambiguous: bool) -> None
 def as_number(evidence: Evidence) -> str:
     """Nearly all texts are numbers, and they are amounts."""
     name, counts = evidence.column.name, evidence.counts
-    unit = find_unit(counts)
-    column, values, unreadable = evidence.parse("number", unit=unit)
+    column, values, unreadable = evidence.parse("number")
     if is_code(counts) or not evidence.accept("number", unreadable):
         return ""
     if is_running_number(name, parse_column(evidence.sample, column)[0]):
@@ -181,7 +180,7 @@ def as_number(evidence: Evidence) -> str:
     if low < high:
         evidence.column = replace(evidence.column, minimum=low, maximum=high)
     why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
-    return f"{why}; {unit} is removed" if unit else why
+    return f"{why}; {column.unit} is removed" if column.unit else why
 
 
 def as_free_text(evidence: Evidence) -> str:
@@ -229,49 +228,47 @@ RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
 
 def decide_target(evidence: Evidence, task: Task | None) -> str:
     """Decide whether the target is a number, or what its classes are."""
-    counts, name = evidence.counts, evidence.column.name
-    column, numbers, unreadable = evidence.parse("number", unit=find_unit(counts))
-    column = replace(column, nullable=False)
-    task = task or find_task(numbers, counts)
+    column, numbers, unreadable = evidence.parse("number")
+    evidence.column = replace(column, nullable=False)
+    task = task or find_task(numbers, evidence.counts)
     if task == "classification":
-        why = _decide_classes(evidence, column, numbers)
+        why = _decide_classes(evidence, numbers)
     else:
-        evidence.column = column
         why = f"{numbers.min():g} to {numbers.max():g}"
         if not evidence.accept("number", unreadable) or numbers.nunique() < 2:
             raise UserError(
-                f"the target {name!r} can't be predicted as a number: it has "
-                f"{show(counts)}; see --task"
+                f"the target {column.name!r} can't be predicted as a number: it has "
+                f"{show(evidence.counts)}; see --task"
             )
         if numbers.max() > ABSURD * numbers.abs().median():
-            largest = f"the largest value, {numbers.max():g},"
-            text = f"{largest} is over a million times its median"
-            evidence.checks.append(text)
+            largest = f"the largest value, {numbers.max():g}"
+            evidence.checks.append(f"{largest}, is over a million times its median")
     if missing := evidence.missing.sum():
         why += f"; {missing:,} rows have none and will be rejected"
     return f"the target of a {task}, {why}"
 
 
-def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> str:
+def _decide_classes(evidence: Evidence, numbers: Series) -> str:
     """Decide what the classes of the target are."""
     merged = merge_spellings(evidence.counts)
     if not 2 <= len(merged) <= max(FEW, merged.sum() / 5):
         raise UserError(
-            f"the target {column.name!r} has {len(merged):,} different values in "
-            f"{merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
+            f"the target {evidence.column.name!r} has {len(merged):,} different values "
+            f"in {merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
             "it must be a number, or at least two classes with some rows each"
         )
-    is_number = numbers.notna().all() and is_whole(numbers)
+    kind: Kind = "category"
+    classes: list = merged.index.tolist()
     if set(merged.index.str.lower()) == {"true", "false"}:
-        evidence.column = replace(evidence.column, kind="boolean")
-    elif is_number and not is_code(evidence.counts):
-        classes = sorted(set(numbers.map(int)))
-        evidence.column = replace(column, kind="integer", categories=tuple(classes))
+        kind, classes = "boolean", []
+    elif numbers.notna().all() and is_whole(numbers) and not is_code(evidence.counts):
+        kind, classes = "integer", sorted(set(numbers.map(int)))
         if len(classes) > 2:
             text = "whole numbers as classes; if they are amounts: --task regression"
             evidence.checks.append(text)
-    else:
-        evidence.column = replace(evidence.column, categories=tuple(merged.index))
+    evidence.column = replace(
+        evidence.column, kind=kind, categories=tuple(classes), unreadable="reject"
+    )
     return f"{len(merged)} classes: {show(merged)}"
 
 

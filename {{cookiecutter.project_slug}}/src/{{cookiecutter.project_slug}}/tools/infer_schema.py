@@ -29,7 +29,7 @@ from ..schema import Table, describe_table, read_columns
 from ..training.leaks import find_leak
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import table_files
-from .column_decisions import Evidence, decide, gather
+from .column_decisions import Evidence, decide
 from .column_rules import FREQUENT, looks_like_row
 from .sample_cells import leave_sample
 
@@ -48,9 +48,7 @@ def run(options: Namespace, config: Config) -> list[str]:
     decimal = table_files.find_decimal(counts.values(), table.separator)
     table = table.model_copy(update={"decimal": decimal})
 
-    found = {name: gather(name, counts[name], sample[name], table) for name in counts}
-    for evidence in found.values():
-        decide(evidence, table)
+    found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
         check_words(found, table.target)
     table = complete(table, found)
@@ -132,7 +130,6 @@ def add_counts(found: Series, known: Series) -> Series:
     kept = {
         *counts.nlargest(MOST_COUNTED).index,
         *numbers.dropna().index[[0, -1]],
-        *numbers.index[numbers % 1 > 0][:1],
         *counts.index.sort_values()[[0, -1]],
     }
     return counts[counts.index.isin(kept)]

@@ -41,8 +41,13 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
     if beginning.startswith((b"PAR1", b"PK\3\4", b"\xd0\xcf\x11\xe0")):
         return {}
     encoding = options.encoding or find_encoding(path, beginning, table.encoding)
-    text = beginning.decode(encoding, "replace")
+    try:
+        text = beginning.decode(encoding, "replace")
+    except LookupError as error:
+        raise UserError(str(error)) from error
     separator = options.separator or find_separator(text, table.separator)
+    if len(separator) != 1:
+        raise UserError(f"the separator {separator!r} must be one character")
     return {"encoding": encoding, "separator": separator}
 
 
@@ -54,7 +59,7 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
         if re.match(pattern, beginning, re.DOTALL):
             return encoding
     for encoding in ("utf-8", preferred, "cp1252"):
-        with suppress(UnicodeError), open_stream(path) as file:
+        with suppress(UnicodeError, LookupError), open_stream(path) as file:
             blocks = iter(partial(file.read, BLOCK), b"")
             deque(iterdecode(blocks, encoding), maxlen=0)  # to the end
             return encoding
