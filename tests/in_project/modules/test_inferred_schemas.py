@@ -18,6 +18,7 @@ import pipeline
 from customer_churn.config import Config, read_config
 from customer_churn.prediction import load_model
 from customer_churn.schema import Column, Table, read_table
+from customer_churn.tools import infer_schema
 from customer_churn.tools.infer_schema import main
 from customer_churn.training.train import run
 
@@ -400,3 +401,19 @@ def test_a_wrong_option_is_one_line(
     infer: Any, options: tuple[str, ...], message: str
 ) -> None:
     assert message in infer(*options)
+
+
+def test_more_texts_than_are_counted(
+    infer: Any, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer_schema, "MOST_COUNTED", 50)
+    texts = [f"word {number}" for number in range(ROWS)]
+    amounts = [f"{number * 7 % 300}.5" for number in range(ROWS)]
+    infer(text=texts, x=["-900", *amounts[1:-1], "1800"])
+    assert (found(config).minimum, found(config).maximum) == (-20000, 20000)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_target_that_is_always_missing_is_one_line(infer: Any, task: str) -> None:
+    said = infer("--task", task, outcome=["NA"] * ROWS)
+    assert said.startswith("error: the target 'outcome' ") and said.count("\n") == 1

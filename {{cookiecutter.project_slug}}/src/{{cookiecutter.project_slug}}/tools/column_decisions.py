@@ -229,13 +229,13 @@ RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
 def decide_target(evidence: Evidence, task: Task | None) -> str:
     """Decide whether the target is a number, or what its classes are."""
     column, numbers, unreadable = evidence.parse("number")
-    evidence.column = replace(column, nullable=False)
     task = task or find_task(numbers, evidence.counts)
     if task == "classification":
-        why = _decide_classes(evidence, numbers)
+        why = _decide_classes(evidence, column, numbers)
     else:
+        evidence.column = replace(column, nullable=False)
         why = f"{numbers.min():g} to {numbers.max():g}"
-        if not evidence.accept("number", unreadable) or numbers.nunique() < 2:
+        if numbers.nunique() < 2 or not evidence.accept("number", unreadable):
             raise UserError(
                 f"the target {column.name!r} can't be predicted as a number: it has "
                 f"{show(evidence.counts)}; see --task"
@@ -248,7 +248,7 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
     return f"the target of a {task}, {why}"
 
 
-def _decide_classes(evidence: Evidence, numbers: Series) -> str:
+def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> str:
     """Decide what the classes of the target are."""
     merged = merge_spellings(evidence.counts)
     if not 2 <= len(merged) <= max(FEW, merged.sum() / 5):
@@ -257,18 +257,17 @@ def _decide_classes(evidence: Evidence, numbers: Series) -> str:
             f"in {merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
             "it must be a number, or at least two classes with some rows each"
         )
-    kind: Kind = "category"
-    classes: list = merged.index.tolist()
+    text, is_number = evidence.column, numbers.notna().all() and is_whole(numbers)
     if set(merged.index.str.lower()) == {"true", "false"}:
-        kind, classes = "boolean", []
-    elif numbers.notna().all() and is_whole(numbers) and not is_code(evidence.counts):
-        kind, classes = "integer", sorted(set(numbers.map(int)))
+        evidence.column = replace(text, kind="boolean")
+    elif is_number and not is_code(evidence.counts):
+        classes = tuple(sorted(set(numbers.map(int))))
+        evidence.column = replace(column, kind="integer", categories=classes)
         if len(classes) > 2:
-            text = "whole numbers as classes; if they are amounts: --task regression"
-            evidence.checks.append(text)
-    evidence.column = replace(
-        evidence.column, kind=kind, categories=tuple(classes), unreadable="reject"
-    )
+            hint = "whole numbers as classes; if they are amounts: --task regression"
+            evidence.checks.append(hint)
+    else:
+        evidence.column = replace(text, categories=tuple(merged.index))
     return f"{len(merged)} classes: {show(merged)}"
 
 

@@ -91,7 +91,7 @@ def count_digits(counts: Series) -> int:
 def is_whole(numbers: Series) -> bool:
     """All numbers are whole, and small enough to be held exactly."""
     known = numbers.dropna()
-    return bool((known % 1 == 0).all() and known.abs().max() <= LARGEST_EXACT_INTEGER)
+    return bool(((known % 1 == 0) & (known.abs() <= LARGEST_EXACT_INTEGER)).all())
 
 
 def is_called_code(name: str, counts: Series) -> bool:

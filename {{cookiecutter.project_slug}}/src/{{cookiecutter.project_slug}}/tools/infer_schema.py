@@ -23,7 +23,7 @@ from pandas import DataFrame, Series, concat, to_numeric
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
 from ..data_preprocessing import transform
-from ..etl.raw_data import RawData, find_files, open_file
+from ..etl.raw_data import find_files, open_file
 from ..etl.sources import name_source, read_source
 from ..schema import Table, describe_table, read_columns
 from ..training.leaks import find_leak
@@ -105,7 +105,7 @@ def check_names(origin: str, names: list[str], table: TableConfig) -> None:
         raise UserError(f"the target {table.target!r} can't be a key, or excluded")
 
 
-def read_evidence(batches: Iterable[RawData]) -> tuple[DataFrame, dict, list[str]]:
+def read_evidence(batches: Iterable) -> tuple[DataFrame, dict, list[str]]:
     """Return the first rows, how many rows of each column have each text, and notes."""
     sample, malformed, rows = DataFrame(), DataFrame(), 0
     counts: dict = {}
@@ -122,14 +122,14 @@ def read_evidence(batches: Iterable[RawData]) -> tuple[DataFrame, dict, list[str
 
 
 def add_counts(found: Series, known: Series) -> Series:
-    """Add counts of texts. Of too many, keep the most frequent, the first, the last."""
+    """Add counts of texts; of too many, keep the most frequent and both ends."""
     counts = found.add(known, fill_value=0).astype(int)
     if len(counts) <= MOST_COUNTED:
         return counts
     numbers = to_numeric(counts.index.to_series(), errors="coerce").sort_values()
     kept = {
         *counts.nlargest(MOST_COUNTED).index,
-        *numbers.dropna().index[[0, -1]],
+        *numbers.index[[0, numbers.count() - 1]],
         *counts.index.sort_values()[[0, -1]],
     }
     return counts[counts.index.isin(kept)]

@@ -32,6 +32,7 @@ from urllib.parse import quote, unquote
 import nbformat
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter, SlidesExporter
+from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 from papermill import PapermillExecutionError, execute_notebook
 
@@ -41,7 +42,7 @@ from ..utils import UserError, command, command_line
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
 os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
 
-PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.+)", re.MULTILINE)
+PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.)", re.MULTILINE)
 NOT_OFFLINE = re.compile(
     r"https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)|src=[\"']?https?:(?!\S*mathjax)"
     r"|application/vnd\."
@@ -74,7 +75,7 @@ def find_notebooks(root: Path) -> list[Path]:
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
-def read_parameters(path: Path, given: dict[str, str]) -> dict:
+def read_parameters(path: Path, given: dict) -> dict:
     """Return the given parameters that a notebook has, typed by their defaults.
 
     A default in quotes makes it text; any other makes it a Python literal if it is one.
@@ -84,11 +85,11 @@ def read_parameters(path: Path, given: dict[str, str]) -> dict:
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}".splitlines()[0]) from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    values: dict = {}
-    for name, default in PARAMETER.findall("\n".join(cell.source for cell in tagged)):
+    values = {}
+    for name, first in PARAMETER.findall("\n".join(cell.source for cell in tagged)):
         if name in given:
             values[name] = given[name]
-            if default[0] not in "\"'":
+            if first not in "\"'":
                 with suppress(ValueError, SyntaxError):
                     values[name] = ast.literal_eval(given[name])
     return values
@@ -115,7 +116,7 @@ def run_notebook(path: Path, output: Path, values: dict) -> str:
     return ""
 
 
-def prepare(cell: nbformat.NotebookNode, path: Path) -> None:
+def prepare(cell: NotebookNode, path: Path) -> None:
     """Replace what a page cannot show, and let a heading start a slide."""
     for name, files in cell.get("attachments", {}).items():
         for kind, content in files.items():
@@ -137,9 +138,7 @@ def opens_offline(data: dict) -> bool:
     return len(shown) > OWN_LIBRARY or not NOT_OFFLINE.search(shown)
 
 
-def write_page(
-    run: nbformat.NotebookNode, folder: Path, page: Path, code: bool = False
-) -> None:
+def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) -> None:
     """Write a notebook as a page, or as slides, in one file."""
 
     def embed(image: re.Match) -> str:
