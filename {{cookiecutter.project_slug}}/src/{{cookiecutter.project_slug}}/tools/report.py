@@ -116,15 +116,17 @@ def run_notebook(path: Path, output: Path, values: dict) -> str:
     return ""
 
 
-def prepare(cell: NotebookNode, path: Path) -> None:
-    """Replace what a page cannot show, and let a heading start a slide."""
+def prepare(cell: NotebookNode, path: Path, code: bool) -> None:
+    """Replace what a page cannot show; without the code, drop warnings as well."""
     for name, files in cell.get("attachments", {}).items():
         for kind, content in files.items():
             url = f"data:{kind};base64,{content}"
             cell.source = cell.source.replace(f"attachment:{quote(name)}", url)
     if cell.source.startswith(("# ", "## ")):
         cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
-    for output in cell.get("outputs", []):
+    outputs = cell.get("outputs", [])
+    cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
+    for output in cell.outputs:
         if not opens_offline(output.get("data", {})):
             place = f"{path}, In [{cell.execution_count}]"
             print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
@@ -184,7 +186,7 @@ def write_report(path: Path, reports: Path, values: dict, options: Namespace) ->
         if cell.metadata.get("papermill", {}).get("status") != "pending"
     ]
     for cell in run.cells:
-        prepare(cell, path)
+        prepare(cell, path, options.code)
     when = f"---\nRun on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
     run.cells.append(new_markdown_cell(when))
 
