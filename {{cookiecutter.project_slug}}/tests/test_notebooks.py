@@ -5,14 +5,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
 from conftest import ROOT, make_project
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from {{ cookiecutter.project_slug }}.tools import checks, notebook_filter, report
@@ -33,20 +32,15 @@ def run(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[dict[Path, Future[None]]]:
+def runs() -> Iterator[dict]:
     """Run all notebooks, some at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {path: pool.submit(run, path) for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_from_top_to_bottom(
-    notebook: Path, runs: dict[Path, Future[None]]
-) -> None:
-    try:
-        runs[notebook].result()
-    except CellExecutionError as error:
-        pytest.fail(f"{notebook.name}: {error}", pytrace=False)
+def test_notebook_runs_from_top_to_bottom(notebook: Path, runs: dict) -> None:
+    runs[notebook].result()
 
 
 def test_git_holds_no_outputs() -> None:
@@ -78,30 +72,18 @@ def test_filter_keeps_the_code_alone(tmp_path: Path) -> None:
     before = path.read_text(encoding="utf-8")
     notebook = nbformat.reads(before, as_version=4)
     notebook.metadata.kernelspec = {"name": "x", "display_name": ".venv (3.11.7)"}
-    notebook.cells[1].update(execution_count=3)
-    notebook.cells[1].outputs.append(
-        nbformat.v4.new_output("stream", name="stdout", text="secret")
-    )
+    output = nbformat.v4.new_output("stream", name="stdout", text="secret")
+    notebook.cells[1].update(execution_count=3, outputs=[output])
     cleaned = notebook_filter.clean(nbformat.writes(notebook))
     assert cleaned == notebook_filter.clean(before)
-    assert nbformat.reads(cleaned, as_version=4).cells[1].id == notebook.cells[1].id
+    assert notebook.cells[1].id in cleaned
     assert "secret" not in cleaned
-    assert notebook_filter.clean("") == ""
 
 
 def test_diff_reads_like_a_script(tmp_path: Path) -> None:
     path = write_notebook(tmp_path, "shown", "# Title", "x = 1")
-    text = path.read_text(encoding="utf-8")
-    script = "# %% markdown\n# Title\n\n# %% code parameters\nx = 1\n"
-    assert notebook_filter.show(text) == script
-    assert notebook_filter.show("<<<<<<< HEAD") == "<<<<<<< HEAD"
-
-
-def test_path_of_one_machine_is_found(tmp_path: Path) -> None:
-    lines = ("open('/home/ada/x.csv')", "open('/home/ada/x.csv')  # noqa", "a/home/b")
-    path = write_notebook(tmp_path, "paths", *lines)
-    (problem,) = checks.check_notebook(path, most_cells=50)
-    assert "cell 1: /home/" in problem
+    cells = notebook_filter.split_cells(path.read_text(encoding="utf-8"))
+    assert cells == ["# %% markdown\n# Title\n", "# %% code parameters\nx = 1\n"]
 
 
 @pytest.fixture
@@ -147,18 +129,3 @@ def test_report_of_a_failing_notebook_ends_at_the_error(
     page = (project / "reports" / "bad.html").read_text(encoding="utf-8")
     assert "before" in page
     assert ">After" not in page
-
-
-@pytest.mark.parametrize(
-    ("data", "shown"),
-    [
-        ({"text/html": "<b>table</b>"}, True),
-        ({"image/png": "", "text/plain": ""}, True),
-        ({"text/html": "<script src='https://cdn.org/x.js'>"}, False),
-        ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": ""}, False),
-    ],
-)
-def test_output_that_needs_the_network_is_known(
-    data: dict[str, str], shown: bool
-) -> None:
-    assert report.opens_offline(data) == shown

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, make_lines, make_project, write_raw
 from customer_churn import load_raw, load_table
 from customer_churn.schema import Column
-from customer_churn.tools.sample_cells import leave_sample, remove_sample_cells
+from customer_churn.tools.sample_cells import leave_sample
 
 
 def read_cells(folder):
@@ -26,7 +26,6 @@ def test_only_cells_with_the_tag_are_removed(tmp_path):
     (folder / "broken.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
     before = read_cells(ROOT / "notebooks")
     others = [cell for cell in before if "sample" not in cell["metadata"].get("tags", [])]
-    assert remove_sample_cells(folder.with_name("none")) == 0
     (line,) = leave_sample(tmp_path, [Column("x", "number")])
     assert f"removed {len(before) - len(others)} cells" in line
     assert (folder / "broken.ipynb").read_text(encoding="utf-8") == "<<<<<<< HEAD"

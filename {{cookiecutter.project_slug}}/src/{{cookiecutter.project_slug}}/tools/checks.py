@@ -4,7 +4,6 @@ The limits are in pyproject.toml, `tool.checks`. A notebook with many cells only
 warning. A line that contains `noqa` may name any path.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -13,60 +12,53 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from .notebook_filter import split_cells
+
 ROOT = Path(__file__).resolve().parents[3]
 
 EXPORT = ["uv", "export", "--locked", "--quiet", "--no-emit-project", "--no-header"]
 EXPORT += ["--no-annotate"]
-
-# The beginnings of paths that only one machine has.
-FOLDERS = (
-    "Applications|Users|Volumes|content|data|home|media|mnt|opt|private|root|srv|tmp"
-    "|usr|var"
-)
+# A path that only one machine has, in a line without `noqa`.
 ABSOLUTE_PATH = re.compile(
-    r"(?<![\w.:/\\)}])" + rf"(/(?:{FOLDERS})/|[A-Z]:[\\/](?!/)|~/|\\\\\w)"
+    r"^(?!.*noqa).*?(?<![\w.:/\\)}])(/(?:Applications|Users|Volumes|content|data|home"
+    r"|media|mnt|opt|private|root|srv|tmp|usr|var)/|[A-Z]:[\\/](?!/)|~/|\\\\\w)",
+    re.MULTILINE,
 )
 
 
 def find_outputs() -> list[str]:
     """Return a line for each notebook of which git holds outputs."""
     search = ["git", "grep", "--cached", "-lE", '"execution_count": *[0-9]', "*.ipynb"]
-    found = subprocess.run(
-        search, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
-    )
+    found = subprocess.run(search, cwd=ROOT, capture_output=True, encoding="utf-8")
     if found.returncode > 1:
         return [found.stderr.strip()]
-    remedy = "run: uv run setup-clone, then: git add --renormalize ."
-    return [f"{name}: outputs in git; {remedy}" for name in found.stdout.splitlines()]
+    remedy = "outputs in git; run: uv run setup-clone, then: git add --renormalize ."
+    return [f"{name}: {remedy}" for name in found.stdout.splitlines()]
 
 
 def check_notebook(path: Path, most_cells: int) -> Iterator[str]:
     """Find paths that only one machine has; warn of too many cells."""
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (KeyError, ValueError):
-        return  # ruff refuses it
+    cells = split_cells(path.read_text(encoding="utf-8"))
     if len(cells) > most_cells:
         print(f"warning: {path}: {len(cells)} cells, over {most_cells}; split it")
     for number, cell in enumerate(cells, start=1):
-        for line in "".join(cell["source"]).splitlines():
-            found = ABSOLUTE_PATH.search(line)
-            if found and "noqa" not in line:
-                place = f"{path}, cell {number}: {found[0]}"
-                yield f"{place} exists on one machine only; use a relative path"
+        for found in ABSOLUTE_PATH.findall(cell):
+            place = f"{path}, cell {number}: {found}"
+            yield f"{place} exists on one machine only; use a relative path"
 
 
 def check_file(path: Path, limits: dict[str, int]) -> Iterator[str]:
-    """Find a file that is too long or too large for git."""
+    """Find a file that is too long or too large for git, and a lock that is old."""
     if path.suffix == ".ipynb":
         yield from check_notebook(path, limits["cells"])
-    lines = path.read_bytes().count(b"\n")
+    content = path.read_bytes()
+    lines = content.count(b"\n")
     is_module = path.suffix == ".py" and "tests" not in path.parts
     if is_module and lines > limits["module_lines"]:
         yield f"{path}: {lines} lines, over {limits['module_lines']}; split it"
     if path.name in ("pyproject.toml", "uv.lock", "requirements.txt"):
         yield from check_lock()
-    if path.stat().st_size > limits["file_bytes"]:
+    if len(content) > limits["file_bytes"]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
 
 
@@ -87,11 +79,10 @@ def check_lock() -> list[str]:
 
 def main() -> None:
     """Check the files that are named; exit with code 1 if one must not be committed."""
-    content = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    limits = tomllib.loads(content)["tool"]["checks"]
+    settings = tomllib.loads(Path(ROOT, "pyproject.toml").read_text(encoding="utf-8"))
     found = find_outputs()
     for name in sys.argv[1:]:
-        found += check_file(Path(name), limits)
+        found += check_file(Path(name), settings["tool"]["checks"])
     if found:
         sys.exit("\n".join(found))
 

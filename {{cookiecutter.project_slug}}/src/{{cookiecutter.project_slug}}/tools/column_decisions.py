@@ -1,285 +1,277 @@
 """Decide what each column is, by the rules of column_rules.py, and say why."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
+from pandas import Series
 
-from ..config import TableConfig
+from ..config import TableConfig, Task
 from ..data_preprocessing import clean_column, parse_column
-from ..schema import Column, find_spelling
+from ..schema import Column, Kind, find_spelling
 from ..utils import UserError
-from . import column_rules as rules
+from .column_rules import (
+    DATE,
+    FEW,
+    HALF,
+    MOST,
+    count_digits,
+    find_categories,
+    find_date_formats,
+    find_limits,
+    find_task,
+    find_unit,
+    is_called_code,
+    is_code,
+    is_free_text,
+    is_identifier,
+    is_monotone,
+    is_running_number,
+    is_whole,
+    merge_spellings,
+    share_of,
+)
 
+MANY = 1000  # rows without a gap: tomorrow's will have none either
 ABSURD = 1e6  # times the median: a maximum that is probably a slip
 
 
-class Decision(NamedTuple):
-    """What a column is, why, and what a person should check."""
-
-    column: Column
-    why: str
-    is_excluded: bool = False
-    checks: tuple[str, ...] = ()
-
-    def check(self, text: str) -> "Decision":
-        """Return the decision with one more thing to check."""
-        return self._replace(checks=(*self.checks, text))
-
-
-@dataclass(frozen=True)
+@dataclass
 class Evidence:
-    """What decides on a column: how many rows have each text, and a sample of rows.
+    """What decides on a column, and what was decided.
 
-    `counts` are of texts, `missing` of those that spell missing values.
+    `counts` has the number of rows of each text, `missing` that of texts which spell
+    missing values, and `sample` some rows in their order. `checks` are for a person.
     """
 
     column: Column
-    counts: pd.Series
-    missing: pd.Series
-    sample: pd.Series
+    counts: Series
+    missing: Series
+    sample: Series
+    why: str = ""
+    is_excluded: bool = False
+    checks: list = field(default_factory=list)
 
-    def parse(self, **properties: Any) -> tuple[Column, pd.Series, pd.Series]:
-        """Read the texts as those of a column with other properties.
+    def parse(self, kind: Kind, **properties: Any) -> tuple:
+        """Read the texts as those of a column of a kind.
 
         Returns the column, the values by text, and the counts of what can't be read.
         """
-        column = replace(self.column, **properties)
+        if kind == "number":
+            properties["unit"] = find_unit(self.counts)
+        column = replace(self.column, kind=kind, **properties)
         values, is_unreadable = parse_column(self.counts.index.to_series(), column)
         unreadable = self.counts[is_unreadable]
         if len(unreadable):
             column = replace(column, unreadable="missing", nullable=True)
         return column, values, unreadable
 
-    def share_without(self, texts: pd.Series) -> float:
-        """Return the share of the rows that have other texts than these."""
-        return float(1 - texts.sum() / self.counts.sum())
+    def accept(self, kind: str, unreadable: Series) -> bool:
+        """Whether nearly all texts are of a kind. Point out if not all are."""
+        share = 1 - unreadable.sum() / self.counts.sum()
+        is_accepted = share >= MOST
+        if HALF <= share < 1:
+            others = "the others are read as missing" if is_accepted else "the others"
+            text = f"{share:.1%} are {kind}s; {others}: {show(unreadable)}"
+            self.checks.append(text)
+        return is_accepted
 
 
-def gather(
-    name: str, counts: pd.Series, sample: pd.Series, config: TableConfig
-) -> Evidence:
-    """Return the evidence on a column from the counts of its texts as they are."""
+def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Evidence:
+    """Decide what a column is, by the counts of its texts; the first rule that fits.
+
+    A rule changes the column and returns why, or nothing if it does not fit.
+    """
     column = Column(name, "category", spelling=find_spelling(name, config))
     texts = clean_column(counts.index.to_series(), column)
-    missing = counts[texts.isna()]
-    counts = counts.set_axis(texts)[texts.notna().to_numpy()].groupby(level=0).sum()
-    nullable = len(missing) > 0 or counts.sum() < rules.MANY
-    is_required = name in (config.target, *config.key)
-    column = replace(column, nullable=nullable and not is_required)
-    return Evidence(column, counts, missing, sample)
+    known, missing = counts.groupby(texts).sum(), counts[texts.isna()]
+    has_gaps = len(missing) > 0 or int(known.sum()) < MANY
+    nullable = has_gaps and name not in (config.target, *config.key)
+    column = replace(column, nullable=nullable)
+    evidence = Evidence(column, known, missing, sample)
+
+    if name == config.target:
+        evidence.why = decide_target(evidence, config.task)
+    elif name in config.key:
+        evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
+    else:
+        evidence.why = next(filter(None, (rule(evidence) for rule in RULES)))
+    return evidence
 
 
-def decide(evidence: Evidence, config: TableConfig) -> Decision:
-    """Decide what a column is; the first rule that fits wins."""
-    column = evidence.column
-    if column.name == config.target:
-        return decide_target(evidence, config)
-    if column.name in config.key:
-        distinct, rows = len(evidence.counts), evidence.counts.sum()
-        return Decision(column, f"the key: {distinct:,} distinct in {rows:,} rows")
-    for rule in (as_constant, as_boolean, as_number, as_date, as_text):
-        if decision := rule(evidence):
-            return decision
-    raise AssertionError  # text always fits
-
-
-def as_constant(evidence: Evidence) -> Decision | None:
+def as_constant(evidence: Evidence) -> str:
     """A column that says nothing: no value, or the same in all rows."""
-    values = rules.merge_spellings(evidence.counts)
+    values = merge_spellings(evidence.counts)
     if len(values) > 1 or (len(values) and len(evidence.missing)):
-        return None
-    why = f"always {values.index[0]}" if len(values) else "has no value"
-    return Decision(evidence.column, why, is_excluded=True)
+        return ""
+    evidence.is_excluded = True
+    return f"always {values.index[0]}" if len(values) else "has no value"
 
 
-def as_boolean(evidence: Evidence) -> Decision | None:
+def as_boolean(evidence: Evidence) -> str:
     """All texts are in true_values or false_values of config.yaml, and both occur."""
-    column, values, unreadable = evidence.parse(kind="boolean")
+    column, values, unreadable = evidence.parse("boolean")
     if len(unreadable) or values.nunique() < 2:
-        return None
-    return Decision(column, f"spelled {show(evidence.counts)}")
+        return ""
+    evidence.column = column
+    return f"spelled {show(evidence.counts)}"
 
 
-def as_number(evidence: Evidence) -> Decision | None:
-    """Nearly all texts are numbers, and they are amounts."""
-    unit = rules.find_unit(evidence.counts)
-    column, values, unreadable = evidence.parse(kind="number", unit=unit)
-    share, name = evidence.share_without(unreadable), column.name
-    if share < rules.MOST or rules.is_code(evidence.counts):
-        return None
-    if rules.is_date_of_digits(evidence.counts):
-        return None
-    if rules.is_running_number(name, parse_column(evidence.sample, column)[0]):
-        why = "a running number or identifier"
-        return _exclude_identifier(evidence, why)
-    if rules.is_whole(values):
-        if rules.is_called_code(name, evidence.counts):
-            return None
-        column = replace(column, kind="integer")
-
-    low, high = values.min(), values.max()
-    limits = [float(limit) for limit in rules.find_limits(low, high)]
-    why = f"{low:g} to {high:g}; allowed: {limits[0]:g} to {limits[1]:g}"
-    if column.kind == "integer":
-        limits = [int(limit) for limit in limits]
-    if limits[0] < limits[1]:
-        column = replace(column, minimum=limits[0], maximum=limits[1])
-    why += f"; {unit} is removed" if unit else ""
-    return _check_unreadable(Decision(column, why), unreadable, share)
-
-
-def as_date(evidence: Evidence) -> Decision | None:
+def as_date(evidence: Evidence) -> str:
     """Nearly all texts are dates."""
-    if not rules.may_be_dates(evidence.counts):
-        return None
-    formats, is_ambiguous = rules.find_date_formats(evidence.counts)
+    if share_of(evidence.counts, DATE) <= HALF:
+        return ""
+    formats, is_ambiguous = find_date_formats(evidence.counts)
     spelling = replace(evidence.column.spelling, date_formats=tuple(formats))
-    column, dates, unreadable = evidence.parse(kind="date", spelling=spelling)
-    share = evidence.share_without(unreadable)
-    if share < rules.MOST:
-        return None
+    column, values, unreadable = evidence.parse("date", spelling=spelling)
+    if not evidence.accept("date", unreadable):
+        return ""
 
+    dates = values.dropna()
     low, high = dates.min(), dates.max()
-    limits = rules.find_date_limits(low, high)
-    has_time = bool((dates != dates.dt.normalize())[dates.notna()].any())
-    column = replace(column, minimum=limits[0], maximum=limits[1], has_time=has_time)
-    written = " or ".join(formats) or "ISO 8601"
-    decision = Decision(
-        column, f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}"
+    evidence.column = replace(
+        column,
+        minimum=f"{max(low.year - 10, 1):04}-01-01",
+        maximum=f"{min(high.year + 10, 9999)}-12-31",
+        has_time=bool((dates != dates.dt.normalize()).any()),
     )
+    _check_dates(evidence, values, is_ambiguous)
+    written = " or ".join(formats) or "ISO 8601"
+    return f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}"
+
+
+def _check_dates(evidence: Evidence, values: Series, is_ambiguous: bool) -> None:
+    """Point out dates that may be others, and dates by which the rows are sorted."""
+    column, checks = evidence.column, evidence.checks
     if is_ambiguous:
-        decision = decision.check(
+        checks.append(
             "no day is above 12: read as month, day; if the day comes first, swap %m "
             "and %d in date_formats of config.yaml"
         )
-    is_past = (dates.isna() | (dates <= datetime.now())).to_numpy()
-    future = evidence.share_without(evidence.counts[is_past])
-    two_digits = "%y" in written
-    if 0 < future < (1 if two_digits else rules.HALF):
-        years = "; years of two digits: 69 is 1969, 68 is 2068" if two_digits else ""
-        decision = decision.check(
-            f"{future:.1%} of the dates are in the future, up to {high:%Y-%m-%d}{years}"
-        )
+    future = evidence.counts[values > datetime.now()].sum() / evidence.counts.sum()
+    has_short_years = "%y" in str(column.spelling.date_formats)
+    if 0 < future < (1 if has_short_years else HALF):
+        years = "; years of two digits: 69 is 1969, 68 is 2068" * has_short_years
+        last = f"up to {values.max():%Y-%m-%d}{years}"
+        checks.append(f"{future:.1%} of the dates are in the future, {last}")
     rows = parse_column(evidence.sample, column)[0]
-    if rules.is_monotone(rows) and rows.nunique() >= rules.FEW:
-        decision = decision.check(
+    if is_monotone(rows) and rows.nunique() >= FEW:
+        checks.append(
             "the rows are sorted by it; to test the model on the newest, set "
             f"training.date in config.yaml to {column.name}"
         )
-    return _check_unreadable(decision, unreadable, share)
 
 
-def as_text(evidence: Evidence) -> Decision:
-    """Free text and identifiers are excluded, anything else are categories."""
-    column, counts = evidence.column, evidence.counts
-    if rules.is_nested(counts):
-        decision = Decision(column, "lists or structs, which models cannot use", True)
-    elif rules.is_free_text(counts):
-        decision = Decision(column, f"free text, {len(counts):,} distinct", True)
-    elif rules.is_identifier(column.name, counts):
+def as_number(evidence: Evidence) -> str:
+    """Nearly all texts are numbers, and they are amounts."""
+    name, counts = evidence.column.name, evidence.counts
+    column, values, unreadable = evidence.parse("number")
+    if is_code(counts) or not evidence.accept("number", unreadable):
+        return ""
+    if is_running_number(name, parse_column(evidence.sample, column)[0]):
+        return _exclude_identifier(evidence, "a running number or identifier")
+    kind: Kind = "integer" if is_whole(values) else "number"
+    if kind == "integer" and is_called_code(name, counts):
+        return ""
+
+    least, most = values.min(), values.max()
+    low, high = map(int if kind == "integer" else float, find_limits(least, most))
+    evidence.column = replace(column, kind=kind)
+    if low < high:
+        evidence.column = replace(evidence.column, minimum=low, maximum=high)
+    why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
+    return f"{why}; {column.unit} is removed" if column.unit else why
+
+
+def as_free_text(evidence: Evidence) -> str:
+    """Long text that rarely repeats, and lists or structs, are excluded."""
+    counts = evidence.counts
+    is_nested = share_of(counts, r"\[.*\]|\{.*\}") >= MOST
+    if not is_nested and not is_free_text(counts):
+        return ""
+    evidence.is_excluded = True
+    about = "lists or structs, which models cannot use" if is_nested else "free text"
+    return f"{about}, {len(counts):,} distinct"
+
+
+def as_category(evidence: Evidence) -> str:
+    """Identifiers are excluded, anything else are categories."""
+    counts, column = evidence.counts, evidence.column
+    if is_identifier(column.name, counts):
         why = f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"
-        decision = _exclude_identifier(evidence, why)
-    else:
-        merged = rules.merge_spellings(counts)
-        listed, digits = rules.find_categories(merged), rules.count_digits(counts)
-        column = replace(column, categories=listed, digits=digits)
-        others = "" if listed else "; some are rare, so others are allowed"
-        decision = Decision(
-            column, f"{len(merged):,} categories: {show(merged)}{others}"
-        )
-
-    unreadable = evidence.parse(kind="number", unit=rules.find_unit(counts))[2]
-    share = evidence.share_without(unreadable)
-    if rules.HALF <= share < 1 and not rules.is_code(counts):
-        text = f"{share:.0%} are numbers; the others: {show(unreadable)}"
-        decision = decision.check(text)
-    return decision
+        return _exclude_identifier(evidence, why)
+    merged = merge_spellings(counts)
+    listed, digits = find_categories(merged), count_digits(counts)
+    evidence.column = replace(column, categories=listed, digits=digits)
+    others = "" if listed else "; some are rare, so others are allowed"
+    return f"{len(merged):,} categories: {show(merged)}{others}"
 
 
-def _check_unreadable(
-    decision: Decision, unreadable: pd.Series, share: float
-) -> Decision:
-    """Point out the texts that are not of the column's kind, if there are any."""
-    if unreadable.empty:
-        return decision
-    return decision.check(
-        f"{share:.1%} are {decision.column.kind}s; the others are read as missing: "
-        f"{show(unreadable)}"
-    )
-
-
-def _exclude_identifier(evidence: Evidence, why: str) -> Decision:
+def _exclude_identifier(evidence: Evidence, why: str) -> str:
     """Exclude an identifier, and say what it may be good for."""
     name = evidence.column.name
-    decision = Decision(evidence.column, why, is_excluded=True)
-    if evidence.counts.max() == 1:
-        return decision.check(f"if it identifies a row: --key {name!r}")
-    return decision.check(
-        "it repeats; to test the model on others than those it was trained on, set "
-        f"training.group in config.yaml to {name}"
+    evidence.is_excluded = True
+    evidence.checks.append(
+        f"if it identifies a row: --key {name!r}"
+        if evidence.counts.max() == 1
+        else "it repeats; to test the model on others than those it was trained on, "
+        f"set training.group in config.yaml to {name}"
     )
+    return why
+
+
+RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
 
 
 # --- The target --------------------------------------------------------------------
 
 
-def decide_target(evidence: Evidence, config: TableConfig) -> Decision:
+def decide_target(evidence: Evidence, task: Task | None) -> str:
     """Decide whether the target is a number, or what its classes are."""
-    unit = rules.find_unit(evidence.counts)
-    column, numbers, unreadable = evidence.parse(kind="number", unit=unit)
-    column = replace(column, nullable=False)
-    task = config.task or rules.find_task(numbers, evidence.counts)
+    column, numbers, unreadable = evidence.parse("number")
+    task = task or find_task(numbers, evidence.counts)
     if task == "classification":
-        return _decide_classes(evidence)
+        why = _decide_classes(evidence, column, numbers)
+    else:
+        evidence.column = replace(column, nullable=False)
+        why = f"{numbers.min():g} to {numbers.max():g}"
+        if numbers.nunique() < 2 or not evidence.accept("number", unreadable):
+            raise UserError(
+                f"the target {column.name!r} can't be predicted as a number: it has "
+                f"{show(evidence.counts)}; see --task"
+            )
+        if numbers.max() > ABSURD * numbers.abs().median():
+            largest = f"the largest value, {numbers.max():g}"
+            evidence.checks.append(f"{largest}, is over a million times its median")
+    if missing := evidence.missing.sum():
+        why += f"; {missing:,} rows have none and will be rejected"
+    return f"the target of a {task}, {why}"
 
-    share = evidence.share_without(unreadable)
-    low, high = numbers.min(), numbers.max()
-    if not share >= rules.MOST or low == high:
-        raise UserError(
-            f"the target {column.name!r} can't be predicted as a number: {share:.0%} "
-            f"are numbers, from {low:g} to {high:g}; see --task"
-        )
-    why = f"the target of a regression, {low:g} to {high:g}{_count_missing(evidence)}"
-    decision = Decision(column, why)
-    middle = numbers.abs().median()
-    if high > ABSURD * middle:
-        text = f"the largest value, {high:g}, is over a million times its median"
-        decision = decision.check(text)
-    return _check_unreadable(decision, unreadable, share)
 
-
-def _decide_classes(evidence: Evidence) -> Decision:
+def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> str:
     """Decide what the classes of the target are."""
-    column, merged = evidence.column, rules.merge_spellings(evidence.counts)
-    if not 2 <= len(merged) <= max(rules.FEW, merged.sum() / 5):
+    merged = merge_spellings(evidence.counts)
+    if not 2 <= len(merged) <= max(FEW, merged.sum() / 5):
         raise UserError(
-            f"the target {column.name!r} has {len(merged):,} distinct values in "
-            f"{merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
+            f"the target {evidence.column.name!r} has {len(merged):,} different values "
+            f"in {merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
             "it must be a number, or at least two classes with some rows each"
         )
-    why = f"the target of a classification, {len(merged)} classes: {show(merged)}"
-    why += _count_missing(evidence)
-    column = replace(column, categories=tuple(merged.index))
-    whole, numbers, unreadable = evidence.parse(kind="integer")
+    text, is_number = evidence.column, numbers.notna().all() and is_whole(numbers)
     if set(merged.index.str.lower()) == {"true", "false"}:
-        column = replace(column, kind="boolean", categories=())
-    elif unreadable.empty and not rules.is_code(evidence.counts):
-        column = replace(whole, categories=tuple(sorted(map(int, set(numbers)))))
-        if len(column.categories) > 2:
-            text = "whole numbers as classes; if they are amounts: --task regression"
-            return Decision(column, why).check(text)
-    return Decision(column, why)
+        evidence.column = replace(text, kind="boolean")
+    elif is_number and not is_code(evidence.counts):
+        classes = tuple(sorted(set(numbers.map(int))))
+        evidence.column = replace(column, kind="integer", categories=classes)
+        if len(classes) > 2:
+            hint = "whole numbers as classes; if they are amounts: --task regression"
+            evidence.checks.append(hint)
+    else:
+        evidence.column = replace(text, categories=tuple(merged.index))
+    return f"{len(merged)} classes: {show(merged)}"
 
 
-def _count_missing(evidence: Evidence) -> str:
-    """Say how many rows have no target, if there are any."""
-    missing = evidence.missing.sum()
-    return f"; {missing:,} rows have none and will be rejected" if missing else ""
-
-
-def show(counts: pd.Series) -> str:
+def show(counts: Series) -> str:
     """Show the most frequent texts and their counts."""
     shown = [f"{text} ({count:,})" for text, count in counts.nlargest(6).items()]
     return ", ".join([*shown, "…"] if len(counts) > 6 else shown)

@@ -7,150 +7,140 @@ Examples:
     uv run infer-schema data/raw/orders.csv --target returned
     uv run infer-schema "data/raw/*.csv" --target price --key order_id --exclude remarks
     uv run infer-schema data/raw/ratings.csv --target rating --task regression
+    uv run infer-schema --source --target churned
 """
 
-import argparse
 import os
-from collections.abc import Sequence
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
+from pandas import DataFrame, Series, concat, to_numeric
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
-from ..data_preprocessing import parse_column
-from ..etl.raw_data import find_files, open_file, read_batches
+from ..data_preprocessing import transform
+from ..etl.raw_data import find_files, open_file
+from ..etl.sources import name_source, read_source
 from ..schema import Table, describe_table, read_columns
 from ..training.leaks import find_leak
 from ..utils import UserError, command, command_line, nearest, write_atomically
-from . import column_rules as rules
 from . import table_files
-from .column_decisions import Decision, Evidence, decide, gather
+from .column_decisions import Evidence, decide
+from .column_rules import FREQUENT, looks_like_row
 from .sample_cells import leave_sample
 
 SAMPLE_ROWS = 10_000  # the first ones; their order matters
 MOST_COUNTED = 100_000  # distinct texts of a column
-MOST_REJECTED = 0.05  # of the rows, by a new schema
-MOST_REJECTED_AT_NIGHT = 0.1  # and later, for config.yaml
+MOST_MALFORMED = 0.05  # of the lines
+MOST_REJECTED_AT_NIGHT = 0.1  # of the rows, for config.yaml
 
 
-def run(options: argparse.Namespace, config: Config) -> None:
-    """Infer the schema of some files, and write it with the table's settings."""
-    files = find_files(options.file)
-    table = describe_files(files[0], options, config.table)
-    check_names(files[0], open_file(files[0], table)[0], table)
-    sample, counts, notes = read_evidence(files, table)
+def run(options: Namespace, config: Config) -> list[str]:
+    """Infer the schema of a table, write it with its settings; say what was done."""
+    table = describe_files(options, config.table)
+    source = config.model_copy(update={"table": table})
+    sample, counts, notes = read_evidence(read_source(source, pattern=options.file))
+    check_names(name_source(config, options.file), list(counts), table)
     decimal = table_files.find_decimal(counts.values(), table.separator)
     table = table.model_copy(update={"decimal": decimal})
 
-    gathered = [gather(name, counts[name], sample[name], table) for name in counts]
-    decisions = [decide(evidence, table) for evidence in gathered]
+    found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
-        decisions = check_words(decisions, gathered, table)
-    table = complete(table, decisions, gathered)
-
-    schema, settings = config.schema_file, config.root / FILE_NAME
-    is_new_table = table_files.has_other_columns(schema, counts)
-    raw = Path(os.path.relpath(options.file, config.root)).as_posix()
-    text = table_files.change_config(settings.read_text(encoding="utf-8"), raw, table)
-    with write_atomically(schema) as new, write_atomically(settings) as changed:
-        columns = [each.column for each in decisions]
-        new.write_text(table_files.write_schema(columns), encoding="utf-8")
-        changed.write_text(text, encoding="utf-8")
-        typed = describe_table(read_columns(new, table), table)
-        decisions = check_leaks(decisions, sample, typed)
-        if not options.force:
-            notes += map(table_files.keep_old, [schema, settings])
-    if is_new_table:
-        notes += leave_sample(config.root, typed.features)
-    if table.encoding == "cp1252" and not options.encoding:
-        notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
-    show_decisions(decisions, notes)
+        check_words(found, table.target)
+    table = complete(table, found)
+    columns = [evidence.column for evidence in found.values()]
+    rows, typed = read_sample(sample, describe_table(columns, table))
+    check_leaks(found, rows, typed)
+    table = table.model_copy(update={"filter": typed.filter})
+    changes = find_changes(options, config, table, counts)
+    notes += write_files(options, config, typed, changes)
+    return [*describe(found), *notes]
 
 
-def describe_files(
-    file: Path, options: argparse.Namespace, table: TableConfig
-) -> TableConfig:
+def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
     """Return how the files are written, and what is wanted.
 
     Options come first, then what config.yaml says about the same target.
     """
-    is_same = options.target == table.target
+    if options.target != table.target:
+        table = table.model_copy(update={"task": None, "filter": None})
     changes = {
         "target": options.target,
         "key": options.key,
         "exclude": options.exclude,
-        "task": options.task or (table.task if is_same else None),
-        "filter": table.filter if is_same else None,
+        "task": options.task or table.task,
         "decimal": ".",
         "date_formats": [],
     }
     if options.missing:
         changes["missing_values"] = ["", *options.missing]
-    if table_files.is_text(file):
-        encoding = options.encoding or table_files.find_encoding(file, table.encoding)
-        text = table_files.read_beginning(file).decode(encoding, "replace")
-        separator = table_files.find_separator(text, table.separator)
-        changes["encoding"] = encoding
-        changes["separator"] = options.separator or separator
-    return table.model_copy(update=changes)
+    table = table.model_copy(update=changes)
+    if options.file:
+        file = find_files(options.file)[0]
+        dialect = table_files.find_dialect(file, options, table)
+        table = table.model_copy(update=dialect)
+        check_names(options.file, open_file(file, table)[0], table)
+    return table
 
 
-def check_names(file: Path, header: Sequence[str], table: TableConfig) -> None:
+def check_names(origin: str, names: list[str], table: TableConfig) -> None:
     """Refuse a file without column names, and names that it does not have."""
-    shown = ", ".join(map(repr, header[:12]))
-    if rules.looks_like_row(header):
+    shown = ", ".join(map(repr, names[:12]))
+    if looks_like_row(names):
         raise UserError(
-            f"{file}: the first line looks like a row, not like the names of columns: "
-            f"{shown}; add a line of names above it"
+            f"{origin}: the first line looks like a row, not like the names of "
+            f"columns: {shown}; add a line of names above it"
         )
     for name in (table.target, *table.key, *table.exclude):
-        if name not in header:
+        if name not in names:
             raise UserError(
-                f"{file} has no column {name!r}{nearest(name, header)}; its "
-                f"first line, where the names must be, has {shown}"
+                f"{origin} has no column {name!r}{nearest(name, names)}; its first "
+                f"line, where the names must be, has {shown}"
             )
     if table.target in (*table.key, *table.exclude):
         raise UserError(f"the target {table.target!r} can't be a key, or excluded")
 
 
-def read_evidence(
-    files: Sequence[Path], table: TableConfig
-) -> tuple[pd.DataFrame, dict[str, pd.Series], list[str]]:
+def read_evidence(batches: Iterable) -> tuple[DataFrame, dict, list[str]]:
     """Return the first rows, how many rows of each column have each text, and notes."""
-    sample, malformed, rows = pd.DataFrame(), pd.DataFrame(), 0
-    counts: dict[str, pd.Series] = {}
-    for batch in read_batches(files, [], table):
+    sample, malformed, rows = DataFrame(), DataFrame(), 0
+    counts: dict = {}
+    for batch in batches:
         rows += len(batch.rows)
-        malformed = pd.concat([malformed, batch.broken])
-        if sample.empty:
-            sample = batch.rows.head(SAMPLE_ROWS)
+        malformed = concat([malformed, batch.broken])
+        sample = batch.rows.head(SAMPLE_ROWS) if sample.empty else sample
         for name, texts in batch.rows.items():
-            found = counts.get(str(name))
-            counts[str(name)] = add_counts(found, texts.fillna(""))
+            found = texts.fillna("").value_counts()
+            counts[name] = add_counts(found, counts.get(name, found[:0]))
     check_lines(malformed, rows)
     note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
     return sample, counts, [note]
 
 
-def add_counts(counts: pd.Series | None, texts: pd.Series) -> pd.Series:
-    """Count texts. Of too many, keep the most frequent, the first and the last."""
-    found = texts.value_counts()
-    if counts is not None:
-        found = found.add(counts, fill_value=0).astype(int)
-    if len(found) <= MOST_COUNTED:
-        return found
-    numbers = pd.to_numeric(found.index.to_series(), errors="coerce")
-    ends = [found.index.min(), found.index.max()]
-    ends += [*numbers.nsmallest(1).index, *numbers.nlargest(1).index]
-    return found[found.index.isin([*found.nlargest(MOST_COUNTED).index, *ends])]
+def add_counts(found: Series, known: Series) -> Series:
+    """Add counts of texts; of too many, keep the most frequent and both ends."""
+    counts = found.add(known, fill_value=0).astype(int)
+    if len(counts) <= MOST_COUNTED:
+        return counts
+    numbers = to_numeric(counts.index.to_series(), errors="coerce").sort_values()
+    kept = {
+        *counts.nlargest(MOST_COUNTED).index,
+        *numbers.index[[0, numbers.count() - 1]],
+        *counts.index.sort_values()[[0, -1]],
+    }
+    return counts[counts.index.isin(kept)]
 
 
-def check_lines(malformed: pd.DataFrame, rows: int) -> None:
+def check_lines(malformed: DataFrame, rows: int) -> None:
     """Refuse files without rows, or with many malformed lines."""
     total = rows + len(malformed)
     if not total:
         raise UserError("the files have a header but no rows")
-    if len(malformed) > MOST_REJECTED * total:
+    if len(malformed) > MOST_MALFORMED * total:
         reason = malformed["reason"].mode()[0]
         first = malformed[malformed["reason"] == reason].iloc[0]
         raise UserError(
@@ -160,129 +150,151 @@ def check_lines(malformed: pd.DataFrame, rows: int) -> None:
         )
 
 
-def check_words(
-    decisions: list[Decision], gathered: list[Evidence], table: TableConfig
-) -> list[Decision]:
+def check_words(found: dict[str, Evidence], target: str) -> None:
     """Point out frequent words that are read as missing, but may be categories.
 
     A word that numbers are missing by, too, is none. For the target, ask.
     """
-    both = list(zip(decisions, gathered, strict=True))
-    known = {
-        word
-        for decision, evidence in both
-        if decision.column.kind in rules.ORDERED
-        for word in evidence.missing.index
-    }
-    checked = []
-    for decision, evidence in both:
+    known: set = set()
+    for evidence in found.values():
+        if evidence.column.kind in ("number", "integer", "date"):
+            known.update(evidence.missing.index)
+    for name, evidence in found.items():
         shares = evidence.missing / (evidence.missing.sum() + evidence.counts.sum())
-        for word, share in zip(shares.index.map(str), shares, strict=True):
-            if share < rules.FREQUENT or not word.isalpha() or word in known:
-                continue
+        for word in shares.index[shares >= FREQUENT]:
             text = (
-                f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
-                "category, remove it from missing_values in config.yaml"
+                f"{word!r} is read as missing in {shares[word]:.0%} of the rows; if it "
+                "is a category, remove it from missing_values in config.yaml"
             )
-            if decision.column.name == table.target:
-                raise UserError(f"{table.target!r}: {text}, else add --missing {word}")
-            decision = decision.check(text)
-        checked.append(decision)
-    return checked
+            if word in known or not word.isalpha():
+                continue
+            if name == target:
+                raise UserError(f"{target!r}: {text}, else add --missing {word}")
+            evidence.checks.append(text)
 
 
-def check_leaks(
-    decisions: list[Decision], sample: pd.DataFrame, table: Table
-) -> list[Decision]:
-    """Point out features that `train` refuses, as they give the target away."""
-    target = parse_column(sample[table.target.name], table.target)[0]
-    known = target[target.notna()]
-    y = (
-        known.astype(float).to_numpy()
-        if table.task == "regression"
-        else known.factorize()[0]
-    )
-    features = {column.name: column for column in table.features}
-    checked = []
-    for decision in decisions:
-        column = features.get(decision.column.name)
-        if column:
-            values = parse_column(sample.loc[known.index, column.name], column)[0]
-            if leak := find_leak(values, y, column, table):
-                decision = decision.check(f"{leak}; --exclude {column.name!r}")
-        checked.append(decision)
-    return checked
-
-
-def complete(
-    table: TableConfig, decisions: list[Decision], gathered: list[Evidence]
-) -> TableConfig:
+def complete(table: TableConfig, found: dict[str, Evidence]) -> TableConfig:
     """Return the table's part of config.yaml with what was found."""
-    columns = [each.column for each in decisions]
-    names = [column.name for column in columns]
-    excluded = [each.column.name for each in decisions if each.is_excluded]
-    target = names.index(table.target)
-    missing, known = (
-        each.sum() for each in (gathered[target].missing, gathered[target].counts)
-    )
-    share = round(MOST_REJECTED_AT_NIGHT + missing / (missing + known), 2)
-    is_number = columns[target].kind == "number"
-    return table.model_copy(
-        update={
-            "task": "regression" if is_number else "classification",
-            "date_formats": merge_formats(
-                {c.name: list(c.spelling.date_formats) for c in columns}
-            ),
-            "exclude": list(dict.fromkeys([*table.exclude, *excluded])),
-            "max_rejected_share": min(1.0, share),
+    excluded = [name for name, each in found.items() if each.is_excluded]
+    formats = {name: each.column.spelling.date_formats for name, each in found.items()}
+    target = found[table.target]
+    missing = target.missing.sum()
+    share = MOST_REJECTED_AT_NIGHT + missing / (missing + target.counts.sum())
+    is_number = target.column.kind == "number"
+    changes = {
+        "task": "regression" if is_number else "classification",
+        "date_formats": {name: list(each) for name, each in formats.items() if each}
+        or [],
+        "exclude": list(dict.fromkeys([*table.exclude, *excluded])),
+        "max_rejected_share": round(min(1.0, share), 2),
+    }
+    return table.model_copy(update=changes)
+
+
+def read_sample(sample: DataFrame, table: Table) -> tuple[DataFrame, Table]:
+    """Clean the first rows; drop a filter that names columns which the table lacks."""
+    try:
+        return transform(sample, table).kept, table
+    except UserError:
+        return read_sample(sample, replace(table, filter=None))
+
+
+def check_leaks(found: dict[str, Evidence], rows: DataFrame, table: Table) -> None:
+    """Point out features that `train` refuses, as they give the target away."""
+    target = rows[table.target.name]
+    is_number = table.task == "regression"
+    y = target.to_numpy(float) if is_number else target.factorize()[0]
+    for column in table.features:
+        if leak := find_leak(rows[column.name], y, column, table):
+            found[column.name].checks.append(f"{leak}; --exclude {column.name!r}")
+
+
+def find_changes(
+    options: Namespace, config: Config, table: TableConfig, names: Iterable[str]
+) -> dict[str, dict]:
+    """Return the settings of config.yaml by section.
+
+    Those that name columns which the table lacks are reset.
+    """
+    training = config.training
+    used: dict = {"date": [training.date], "group": [training.group]}
+    used["slices"] = training.slices or []
+    lost = [option for option in used if not {None, *names}.issuperset(used[option])]
+    changes = {"table": table.model_dump(), "training": dict.fromkeys(lost)}
+    if options.file:
+        raw = Path(os.path.relpath(options.file, config.root)).as_posix()
+        name = re.sub(r"\W+", "_", Path(raw).stem).strip("_") or "table"
+        changes["paths"] = {
+            "raw": raw,
+            "processed": f"data/processed/{name}.parquet",
+            "rejected": f"data/rejected/{name}.csv",
         }
-    )
+    if options.file and config.source.query:
+        changes["source"] = {"query": None}
+    return changes
 
 
-def merge_formats(formats: dict[str, list[str]]) -> list[str] | dict[str, list[str]]:
-    """Return one list for all columns or, if some contradict others, one for each."""
-    formats = {name: each for name, each in formats.items() if each}
-    merged = list(dict.fromkeys(form for each in formats.values() for form in each))
-    swapped = {rules.swap(form) for form in merged if "%d" in form}
-    return merged if swapped.isdisjoint(merged) else formats
+def write_files(
+    options: Namespace, config: Config, table: Table, changes: dict[str, dict]
+) -> list[str]:
+    """Write schema.yaml and config.yaml, both or neither; say what else was done."""
+    schema, settings = config.schema_file, config.root / FILE_NAME
+    old, names = [], [column.name for column in table.columns]
+    with suppress(UserError):  # there is none
+        old = [column.name for column in read_columns(schema, config.table)]
+    text = table_files.change_config(settings.read_text(encoding="utf-8"), changes)
+    notes = [f"config.yaml: training.{name} is reset" for name in changes["training"]]
+    with write_atomically(schema) as new, write_atomically(settings) as changed:
+        new.write_text(table_files.write_schema(table.columns), encoding="utf-8")
+        changed.write_text(text, encoding="utf-8")
+        if not options.force:
+            notes += [table_files.keep_old(path) for path in (schema, settings)]
+    if old != names:
+        notes += leave_sample(config.root, table.features)
+    if changes["table"]["encoding"] == "cp1252" and not options.encoding:
+        notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
+    return notes
 
 
-def show_decisions(decisions: list[Decision], notes: list[str]) -> None:
-    """Print what was decided and why, and what to check."""
-    checks = []
-    for each in decisions:
-        name = each.column.name
-        name = name if name.isprintable() else repr(name)
+def describe(found: dict[str, Evidence]) -> list[str]:
+    """Say what was decided and why, and what to check."""
+    lines, checks = [], []
+    for name, each in found.items():
         kind = "excluded" if each.is_excluded else each.column.kind
-        print(f"{name:30}  {kind:8}  {each.why}")
+        lines.append(f"{name:30}  {kind:8}  {each.why}")
         checks += [f"  {name}: {text}" for text in each.checks]
     if checks:
-        print("\nCheck manually:", *checks, sep="\n")
-    print("", *notes, sep="\n")
-    print("\nNext: uv run pipeline.py && uv run train && uv run app.py")
+        lines += ["", "Check manually:", *checks]
+    return [line if line.isprintable() else repr(line)[1:-1] for line in [*lines, ""]]
 
 
-def read_options() -> argparse.Namespace:
+def read_options() -> Namespace:
     """Read the command line."""
     parser = command_line(__doc__)
     add = parser.add_argument
-    add("file", metavar="FILE", help="CSV, Parquet or Excel, or a glob of them")
-    add("--target", metavar="COLUMN", required=True, help="the column to predict")
-    for option, value, about in (
-        ("--key", "COLUMN", "identifies a row, alone or with others"),
-        ("--exclude", "COLUMN", "not used as a feature"),
-        ("--missing", "TEXT", "means a missing value; replaces missing_values"),
-    ):
-        about += "; can be repeated"
-        add(option, metavar=value, action="append", default=[], help=about)
+    again: dict = {"action": "append", "default": []}
+    add("file", nargs="?", metavar="FILE", help="CSV, Parquet or Excel, or a glob")
+    add("--source", action="store_true", help="the rows of `source` in config.yaml")
+    add("--target", required=True, help="the column to predict")
+    add("--key", **again, help="a column that identifies a row, alone or with others")
+    add("--exclude", **again, help="a column that is not used as a feature")
+    add("--missing", **again, help="means a missing value; replaces missing_values")
     add("--task", choices=["classification", "regression"])
-    add("--encoding", metavar="NAME", help="of the files, such as cp1250")
-    add("--separator", metavar="CHARACTER", help="between columns")
+    add("--encoding", help="of the files, such as cp1250")
+    add("--separator", help="the character between columns")
     add("--force", action="store_true", help="overwrite files without keeping copies")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if bool(options.file) == options.source:
+        parser.error("name a FILE, or --source")
+    return options
 
 
 @command
 def main() -> None:
     """Infer a schema from the command line."""
-    run(read_options(), read_config())
+    lines = run(read_options(), read_config())
+    lines += ["", "Next: uv run pipeline.py && uv run train && uv run app.py"]
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:  # closed, as by `| head`; Python would complain again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -33,22 +33,23 @@ def clean(text: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def show(text: str) -> str:
-    """Return the cells of a notebook as a script; another text as it is."""
+def split_cells(text: str) -> list[str]:
+    """Return the cells of a notebook as parts of a script; another text as one part."""
     try:
         cells = json.loads(text)["cells"]
     except (KeyError, TypeError, ValueError):
-        return text
+        return [text]
     parts = []
     for cell in cells:
         tags = " ".join(["# %%", cell["cell_type"], *cell["metadata"].get("tags", [])])
         parts.append(f"{tags}\n{''.join(cell['source'])}\n")
-    return "\n".join(parts)
+    return parts
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "clean":
         written = clean(sys.stdin.buffer.read().decode())
     else:
-        written = show(Path(sys.argv[2]).read_text(encoding="utf-8", errors="replace"))
+        notebook = Path(sys.argv[2]).read_text(encoding="utf-8", errors="replace")
+        written = "\n".join(split_cells(notebook))
     sys.stdout.buffer.write(written.encode())

@@ -23,10 +23,10 @@ import subprocess
 import sys
 from argparse import Namespace
 from base64 import b64encode
+from contextlib import suppress
 from datetime import datetime
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
 import nbformat
@@ -42,19 +42,23 @@ from ..utils import UserError, command, command_line
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
 os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
 
-# A page loads nothing from elsewhere, so that it looks the same without the network.
-HEAD = """<meta http-equiv="Content-Security-Policy"
-content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
-<style>{css}</style></head>"""
-CSS = Path(__file__).with_name("report.css")
-
-PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.+)", re.MULTILINE)
-LOADS = re.compile(
+PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.)", re.MULTILINE)
+NOT_OFFLINE = re.compile(
     r"https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)|src=[\"']?https?:(?!\S*mathjax)"
+    r"|application/vnd\."
 )
 OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScript
 NOT_SHOWN = "an output needs the network or a kernel; save the figure as an image"
 
+# A page loads nothing from elsewhere, so that it looks the same without the network.
+HEAD = """<meta http-equiv="Content-Security-Policy"
+content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
+<style>{css}</style></head>"""
+REPLACED = {
+    r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>': r'<a href="\1">\1</a>',
+    r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?': "",
+    r'(href="[^":]+)\.ipynb': r"\1.html",  # another report
+}
 BROWSERS = (
     "google-chrome",
     "chromium",
@@ -71,7 +75,7 @@ def find_notebooks(root: Path) -> list[Path]:
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
-def read_parameters(path: Path, given: dict[str, str]) -> dict[str, Any]:
+def read_parameters(path: Path, given: dict) -> dict:
     """Return the given parameters that a notebook has, typed by their defaults.
 
     A default in quotes makes it text; any other makes it a Python literal if it is one.
@@ -80,25 +84,18 @@ def read_parameters(path: Path, given: dict[str, str]) -> dict[str, Any]:
         cells = nbformat.read(path, as_version=4).cells
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}".splitlines()[0]) from error
-
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    defaults = PARAMETER.findall("\n".join(cell.source for cell in tagged))
-    return {
-        name: given[name] if default[0] in "\"'" else _literal(given[name])
-        for name, default in defaults
-        if name in given
-    }
+    values = {}
+    for name, first in PARAMETER.findall("\n".join(cell.source for cell in tagged)):
+        if name in given:
+            values[name] = given[name]
+            if first not in "\"'":
+                with suppress(ValueError, SyntaxError):
+                    values[name] = ast.literal_eval(given[name])
+    return values
 
 
-def _literal(text: str) -> Any:
-    """Return the value of a Python literal; the text itself if it is not one."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def run_notebook(path: Path, output: Path, values: dict[str, Any]) -> str:
+def run_notebook(path: Path, output: Path, values: dict) -> str:
     """Run a notebook in its own folder, write it with its outputs, return the error."""
     try:
         execute_notebook(
@@ -119,38 +116,34 @@ def run_notebook(path: Path, output: Path, values: dict[str, Any]) -> str:
     return ""
 
 
-def prepare(run: NotebookNode, path: Path, code: bool) -> None:
+def prepare(cell: NotebookNode, path: Path, code: bool) -> None:
     """Replace what a page cannot show; without the code, drop warnings as well."""
-    for cell in run.cells:
-        for name, files in cell.get("attachments", {}).items():
-            ((kind, content),) = files.items()
+    for name, files in cell.get("attachments", {}).items():
+        for kind, content in files.items():
             url = f"data:{kind};base64,{content}"
             cell.source = cell.source.replace(f"attachment:{quote(name)}", url)
-
-        if cell.source.startswith(("# ", "## ")):
-            cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
-
-        outputs = cell.get("outputs", [])
-        cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
-        for output in outputs:
-            if not opens_offline(output.get("data", {})):
-                place = f"{path}, In [{cell.execution_count}]"
-                print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
-                output.data = {"text/markdown": f"*Not shown: {NOT_SHOWN}.*"}
+    if cell.source.startswith(("# ", "## ")):
+        cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
+    outputs = cell.get("outputs", [])
+    cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
+    for output in cell.outputs:
+        if not opens_offline(output.get("data", {})):
+            place = f"{path}, In [{cell.execution_count}]"
+            print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
+            output.data = {"text/markdown": f"*Not shown: {NOT_SHOWN}.*"}
 
 
-def opens_offline(data: dict[str, str]) -> bool:
+def opens_offline(data: dict) -> bool:
     """Say whether an output shows without the network and without a kernel."""
     html = data.get("text/html", "") + data.get("application/javascript", "")
-    if html:
-        return len(html) > OWN_LIBRARY or not LOADS.search(html)
-    return "application/vnd." not in str(data.keys())
+    shown = html or str(data.keys())
+    return len(shown) > OWN_LIBRARY or not NOT_OFFLINE.search(shown)
 
 
 def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) -> None:
     """Write a notebook as a page, or as slides, in one file."""
 
-    def embed(image: re.Match[str]) -> str:
+    def embed(image: re.Match) -> str:
         file = folder / unquote(image[2])
         if not file.is_file():
             return image[0]
@@ -160,14 +153,11 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
     exporter = SlidesExporter if ".slides" in page.suffixes else HTMLExporter
     html, _ = exporter(exclude_input=not code).from_notebook_node(run)
     html = re.sub(r'(<img\b[^>]*?src=")([^":]+)', embed, html)
-    html = re.sub(
-        r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>', r'<a href="\1">\1</a>', html
-    )
-    html = re.sub(r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?', "", html)
-    html = re.sub(r'(href="[^":]+)\.ipynb', r"\1.html", html)
-
-    head = HEAD.format(css=CSS.read_text(encoding="utf-8"))
-    page.write_text(html.replace("</head>", head, 1), encoding="utf-8")
+    for pattern, replacement in REPLACED.items():
+        html = re.sub(pattern, replacement, html)
+    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    html = html.replace("</head>", HEAD.format(css=css), 1)
+    page.write_text(html, encoding="utf-8")
 
 
 def print_pdf(page: Path) -> None:
@@ -179,25 +169,24 @@ def print_pdf(page: Path) -> None:
         )
     pdf = f"--print-to-pdf={page.with_suffix('.pdf')}"
     options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", pdf]
-    subprocess.run(
-        [browser, *options, page.resolve().as_uri()], check=True, capture_output=True
-    )
+    arguments = [browser, *options, page.resolve().as_uri()]
+    subprocess.run(arguments, check=True, capture_output=True)
 
 
-def write_report(
-    path: Path, reports: Path, values: dict[str, Any], options: Namespace
-) -> list[str]:
-    """Run a notebook and write its page, slides and PDF; return its errors."""
+def write_report(path: Path, reports: Path, values: dict, options: Namespace) -> str:
+    """Run a notebook and write its page, slides and PDF; return its error."""
     page, output = reports / f"{path.stem}.html", reports / path.name
     error = run_notebook(path, output, values)
     run = nbformat.read(output, as_version=4)
     run.metadata.title = path.stem
     # What follows an error is left out: it discusses results that do not exist.
-    ran = [cell.metadata.get("papermill", {"start_time": True}) for cell in run.cells]
     run.cells = [
-        cell for cell, about in zip(run.cells, ran, strict=True) if about["start_time"]
+        cell
+        for cell in run.cells
+        if cell.metadata.get("papermill", {}).get("status") != "pending"
     ]
-    prepare(run, path, options.code)
+    for cell in run.cells:
+        prepare(cell, path, options.code)
     when = f"---\nRun on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
     run.cells.append(new_markdown_cell(when))
 
@@ -207,13 +196,13 @@ def write_report(
     if options.pdf:
         print_pdf(page)
     print(f"{path}: {page}")
-    return [f"{error}; see {page}"] if error else []
+    return error and f"{error}; see {page}"
 
 
 def write_index(reports: Path) -> None:
     """Write the page that lists all reports, model cards and the drift report."""
-    pages = [page for page in reports.glob("*.html") if page.name != "index.html"]
-    items = [f"* [{page.stem}]({quote(page.name)})" for page in sorted(pages)]
+    pages = sorted({page.name for page in reports.glob("*.html")} - {"index.html"})
+    items = [f"* [{page.removesuffix('.html')}]({quote(page)})" for page in pages]
     index = new_notebook(cells=[new_markdown_cell("\n".join(["# Reports", *items]))])
     write_page(index, reports, reports / "index.html")
 
@@ -233,18 +222,17 @@ def main() -> None:
 
     root = read_config().root
     paths = options.notebooks or find_notebooks(root)
-    pages = {root / "reports" / f"{path.stem}.html" for path in paths}
-    if not paths or len(pages) < len(paths):
+    if not paths or len({path.stem for path in paths}) < len(paths):
         raise UserError(f"no notebook in {root / 'notebooks'}, or two of one name")
     given = dict(options.p)
     values = [read_parameters(path, given) for path in paths]
     for name in given.keys() - set().union(*values):
         raise UserError(f"no notebook has a parameter {name!r}")
 
-    (root / "reports").mkdir(exist_ok=True)
-    errors = []
-    for path, chosen in zip(paths, values, strict=True):
-        errors += write_report(path, root / "reports", chosen, options)
-    write_index(root / "reports")
-    if errors:
-        raise UserError("\nerror: ".join(errors))
+    reports = root / "reports"
+    reports.mkdir(exist_ok=True)
+    pairs = zip(paths, values, strict=True)
+    errors = [write_report(path, reports, chosen, options) for path, chosen in pairs]
+    write_index(reports)
+    if any(errors):
+        raise UserError("\nerror: ".join(filter(None, errors)))

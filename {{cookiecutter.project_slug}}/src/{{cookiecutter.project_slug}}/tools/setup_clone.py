@@ -73,12 +73,12 @@ def set_hooks(python: Path) -> str:
     """Write the hooks that check a commit; return what the user has to know."""
     folder = (ROOT / git("rev-parse", "--git-common-dir")).resolve()
     hooks = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
-    text = HOOK.format(python=quote(python), bin=quote(python.parent))
     for hook in (hooks / "pre-commit", hooks / "pre-merge-commit"):
         others = hook.exists() and "setup-clone" not in hook.read_text("utf-8")
         if others or not hooks.is_relative_to(folder):
             return f"No commit is checked: {hook} is not this project's. {BY_HAND}"
-        hook.parent.mkdir(exist_ok=True)
+        text = HOOK.format(python=quote(python), bin=quote(python.parent))
+        hooks.mkdir(exist_ok=True)
         hook.write_text(text, encoding="utf-8", newline="\n")
         hook.chmod(0o755)
     return "Each commit is checked."
@@ -91,11 +91,13 @@ def main() -> None:
     parser.parse_args()
     try:
         set_filter(Path(sys.executable))
-        print("Git strips the outputs of notebooks here and keeps them in your folder.")
-        print(set_hooks(Path(sys.executable)))
+        said = set_hooks(Path(sys.executable))
     except FileNotFoundError:
         parser.exit(2, "error: git is not installed\n")
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split())
         remedy = "; run: git init" if "not a git" in reason else ""
         parser.exit(2, f"error: {reason}{remedy}\n")
+    print(
+        "Git strips the outputs of notebooks here and keeps them in your folder.", said
+    )
