@@ -14,7 +14,7 @@ ROWS = 40
 
 # The only reasons why a table is refused.
 REASONS = [
-    "the target '.*' has .* different values",
+    "the target '.*' has .* distinct values",
     r"the target '.*' has \d class\(es\) in the processed table",
     "the target '.*' can't be predicted as a number",
     "leaves no column to train on",

@@ -241,7 +241,7 @@ def test_what_is_refused_changes_nothing(infer: Any, config: Config) -> None:
         (b"a,outcome\n", (), "have a header but no rows"),
         (b"\x81\x8d,outcome\n1,x\n", (), "neither UTF-8 nor cp1252; name its encoding"),
         (b"a,outcome\n1,None\n2,x\n3,y\n", (), "'None' is read as missing in 33% of"),
-        (b"a,outcome\n1,x\n2,x\n", (), "has 1 different values in 2 rows"),
+        (b"a,outcome\n1,x\n2,x\n", (), "has 1 distinct values in 2 rows"),
         (b"a,outcome\n1,x\n2,y\n", ("--key", "b"), "has no column 'b'"),
         (b"a,outcome\n1,x\n2,y\n", ("--exclude", "outcome"), "can't be a key, or excl"),
     ]

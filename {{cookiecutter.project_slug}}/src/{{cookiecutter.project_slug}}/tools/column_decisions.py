@@ -253,7 +253,7 @@ def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> str:
     merged = merge_spellings(evidence.counts)
     if not 2 <= len(merged) <= max(FEW, merged.sum() / 5):
         raise UserError(
-            f"the target {evidence.column.name!r} has {len(merged):,} different values "
+            f"the target {evidence.column.name!r} has {len(merged):,} distinct values "
             f"in {merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
             "it must be a number, or at least two classes with some rows each"
         )
