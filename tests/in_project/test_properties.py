@@ -21,7 +21,7 @@ REASONS = [
     "lines are malformed, most often",
     "the first line looks like a row",
     "is read as missing in .* of the rows",
-    "of the rows do not fit schema.yaml",
+    "of the rows are rejected",
     "target leakage: ",
     r"\d+ rows are too few",
 ]

@@ -88,7 +88,7 @@ def test_batches_do_not_matter(config: Config, monkeypatch: pytest.MonkeyPatch) 
         (["k1,1"], ["id", "outcome"], "no column 'Total Charges'"),
         (["k1,1"], [*HEADER, "new"], "unknown column 'new'"),
         (["k1,1"], [";".join(HEADER)], "is not separated by ','"),
-        (["k1,999,,,,,won"], HEADER, "100.0% of the rows do not fit schema.yaml"),
+        (["k1,999,,,,,won"], HEADER, "100.0% of the rows are rejected"),
     ],
 )
 def test_a_run_that_fails_keeps_the_old_output_and_is_recorded(

@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from numpy.typing import ArrayLike
 from scipy.special import chdtri
 
-from .feature_engineering import features_of_table
+from .feature_engineering import EPOCH, features_of_table
 from .prediction import Model, load_model, name_label, predict_features
 from .utils import UserError
 
@@ -60,7 +60,8 @@ def describe(values: pd.Series, kind: str) -> dict:
         edges = _as_numbers(values).quantile(shares).dropna().unique().tolist()
         starts = [f"{edge:.4g}" for edge in edges]
         if kind == "date":
-            starts = list(pd.to_datetime(edges, unit="D").strftime("%Y-%m-%d"))
+            days = np.floor(edges).astype("timedelta64[D]")
+            starts = (np.datetime64(EPOCH, "D") + days).astype(str).tolist()
         bins = ["lowest", *(f"≥ {start}" for start in starts)]
 
     reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
@@ -83,9 +84,9 @@ def count(values: pd.Series, reference: dict) -> np.ndarray:
 
 
 def _as_numbers(values: pd.Series) -> pd.Series:
-    """Return numbers, or the days since 1970 of dates."""
+    """Return numbers, or the days since 2000-01-01 of dates."""
     if values.dtype.kind == "M":
-        values = (values - pd.Timestamp(0)) / pd.Timedelta(days=1)
+        values = (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
 
     return values.astype(float)
 

@@ -27,8 +27,9 @@ BLOCK = 500_000  # bytes; the first block shows the delimiter
 UTF_16 = {b"\xff\xfe|\xfe\xff": "utf-16", b".\0": "utf-16-le", b"\0": "utf-16-be"}
 UNPRINTABLE = re.compile(r"[\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 HEADER = """\
-# The contract: what each column is, and what its values may be. A pandera schema.
-# Raw rows that do not fit are kept in data/rejected/; such requests are refused.
+# The columns of the table: their types and which values are allowed; docs/own-table.md
+# describes every key. Other raw rows are rejected, and other requests are answered
+# with 422.
 """
 
 # --- How the raw files are written ------------------------------------------------
