@@ -1,6 +1,7 @@
 """Share work between the workers of Dask; see docs/production.md."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,11 +43,13 @@ def connect(scheduler: str | None) -> Iterator:
     Raises UserError where it does not answer, or its workers are gone.
     """
     page = "see docs/production.md"
+    warnings.filterwarnings("ignore", "Sending large graph")
     for name in ("asyncio", "distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
     try:
-        client = distributed.Client(scheduler, timeout=PATIENCE, **LOCAL)
+        options = {} if scheduler else LOCAL
+        client = distributed.Client(scheduler, timeout=PATIENCE, **options)
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {scheduler}; {page}"
         raise UserError(message) from error
