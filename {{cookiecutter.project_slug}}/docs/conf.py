@@ -18,6 +18,7 @@ notebooks/*
 :glob:
 :caption: Docs
 docs/*
+SECURITY
 ```
 """
 
@@ -26,7 +27,8 @@ about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["pr
 project = html_title = about["name"]
 author = about["authors"][0]["name"]
 extensions = ["myst_nb"]
-include_patterns = ["README.md", "docs/*.md", "notebooks/*.ipynb"]
+include_patterns = ["README.md", "SECURITY.md", "docs/*.md", "notebooks/*.ipynb"]
+myst_heading_anchors = 3  # links to headings, as GitHub has them
 root_doc = "README"
 html_theme = "sphinx_book_theme"
 html_theme_options = {"navbar_persistent": []}  # one search field, not two
