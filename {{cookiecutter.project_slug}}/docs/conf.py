@@ -28,7 +28,7 @@ project = html_title = about["name"]
 author = about["authors"][0]["name"]
 extensions = ["myst_nb"]
 include_patterns = ["README.md", "SECURITY.md", "docs/*.md", "notebooks/*.ipynb"]
-myst_heading_anchors = 2  # so that links to headings work
+myst_heading_anchors = 3  # links to headings, as GitHub has them
 root_doc = "README"
 html_theme = "sphinx_book_theme"
 html_theme_options = {"navbar_persistent": []}  # one search field, not two
