@@ -52,7 +52,7 @@ def test_the_page_on_rules_names_every_rule(bake):
         (tools / f"column_{name}.py").read_text(encoding="utf-8") for name in ("rules", "decisions")
     )
     page = (project.path / "docs" / "own-table.md").read_text(encoding="utf-8")
-    page = page.split("\n## How columns are decided")[1].split("\n## ")[0]
+    page = page.split("\n## Rules for columns")[1].split("\n## ")[0]
     named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     rules = set(re.findall(r"^def ([a-z]\w+)", code, re.MULTILINE))
     assert named <= rules

@@ -34,7 +34,11 @@ from {{ cookiecutter.project_slug }}.etl.runs import (
     remove_leftovers,
     show_progress,
 )
-from {{ cookiecutter.project_slug }}.etl.sources import fill_table, name_source, read_source
+from {{ cookiecutter.project_slug }}.etl.sources import (
+    fill_table,
+    name_source,
+    read_source,
+)
 from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError

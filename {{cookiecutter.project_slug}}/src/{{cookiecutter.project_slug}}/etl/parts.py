@@ -78,7 +78,7 @@ def write_parts(
 ) -> pd.DataFrame:
     """Write the kept and the rejected rows of all parts into two files of the folder.
 
-    Returns the counts, a row for each part. Raises UserError if there are no rows.
+    Returns the counts, a row for each part. Raises UserError if all parts are empty.
     """
     counts: list[dict] = []
     with (
