@@ -58,7 +58,7 @@ def check_file(path: Path, limits: dict[str, int]) -> Iterator[str]:
         yield f"{path}: {lines} lines, over {limits['module_lines']}; split it"
     if path.name in ("pyproject.toml", "uv.lock", "requirements.txt"):
         yield from check_lock()
-    if len(content) > limits["file_bytes"]:
+    elif len(content) > limits["file_bytes"]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
 
 
