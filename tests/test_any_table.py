@@ -120,7 +120,6 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2_000:]
     status = project.run("git", "status", "--porcelain", "-uall").stdout.splitlines()
     assert {line.strip() for line in status} == {
-        '?? "data/raw/odd table.csv"',
         "?? config.old-1.yaml",
         "?? schema.old-1.yaml",
         "?? uv.lock",
