@@ -88,9 +88,7 @@ def test_a_raw_file_in_another_encoding(project, sample, refused):
     rejected.parent.mkdir(exist_ok=True)
     rejected.touch()
     message = refused("pipeline.py")
-    assert (
-        "of the rows are rejected, most often byte 0xf6 is not utf-8; set `e" in message
-    )
+    assert "of the rows are rejected, most often byte 0xf6 is not utf-8; set `e" in message
     assert f"customers.csv,{line},byte 0xf6" in rejected.read_text(encoding="utf-8")
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pipeline
 import pytest
 import yaml
 from conftest import ROOT
-
-import pipeline
 from customer_churn.config import Config, read_config
 from customer_churn.prediction import load_model
 from customer_churn.schema import Column, Table, read_table
@@ -126,9 +125,7 @@ def test_kinds(infer: Any, config: Config) -> None:
         (["yes", "no", "maybe"], "category"),
         (["['a', 'b']", "['c']", "[]"], "excluded"),
     ]
-    said = infer(
-        **{f"x{number}": some(*texts) for number, (texts, _) in enumerate(kinds)}
-    )
+    said = infer(**{f"x{number}": some(*texts) for number, (texts, _) in enumerate(kinds)})
     lines = [line.split()[:2] for line in said.splitlines() if line.startswith("x")]
     assert [kind for _, kind in lines] == [kind for _, kind in kinds]
 
@@ -139,9 +136,7 @@ def test_a_few_odd_cells_do_not_decide(infer: Any, config: Config) -> None:
     days = ["2018", *(str(day) for day in DAYS[1:])]
     codes = ["007", *(str(7 * number % 500) for number in range(ROWS - 1))]
     said = infer(x=values, day=days, code=codes)
-    assert (
-        "94.7% are numbers; the others are read as missing: n.a. (9), <0.1 (7)" in said
-    )
+    assert "94.7% are numbers; the others are read as missing: n.a. (9), <0.1 (7)" in said
     assert "99.7% are dates; the others are read as missing: 2018 (1)" in said
     kinds = [found(config, name).kind for name in ("x", "day", "code")]
     assert kinds == ["number", "date", "integer"]
@@ -217,9 +212,7 @@ def test_all_rows_count_not_only_the_first(infer: Any, config: Config) -> None:
     assert found(config, "g").kind == "category"
 
 
-def test_what_config_yaml_says_about_the_same_target_is_kept(
-    infer: Any, config: Config
-) -> None:
+def test_what_config_yaml_says_about_the_same_target_is_kept(infer: Any, config: Config) -> None:
     for options in (("--task", "regression"), ()):
         infer(*options, outcome=[str(int(charge) % 5) for charge in CHARGES], x=CHARGES)
         assert read(config).task == "regression"
@@ -256,9 +249,7 @@ def test_what_is_refused_changes_nothing(infer: Any, config: Config) -> None:
     assert files() == before
 
 
-def test_a_class_called_none_can_be_kept_or_left_out(
-    infer: Any, config: Config
-) -> None:
+def test_a_class_called_none_can_be_kept_or_left_out(infer: Any, config: Config) -> None:
     outcome = ["None", "Mild", "Severe"] * 100
     infer("--missing", "NA", outcome=outcome, x=CHARGES)
     assert found(config, "outcome").categories == ("Mild", "None", "Severe")
@@ -319,14 +310,10 @@ def test_columns_that_write_dates_in_contrary_ways(infer: Any, config: Config) -
     pipeline.run(changed.paths.raw, changed.paths.processed, changed)
     frame = pd.read_parquet(changed.paths.processed)
     assert frame["x"].tolist() == frame["y"].tolist()
-    assert frame["x"].tolist() == [
-        datetime.combine(day, datetime.min.time()) for day in DAYS
-    ]
+    assert frame["x"].tolist() == [datetime.combine(day, datetime.min.time()) for day in DAYS]
 
 
-def test_settings_that_name_columns_of_another_table_are_reset(
-    infer: Any, config: Config
-) -> None:
+def test_settings_that_name_columns_of_another_table_are_reset(infer: Any, config: Config) -> None:
     file = config.root / "config.yaml"
     text = file.read_text(encoding="utf-8")
     settings = "training:\n  date: since\n  group: x\n  slices: [x, member]\n"
@@ -397,9 +384,7 @@ def test_the_rows_of_a_query(
         (("--source",), "name a FILE, or --source"),
     ],
 )
-def test_a_wrong_option_is_one_line(
-    infer: Any, options: tuple[str, ...], message: str
-) -> None:
+def test_a_wrong_option_is_one_line(infer: Any, options: tuple[str, ...], message: str) -> None:
     assert message in infer(*options)
 
 
