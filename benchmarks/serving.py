@@ -48,11 +48,6 @@ GOALS = {
     ),
     1_000: (Goal("requests/s, × MLflow", OURS, "rate.1000", "≥", 3, MLFLOW),),
 }
-MEMORY = {
-    "cold start s": Column("cold start"),
-    "worker MiB": Column("worker", ".0f"),
-    "all processes MiB": Column("all", ".0f"),
-}
 
 
 class Server(NamedTuple):
@@ -63,6 +58,7 @@ class Server(NamedTuple):
     variables: dict
     path: str = "/predict"
     body: str = "features"
+    sizes: tuple = SIZES
 
 
 def our_servers(project, data):
@@ -75,7 +71,7 @@ def our_servers(project, data):
     return {
         OURS: ours,
         FLOOR: Server([python, PEERS / "floor.py", *options], project, variables),
-        EXPLAIN: ours._replace(path="/predict?explain=true"),
+        EXPLAIN: ours._replace(path="/predict?explain=true", sizes=SIZES[:1]),
         "app.py, with its access log": ours._replace(variables={}),
     }
 
@@ -114,7 +110,7 @@ def measure_server(server, data, seconds):
     url = f"http://127.0.0.1:{port}{server.path}"
     command = ["taskset", "--cpu-list", SERVER_CORE]
     command += [str(part).replace("PORT", str(port)) for part in server.command]
-    bodies = {rows: data / f"{server.body}.{rows}.json" for rows in SIZES}
+    bodies = {rows: data / f"{server.body}.{rows}.json" for rows in server.sizes}
     begin = time.perf_counter()
     with started(command, server.folder, log_file, **server.variables) as process:
         wait_for_answer(process, url, bodies[1].read_bytes(), log_file)
@@ -182,7 +178,10 @@ def list_columns(rows):
         "p50 ms": Column(f"p50.{rows}", ",.1f"),
         "p99 ms": Column(f"p99.{rows}", ",.1f"),
         "CPU ms": Column(f"cpu.{rows}"),
-    } | (MEMORY if rows == 1 else {})
+        "cold start s": Column("cold start"),
+        "worker MiB": Column("worker", ".0f"),
+        "all processes MiB": Column("all", ".0f"),
+    }
 
 
 def main():
