@@ -1,185 +1,120 @@
 # /// script
-# requires-python = ">=3.11,<3.14"
-# dependencies = [
-#     "cookiecutter>=2.7.1,<3",
-#     "matplotlib>=3.10,<4",
-#     "psutil>=7,<8",
-# ]
+# requires-python = ">=3.11"
+# dependencies = ["cookiecutter>=2.7.1,<3", "duckdb", "psutil>=7,<8"]
 # ///
-"""Measure the generated pipeline.py beside its peers. Linux, two cores and uv.
+"""Measure the generated pipeline.py and its peers. Needs Linux, two cores and uv.
 
 Examples:
-    uv run benchmarks/etl.py            0.2 and 2 million rows: writes the tables and the plot
-    uv run benchmarks/etl.py --large    20 million rows as well
-    uv run benchmarks/etl.py --only ours duckdb-500MB --rows 200000 --rounds 1
+    uv run benchmarks/etl.py            writes results/etl.md
+    uv run benchmarks/etl.py --quick    writes nothing
 """
 
-import argparse
-import json
-import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
-from statistics import median
+from functools import partial
+from importlib.metadata import version
 
-from cookiecutter.main import cookiecutter
-from etl_measure import Engine, Stopped, measure
-from etl_report import Result, format_report, write_report
-from etl_table import make_raw_table
-from serving import HERE, PEERS, environment, run
+import duckdb
+from inputs import PEERS, bake, draw_table, programs, read_options, workspace
+from measure import measure_command, measure_rounds
+from peers.etl_duckdb import BOOLEANS, COLUMNS, DATES, INTEGERS, KEY, NUMBERS
+from report import Column, Goal, Group, report
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "etl-benchmark"
-ROWS, LARGE = (200_000, 2_000_000), 20_000_000
-ROUNDS = 3
-BYTES_A_ROW = 400  # on the disk: the raw table, the clean one, what is spilled on the way
-ENVIRONMENTS = {
-    "pandas": ("pandas", "pyarrow"),
-    "polars": ("polars",),
-    "duckdb": ("duckdb",),
-    "dask": ("dask[dataframe,distributed]",),
+ROWS, QUICK_ROWS, FEW_ROWS = [2_000_000, 20_000_000], [20_000], 100
+OURS, ALONE = "**pipeline.py --workers 2**", "pipeline.py --workers 1"
+DUCKDB = "DuckDB, limit 500 MB"
+
+GOALS = (
+    Goal(f"seconds / {DUCKDB}", OURS, "seconds", "≤", 1, DUCKDB),
+    Goal("peak memory / one worker", OURS, "peak", "≤", 2, ALONE),
+    Goal("peak memory / that with the fewest rows", OURS, "growth", "≤", 1.2),
+)
+START = Goal("start to first row (the whole run), s", OURS, "seconds", "≤", 1.5)
+TABLE = {
+    "s": Column("seconds"),
+    "/ DuckDB": Column("seconds", base=DUCKDB),
+    "CPU s": Column("cpu", ".1f"),
+    "peak MiB": Column("peak", ",.0f"),
+    "/ one worker": Column("peak", base=ALONE),
+    "/ fewest rows": Column("growth"),
 }
-# Name, title, environment, script, further arguments, suffix of the output.
-PEER_ENGINES = (
-    ("article", "the article's script: pandas, CSV out", "pandas", "etl_article", (), ".csv"),
-    ("pandas", "pandas, well written", "pandas", "etl_pandas", (), ".parquet"),
-    ("polars", "polars, streaming", "polars", "etl_polars", (), ".parquet"),
-    ("duckdb", "DuckDB, no memory limit", "duckdb", "etl_duckdb", (), ".parquet"),
-    ("duckdb-500MB", "DuckDB, limit 500 MB", "duckdb", "etl_duckdb", ("500MB",), ".parquet"),
-    ("dask", "Dask, two workers", "dask", "etl_dask", (), ""),
-)
-OUR_ENGINES = (
-    ("ours", "pipeline.py --workers 2", ("--workers", "2")),
-    ("ours-alone", "pipeline.py --workers 1", ("--workers", "1")),
-    ("ours-dask", "pipeline.py --engine dask", ("--engine", "dask")),
-)
-NAMES = tuple(name for name, *_ in (*OUR_ENGINES, *PEER_ENGINES))
 
 
-def bake(folder):
-    """Make a project from the template, ready to run."""
-    answers = {"no_input": True, "default_config": True, "output_dir": str(folder)}
-    project = Path(cookiecutter(str(HERE.parent), **answers))
-    run("uv", "sync", "--quiet", folder=project)
-    config = project / "config.yaml"
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("keep: last", "keep: first"), "utf-8")  # as the peers do
-    return project
-
-
-def our_engines(project):
-    """Return the ways to run pipeline.py."""
-    run("uv", "sync", "--quiet", "--extra", "dask", folder=project)
-    command = ["uv", "run", "--no-sync", "pipeline.py", "--raw", "RAW", "--output", "OUTPUT"]
-    return [Engine(name, title, [*command, *more], project) for name, title, more in OUR_ENGINES]
-
-
-def peer_engines(folder, cache):
-    """Return the peers, each in an environment with the newest packages of the day it was made."""
-    python = {
-        name: environment(cache, name, requirements) / "python"
-        for name, requirements in ENVIRONMENTS.items()
+def list_engines(project, raw, is_quick):
+    """Return the command of each engine, which ends with its output."""
+    output = project.parent / "clean.parquet"
+    pipeline = [programs(project) / "python", "pipeline.py"]
+    engines = {
+        OURS: [*pipeline, "--workers", "2", "--raw", raw, "--output", output],
+        DUCKDB: [sys.executable, PEERS / "etl_duckdb.py", raw, output],
     }
-    return [
-        Engine(
-            name,
-            title,
-            [str(python[place]), str(PEERS / f"{script}.py"), "RAW", "OUTPUT", *arguments],
-            folder,
-            suffix,
-        )
-        for name, title, place, script, arguments, suffix in PEER_ENGINES
-    ]
+    if not is_quick:
+        engines[ALONE] = [*pipeline, "--workers", "1", "--raw", raw, "--output", output]
+    return engines
 
 
-def check(engine, output, duckdb, expected):
-    """Make sure that a clean table holds the same rows as the others."""
-    script = str(HERE / "etl_check.py")
-    found = json.loads(run(str(duckdb), script, str(output), folder=HERE))
-    expected = expected or found
-    other = [name for name in found if found[name] != expected[name]]
-    if other:
-        rows = f"{found['rows']:,} rows, {expected['rows']:,} expected"
-        sys.exit(f"{engine.name} keeps other rows: {rows}; these differ: {', '.join(other)}")
-    return found
+def measure_engine(project, name, command, expected):
+    """Run an engine once, and check its clean table; return the figures."""
+    figures = measure_command(command, project, project / "log")
+    output = command[-1]
+    for key, found in describe(output).items():
+        if expected.setdefault(key, found) != found:
+            sys.exit(f"{name} wrote another table: {key} is {found}, not {expected[key]}")
+    output.unlink()
+    return figures
 
 
-def measure_rows(engines, raw, rounds, folder, duckdb):
-    """Measure every engine once a round, back and forth; return the medians."""
-    found, stopped, expected = {engine.name: [] for engine in engines}, {}, None
-    for number in range(rounds):
-        for engine in engines[:: -1 if number % 2 else 1]:
-            if engine.name in stopped:
-                continue
-            place = folder / engine.name
-            place.mkdir()
-            output = place / f"clean{engine.suffix}"
-            try:
-                figures = measure(engine, raw, output, folder / f"{engine.name}.log")
-                expected = check(engine, output, duckdb, expected)
-                found[engine.name].append(figures)
-                shown = " ".join(f"{key}={value:.4g}" for key, value in figures.items())
-            except Stopped as reason:
-                stopped[engine.name] = shown = str(reason)
-            shutil.rmtree(place)
-            print(f"{number + 1}/{rounds} {engine.name}: {shown}", file=sys.stderr)
-    medians = {
-        name: {key: median(each[key] for each in several) for key in several[0]}
-        for name, several in found.items()
-        if several and name not in stopped
+def describe(file):
+    """Return how many rows, keys and values of each column a clean table has.
+
+    The sum of the hashes of each value and its key does not depend on the order of rows.
+    """
+    columns = ", ".join(
+        f"count({name}) AS {name}, sum(hash({KEY}, {cast(name)})::HUGEINT) AS {name}_sum"
+        for name in COLUMNS
+    )
+    query = f"SELECT count(*) AS rows, count(DISTINCT {KEY}) AS keys, {columns} FROM '{file}'"
+    found = duckdb.execute(query)
+    names = [column[0] for column in found.description]
+    return dict(zip(names, found.fetchone(), strict=True))
+
+
+def cast(name):
+    """Return a column in a type that every table can be converted to."""
+    if name in NUMBERS | INTEGERS:
+        return f"CAST({name} AS DECIMAL(18, 6))"
+    kind = "DATE" if name in DATES else "BOOLEAN" if name in BOOLEANS else "VARCHAR"
+    return f"CAST({name} AS {kind})"
+
+
+def measure_rows(project, rows, options):
+    """Measure all engines on a table of so many rows; return the figures and the rows kept."""
+    raw, expected = draw_table(project / "data" / "raw" / "customers.csv", rows), {}
+    jobs = {
+        name: partial(measure_engine, project, name, command, expected)
+        for name, command in list_engines(project, raw, options.quick).items()
     }
-    return Result(medians, stopped, expected["rows"] if expected else 0)
-
-
-def versions(cache):
-    """Return the versions of the peers' packages."""
-    wanted = {part.split("[")[0] for parts in ENVIRONMENTS.values() for part in parts}
-    lines = set()
-    for name in ENVIRONMENTS:
-        python = cache / name / "bin" / "python"
-        lines.update(run("uv", "pip", "freeze", "--python", python, folder=cache).splitlines())
-    return sorted(line.replace("==", " ") for line in lines if line.split("==")[0] in wanted)
+    warm_up = int(rows == FEW_ROWS and not options.quick)
+    return measure_rounds(jobs, options.rounds, warm_up), expected["rows"]
 
 
 def main():
     """Measure from the command line."""
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    about = "sizes of the raw table (default: 200000 2000000)"
-    parser.add_argument("--rows", nargs="+", type=int, default=ROWS, metavar="N", help=about)
-    parser.add_argument("--large", action="store_true", help=f"{LARGE:,} rows as well")
-    about = f"measure these, and write nothing: {', '.join(NAMES)}"
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=about)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="for the peers and raw tables")
-    options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
-    sizes = sorted({*options.rows, *([LARGE] if options.large else [])})
-    need, free = max(sizes) * BYTES_A_ROW, shutil.disk_usage(options.cache).free
-    if free < need:
-        parser.error(f"{max(sizes):,} rows need {need / 1e9:.0f} GB on the disk")
-
-    for name in ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"):  # each compiles its packages once
-        os.environ.pop(name, None)
-    with tempfile.TemporaryDirectory(dir=options.cache) as name:
-        folder = Path(name)
+    options = read_options(__doc__)
+    sizes = QUICK_ROWS if options.quick else ROWS
+    groups, smallest = [], None
+    with workspace() as folder:
         project = bake(folder)
-        engines = [*our_engines(project), *peer_engines(folder, options.cache)]
-        engines = [each for each in engines if not options.only or each.name in options.only]
-        sample = next(project.glob("data/raw/*.csv"))
-        duckdb = options.cache / "duckdb" / "bin" / "python"
-        print("warming up with the sample", file=sys.stderr)
-        measure_rows(engines, sample, 1, folder, duckdb)
-        results = {}
-        for rows in sizes:
-            raw = make_raw_table(sample, rows, options.cache)
-            print(f"{rows:,} rows", file=sys.stderr)
-            results[rows] = measure_rows(engines, raw, options.rounds, folder, duckdb)
-    titles = {engine.name: engine.title for engine in engines}
-    if options.only:
-        print(format_report(results, titles))
-    else:
-        write_report(results, titles, options.rounds, versions(options.cache))
+        for rows in [FEW_ROWS, *sizes]:
+            figures, kept = measure_rows(project, rows, options)
+            if smallest:
+                figures[OURS]["growth"] = figures[OURS]["peak"] / smallest
+            elif rows > FEW_ROWS:
+                smallest = figures[OURS]["peak"]
+            note = f"All engines keep the same {kept:,} rows with the same values."
+            goals = (START,) if rows == FEW_ROWS else GOALS
+            groups.append(Group(f"{rows:,} rows", figures, TABLE, goals, note))
+    about = f"DuckDB {version('duckdb')}. From the start of a process to its end."
+    report("etl", about, groups, options)
 
 
 if __name__ == "__main__":

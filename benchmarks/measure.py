@@ -1,4 +1,4 @@
-"""Start a server, ask it, load it, and look at its memory."""
+"""Measure the time and memory of commands and servers. Linux only."""
 
 import http.client
 import json
@@ -6,171 +6,140 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+import urllib.request
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from statistics import median
 
 import psutil
 
-CONNECTIONS = 16
-SERVER_CORE, LOAD_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
-SIZES = (1, 1_000)  # rows in a request
-TOLERANCE = 1e-5
-PATIENCE = 120  # seconds
-LOAD_SCRIPT = Path(__file__).with_name("post.lua")
+INTERVAL = 0.02  # seconds between two samples of the memory
+FAMILY_SAMPLES = 10  # after so many samples, new processes are searched, which takes longer
+PATIENCE = 300  # seconds, for the first answer of a server
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server to measure: how it is started, and what it is asked and should answer."""
+def measure_rounds(jobs, rounds, warm_up=0):
+    """Call every job once a round, in every other round in reverse order.
 
-    name: str
-    title: str
-    command: list[str]  # "PORT" stands for the port
-    data: Path  # the folder with the bodies and the expected answers
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    body: str = "features"
-    path: str = "/predict"
-    model: str = "gradient_boosting"
+    A job returns its figures by key. Returns their medians by the name of the job, without
+    the rounds that warm up.
+    """
+    found = {name: [] for name in jobs}
+    for number in range(-warm_up, rounds):
+        for name in list(jobs)[:: -1 if number % 2 else 1]:
+            figures = jobs[name]()
+            if number >= 0:
+                found[name].append(figures)
+            shown = " ".join(f"{key}={value:.4g}" for key, value in figures.items())
+            print(f"{number + 1}/{rounds} {name}: {shown}", file=sys.stderr)
+    return {
+        name: {key: median(each[key] for each in several) for key in several[0]}
+        for name, several in found.items()
+    }
 
-    def body_file(self, rows):
-        """Return the file that holds a request of so many rows."""
-        return self.data / f"{self.body}.{rows}.json"
+
+def measure_commands(commands, folder, rounds, warm_up=0):
+    """Run every command once a round; return the medians of their figures."""
+    log_file = folder / "log"
+    jobs = {
+        name: partial(measure_command, command, folder, log_file)
+        for name, command in commands.items()
+    }
+    return measure_rounds(jobs, rounds, warm_up)
 
 
 @contextmanager
-def started(server, log_file):
-    """Start a server on one core; give its process, its port and its seconds to the first answer.
-
-    The address is asked again and again from the start on, so nothing but the answer counts.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["taskset", "--cpu-list", str(SERVER_CORE), *server.command]
+def started(command, folder, log_file, **variables):
+    """Start a process in a session of its own; in the end, stop the whole session."""
     with log_file.open("w", encoding="utf-8") as log:
-        begin = time.perf_counter()
         process = subprocess.Popen(
-            [part.replace("PORT", str(port)) for part in command],
-            cwd=server.folder,
-            env=os.environ | server.environment,
+            [str(part) for part in command],
+            cwd=folder,
+            env=os.environ | variables,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        while True:
-            try:
-                ask(server, port, 1)
-                break
-            except (OSError, http.client.HTTPException) as error:
-                late = time.perf_counter() - begin > PATIENCE
-                if late or process.poll() is not None:
-                    tail = log_file.read_text(encoding="utf-8")[-2_000:]
-                    raise SystemExit(f"{server.name} does not answer ({error}):\n{tail}") from error
-                time.sleep(0.005)
-        yield process, port, time.perf_counter() - begin
+        yield process
     finally:
-        stop(process)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, number)
+                process.wait(timeout=10)
 
 
-def stop(process):
-    """Stop a server and all it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            pass
+def measure_command(command, folder, log_file, **variables):
+    """Run a command to its end; return its seconds, CPU seconds and peak memory in MiB.
 
-
-def ask(server, port, rows):
-    """Send one request and return the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    try:
-        content, headers = server.body_file(rows).read_bytes(), {"Content-Type": "application/json"}
-        connection.request("POST", server.path, content, headers)
-        response = connection.getresponse()
-        content = response.read()
-        if response.status != 200:
-            raise http.client.HTTPException(f"{response.status} {content[:300]!r}")
-        return json.loads(content)
-    finally:
-        connection.close()
-
-
-def check(server, port):
-    """Make sure that a server answers what scikit-learn answered when the model was trained."""
-    file = server.data / f"{server.model}.expected.json"
-    expected = floats(json.loads(file.read_text(encoding="utf-8")))
-    for rows in SIZES:
-        answer = floats(ask(server, port, rows))
-        wanted = expected[: len(expected) // max(SIZES) * rows]
-        worst = max(abs(a - b) for a, b in zip(answer, wanted, strict=True))
-        if worst > TOLERANCE:
-            raise SystemExit(f"{server.name} answers {rows} row(s) differently, by {worst:.2g}")
-
-
-def floats(answer):
-    """Return all fractions of an answer in their order, whatever its form: the probabilities."""
-    if isinstance(answer, dict):
-        answer = [value for name, value in answer.items() if name != "explanation"]
-    if isinstance(answer, list):
-        return [number for part in answer for number in floats(part)]
-    return [answer] if isinstance(answer, float) else []
-
-
-def load(server, port, rows, seconds):
-    """Send requests over open connections; return requests a second and latencies in ms."""
-    command = ["taskset", "--cpu-list", str(LOAD_CORE), "wrk", "--threads=1", "--timeout=60"]
-    command += [f"--connections={CONNECTIONS}", f"--duration={seconds}", f"--script={LOAD_SCRIPT}"]
-    result = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{server.path}"],
-        env=os.environ | {"BODY": str(server.body_file(rows))},
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    found = json.loads(result.stdout.splitlines()[-1])
-    if found["failed"]:
-        raise SystemExit(f"{server.name} failed under load:\n{result.stdout}")
-    return {
-        "rate": found["requests"] / found["microseconds"] * 1e6,
-        "p50": found["p50"] / 1e3,
-        "p99": found["p99"] / 1e3,
-        "requests": found["requests"],
-    }
-
-
-def processes(process):
-    """Return all processes of a server, with the seconds each has worked."""
-    first = psutil.Process(process.pid)
-    return {each: sum(each.cpu_times()[:2]) for each in [first, *first.children(recursive=True)]}
-
-
-def memory(process):
-    """Return the resident MiB of the process that did the most work, and of all together."""
-    everyone = processes(process)
-    worker = max(everyone, key=everyone.get)
-    sizes = {each.pid: each.memory_info().rss / 2**20 for each in everyone}
-    return {"worker": sizes[worker.pid], "all": sum(sizes.values())}
-
-
-def measure(server, seconds, log_file):
-    """Start a server, check its answers, load it, and stop it; return one round's figures.
-
-    `cpu` is the processor time of a request in ms, which a busy machine disturbs less.
+    The memory is the resident memory of all its processes together, sampled every 20 ms, or
+    that of the largest process as the kernel counts it, if that is more. Memory that
+    processes share counts in each of them.
     """
-    with started(server, log_file) as (process, port, cold_start):
-        check(server, port)
-        figures = {"cold_start": cold_start}
-        for rows in SIZES:
-            load(server, port, rows, 1)  # warm
-            before = sum(processes(process).values())
-            found = load(server, port, rows, seconds)
-            if not found["requests"]:
-                raise SystemExit(f"{server.name} answered nothing in {seconds} s")
-            found["cpu"] = (sum(processes(process).values()) - before) / found.pop("requests") * 1e3
-            figures |= {f"{name}.{rows}": value for name, value in found.items()}
-        return figures | memory(process)
+    begin, peak = time.perf_counter(), 0
+    with started(command, folder, log_file, **variables) as process:
+        for sample in count():
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            if sample % FAMILY_SAMPLES == 0:
+                members = find_family(process.pid)
+            peak = max(peak, sum(measure_memory(members).values()))
+            time.sleep(INTERVAL)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{read_end(log_file)}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "cpu": cpu, "peak": max(peak, usage.ru_maxrss / 1024)}
+
+
+def find_family(pid):
+    """Return a process and all that it started."""
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    return []
+
+
+def measure_memory(processes):
+    """Return the resident memory of each process in MiB."""
+    sizes = {}
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            sizes[process] = process.memory_info().rss / 2**20
+    return sizes
+
+
+def read_end(log_file):
+    """Return the end of a log."""
+    return log_file.read_text(encoding="utf-8")[-2_000:]
+
+
+def find_port():
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def ask(url, body):
+    """Post a JSON body, and return the answer."""
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
+def wait_for_answer(process, url, body, log_file):
+    """Post a body again and again until a server answers with success."""
+    begin = time.monotonic()
+    while True:
+        try:
+            return ask(url, body)
+        except (OSError, http.client.HTTPException) as error:
+            is_late = time.monotonic() - begin > PATIENCE
+            if is_late or process.poll() is not None:
+                sys.exit(f"{url} does not answer ({error}):\n{read_end(log_file)}")
+            time.sleep(0.005)

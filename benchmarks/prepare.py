@@ -1,6 +1,6 @@
-"""Train the models that are served, and write the requests. Runs in a baked project, by its Python.
+"""Write requests, expected probabilities and a pickled pipeline. Runs in a generated project.
 
-python prepare.py FOLDER [MODEL …]
+python prepare.py FOLDER
 """
 
 import json
@@ -15,66 +15,39 @@ from customer_churn.model_training import fit_model, make_dataset
 from customer_churn.prediction import load_model
 from customer_churn.schema import read_table
 from customer_churn.service.request_validation import RequestReader
-from customer_churn.training.train import run
-from raw_features import as_features, raw_features
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 ROWS = 1_000
-PEERS_MODEL = "gradient_boosting"
 
+folder, config = Path(sys.argv[1]), read_config()
+table, frame = read_table(config), pd.read_parquet(config.paths.processed)
+dataset = make_dataset(frame, table, config.training)
+pipeline = fit_model(dataset, config.training.model, config.training)
 
-def plain(value):
-    """Return a cell of a table as JSON has it."""
-    if pd.isna(value):
-        return None
-    if isinstance(value, pd.Timestamp):
-        return value.date().isoformat()
-    return value.item() if hasattr(value, "item") else value
+# The first row, which is also sent alone, has a value in each column.
+frame = frame[[column.name for column in table.features]]
+sample = pd.concat([frame.dropna().iloc[:1], frame.iloc[: ROWS - 1]], ignore_index=True)
+expected = pipeline.predict_proba(features_of_table(sample, table.features)).tolist()
+dates = {name: sample[name].dt.strftime("%Y-%m-%d") for name in table.dates}
+rows = json.loads(sample.assign(**dates).to_json(orient="records"))
+read = RequestReader(table, config.serving).read(rows)
+answers = load_model(folder / "model.onnx").predict(read)
 
+# The peers with scikit-learn serve a pipeline that takes the rows of a request.
+types = {"dtype": dict.fromkeys(table.dates, "datetime64[us]")}
+parse_dates = FunctionTransformer(pd.DataFrame.astype, kw_args=types)
+build = FunctionTransformer(features_of_table, kw_args={"columns": table.features})
+whole = make_pipeline(parse_dates, build, pipeline)
+(folder / "pipeline.pickle").write_bytes(pickle.dumps(whole))
 
-def main():
-    """Write models, pickled pipelines, the bodies of the requests and the expected answers."""
-    folder, models = Path(sys.argv[1]), sys.argv[2:]
-    config = read_config()
-    table, frame = read_table(config), pd.read_parquet(config.paths.processed)
-    dataset = make_dataset(frame, table, config.training)
-    names = [column.name for column in table.features]
-    complete = frame[names].dropna().iloc[:1]  # the one row has a value in each column
-    sample = pd.concat([complete, frame[names].iloc[: ROWS - 1]], ignore_index=True)
-    rows = [{name: plain(row[name]) for name in names} for _, row in sample.iterrows()]
-
-    X = features_of_table(sample, table.features)
-    pipelines = {}
-    for name in models:
-        run(config.paths.processed, name, folder / f"{name}.onnx", config)
-        pipelines[name] = fit_model(dataset, name, config.training)
-        expected = pipelines[name].predict_proba(X).tolist()
-        (folder / f"{name}.expected.json").write_text(json.dumps(expected), encoding="utf-8")
-
-    pipeline = pipelines[PEERS_MODEL]
-    for file, function, settings in (
-        ("raw", raw_features, {"columns": table.features}),
-        ("built", as_features, {"types": X.dtypes.to_dict()}),
-    ):
-        step = FunctionTransformer(function, kw_args=settings)
-        content = pickle.dumps(make_pipeline(step, *(step for _, step in pipeline.steps)))
-        (folder / f"{file}.pickle").write_bytes(content)
-
-    read = RequestReader(table, config.serving).read(rows)
-    answers = load_model(folder / f"{PEERS_MODEL}.onnx").predict(read)
-    built = [[plain(value) for value in row] for row in X.astype(object).to_numpy()]
-    bodies = {
-        "features": ({"features": rows[0]}, {"features": rows}),
-        "list": ({"features": rows[:1]}, {"features": rows}),
-        "mlflow": ({"dataframe_records": rows[:1]}, {"dataframe_records": rows}),
-        "article": ({"features": built[0]}, {"features": built}),
-        "answer": (answers[0], {"predictions": answers}),
-    }
-    for name, (one, many) in bodies.items():
-        (folder / f"{name}.1.json").write_text(json.dumps(one), encoding="utf-8")
-        (folder / f"{name}.{ROWS}.json").write_text(json.dumps(many), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+for name, content in {
+    "expected": expected,
+    "features.1": {"features": rows[0]},
+    "features.1000": {"features": rows},
+    "mlflow.1": {"dataframe_records": rows[:1]},
+    "mlflow.1000": {"dataframe_records": rows},
+    "answer.1": answers[0],
+    "answer.1000": {"predictions": answers},
+}.items():
+    (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")

@@ -1,261 +1,222 @@
 # /// script
-# requires-python = ">=3.11,<3.14"
-# dependencies = [
-#     "cookiecutter>=2.7.1,<3",
-#     "matplotlib>=3.10,<4",
-#     "psutil>=7,<8",
-# ]
+# requires-python = ">=3.11"
+# dependencies = ["cookiecutter>=2.7.1,<3", "psutil>=7,<8"]
 # ///
-"""Measure the generated app.py beside its peers. Linux, two cores, wrk and uv.
+"""Measure the generated app.py and its peers. Needs Linux, two cores, uv and wrk.
 
 Examples:
-    uv run benchmarks/serving.py            all of it: writes the table and the plot in results/
-    uv run benchmarks/serving.py --quick    the app and the floor, in under a minute
-    uv run benchmarks/serving.py --only ours floor mlflow --rounds 3
+    uv run benchmarks/serving.py            writes results/serving.md
+    uv run benchmarks/serving.py --quick    app.py and the floor only; writes nothing
 """
 
-import argparse
+import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
+import time
 from functools import partial
-from pathlib import Path
-from statistics import median
+from typing import NamedTuple
 
-from cookiecutter.main import cookiecutter
-from measure import Server, measure
-from report import format_goals, format_rates, write_report
-from wide_table import write_wide_table
+from inputs import HERE, PEERS, bake, environment, programs, read_options, run, workspace
+from measure import (
+    ask,
+    find_family,
+    find_port,
+    measure_memory,
+    measure_rounds,
+    started,
+    wait_for_answer,
+)
+from report import Column, Goal, Group, report
 
-HERE = Path(__file__).resolve().parent
-PEERS = HERE / "peers"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "serving-benchmark"
-MODELS = ("gradient_boosting", "random_forest", "logistic")
-OURS = ("floor", "ours", "ours-explain", "ours-log", "ours-random_forest", "ours-logistic")
-OTHERS = ("flask-sklearn", "fastapi-onnx", "article", "fastapi-sklearn", "mlflow", "bentoml")
-WIDE = ("wide-floor", "wide", "wide-random_forest", "wide-logistic")
-NAMES = (*OURS, *OTHERS, *WIDE)
-ROUNDS, SECONDS = 5, 4
-QUICK_ROUNDS, QUICK_SECONDS = 3, 2
+CONNECTIONS, SECONDS, QUICK_SECONDS = 16, 4, 1
+SIZES = (1, 1_000)  # rows in a request
+TOLERANCE = 1e-5
+SERVER_CORE, *_, LOAD_CORE = sorted(os.sched_getaffinity(0))
 
+OURS, EXPLAIN = "**app.py**", "app.py, with explanations"
+FLOOR, FASTAPI = "floor: Flask answers a constant", "FastAPI, the same ONNX model"
+MLFLOW = "MLflow serve"
 
-def run(*command, folder, **variables):
-    """Run a command; what it says is shown only if it fails."""
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    if result.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stdout}")
-    return result.stdout
-
-
-def bake(folder, models, wide=False):
-    """Make a project from the template, with trained models, requests and expected answers."""
-    answers = {"no_input": True, "default_config": True, "output_dir": str(folder)}
-    project = Path(cookiecutter(str(HERE.parent), **answers))
-    if wide:
-        next(project.glob("data/raw/*.csv")).unlink()
-        write_wide_table(project / "data" / "raw" / "wide.csv")
-        table = ("data/raw/wide.csv", "--target", "outcome", "--key", "id")
-        run("uv", "run", "infer-schema", *table, folder=project)
-    run("uv", "run", "pipeline.py", folder=project)
-    data = project / "benchmark"
-    data.mkdir()
-    config = project / "config.yaml"
-    shutil.copy(config, data)  # as it is made; but to be measured, no server logs requests
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("access_log: true", "access_log: false"), encoding="utf-8")
-    prepare = (python_of(project), HERE / "prepare.py", data, *models)
-    run(*prepare, folder=project, PYTHONPATH=f"{project}:{PEERS}")
-    return project
+GOALS = {
+    1: (
+        Goal("requests/s, × floor", OURS, "rate.1", "≥", 0.7, FLOOR),
+        Goal("requests/s, × FastAPI", OURS, "rate.1", "≥", 1.15, FASTAPI),
+        Goal("explanation, CPU ms", EXPLAIN, "explanation", "≤", 1),
+        Goal("cold start, s", OURS, "cold start", "≤", 1),
+        Goal("memory of a worker, MiB", OURS, "worker", "≤", 90),
+    ),
+    1_000: (Goal("requests/s, × MLflow", OURS, "rate.1000", "≥", 3, MLFLOW),),
+}
 
 
-def python_of(project):
-    """Return the Python of a project's own environment."""
-    return str(project / ".venv" / "bin" / "python")
+class Server(NamedTuple):
+    """How a server is started and asked. In the command, PORT stands for the port."""
+
+    command: list
+    folder: str
+    variables: dict
+    path: str = "/predict"
+    body: str = "features"
+    sizes: tuple = SIZES
 
 
-def environment(cache, name, requirements):
-    """Make a peer's virtual environment, or keep the one that is there; return its programs."""
-    folder = cache / name
-    if not folder.exists():
-        run("uv", "venv", "--quiet", "--python", sys.executable, folder, folder=cache)
-    python = folder / "bin" / "python"
-    run("uv", "pip", "install", "--quiet", "--python", python, *requirements, folder=cache)
-    return folder / "bin"
+def our_servers(project, data):
+    """Return the floor, and app.py in its variants."""
+    python = programs(project) / "python"
+    options = ["--workers", "1", "--port", "PORT", "--model", data / "model.onnx"]
+    quiet = {"SERVING__ACCESS_LOG": "false"}
+    variables = quiet | {"BENCHMARK_FOLDER": str(data), "PYTHONPATH": f"{project}:{PEERS}"}
+    ours = Server([python, "app.py", *options], project, quiet)
+    return {
+        OURS: ours,
+        FLOOR: Server([python, PEERS / "floor.py", *options], project, variables),
+        EXPLAIN: ours._replace(path="/predict?explain=true", sizes=SIZES[:1]),
+        "app.py, with its access log": ours._replace(variables={}),
+    }
 
 
-def pins(project):
-    """Return the project's versions of the packages that must read its models."""
-    lines = run("uv", "pip", "freeze", folder=project).splitlines()
-    return {line.split("==")[0]: line for line in lines if "==" in line}
-
-
-def our_servers(project, group, models):
-    """Return the floor, and app.py with each kind of model."""
-    data, python = project / "benchmark", python_of(project)
-    ours = [python, "app.py", "--workers", "1", "--port", "PORT", "--model"]
-    prefix = f"{group} " if group else ""
-    title = f"{prefix}floor: Flask answers a constant"
-    servers = [on_our_server(project, f"{group}-floor".lstrip("-"), title, "floor")]
-    for model in models:
-        name = f"{group or 'ours'}-{model}".removesuffix("-gradient_boosting")
-        title = f"{prefix}app.py, {model}"
-        command = [*ours, str(data / f"{model}.onnx")]
-        servers.append(Server(name, title, command, data, project, model=model))
-    if not group:
-        command = [python, str(project / "app.py"), *ours[2:], str(data / f"{models[0]}.onnx")]
-        title = f"app.py, {models[0]}, with its access log"
-        servers.append(Server("ours-log", title, command, data, data))
-        command = [*ours, str(data / f"{models[0]}.onnx")]
-        title = f"app.py, {models[0]}, with explanations"
-        path = "/predict?explain=true"
-        servers.append(Server("ours-explain", title, command, data, project, path=path))
-    return servers
-
-
-def on_our_server(project, name, title, module):
-    """Return a peer that runs in the project's environment on the server of app.py."""
-    data, python = project / "benchmark", python_of(project)
-    command = [python, str(PEERS / "on_our_server.py"), module, "--workers", "1", "--port", "PORT"]
-    variables = {"BENCHMARK_FOLDER": str(data), "PYTHONPATH": f"{project}:{PEERS}"}
-    return Server(name, title, command, data, project, variables)
-
-
-def peer(project, cache, name, title, requirements, command, **settings):
-    """Return a peer that runs in an environment of its own."""
-    data, pinned = project / "benchmark", pins(project)
-    programs = environment(cache, name, [pinned.get(each, each) for each in requirements])
+def peer_servers(project, data):
+    """Return the peers; FastAPI and MLflow have environments of their own."""
+    freeze = ("uv", "pip", "freeze", "--python", programs(project) / "python")
+    lines = run(*freeze, folder=project).splitlines()
+    pins = {line.split("==")[0]: line for line in lines}
+    contract = ("numpy", "onnxruntime", "pydantic", "pydantic-settings", "pyyaml")
+    pinned = [pins[name] for name in contract]
+    fastapi = environment("fastapi", ["fastapi", "uvicorn[standard]", *pinned])
+    mlflow = environment("mlflow", ["mlflow", pins["pandas"], pins["scikit-learn"], *pinned])
     variables = {
         "BENCHMARK_FOLDER": str(data),
         "PYTHONPATH": f"{project / 'src'}:{PEERS}",
-        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PATH": f"{mlflow}:{os.environ['PATH']}",
     }
-    if name == "mlflow":
-        run(programs / "python", PEERS / "mlflow_save.py", folder=data, **variables)
-    command = [str(programs / command[0]), *command[1:]]
-    return Server(name, title, command, data, data, variables, **settings)
+    run(mlflow / "python", PEERS / "mlflow_save.py", folder=data, **variables)
 
-
-def peers(project, cache):
-    """Return how to prepare each peer, by its name. Their logs of each request stay as they are."""
-    # What the package's features need; `raw_features` is the first step of each pipeline.
-    sklearn = ["scikit-learn", "pandas", "pydantic", "pydantic-settings", "pyyaml"]
-    uvicorn = ["uvicorn", "--port", "PORT", "--no-access-log"]
-    mlflow = ["mlflow", "models", "serve", "--env-manager", "local", "--model-uri", "mlflow"]
-    bentoml = ["bentoml", "serve", "bentoml_sklearn:Churn", "--working-dir", str(PEERS)]
-    new = partial(partial, peer, project, cache)
-    several = [
-        new(
-            "fastapi-onnx",
-            "FastAPI, the same ONNX model",
-            [
-                *("fastapi", "uvicorn[standard]", "onnxruntime", "numpy", "pydantic"),
-                *("pydantic-settings", "pyyaml"),
-            ],
-            [*uvicorn, "fastapi_onnx:app"],
-        ),
-        new(
-            "article",
-            "the article's app: pickle, development server",
-            ["flask", *sklearn],
-            ["python", str(PEERS / "article.py"), "PORT"],
-            body="article",
-        ),
-        new(
-            "fastapi-sklearn",
-            "FastAPI, scikit-learn",
-            ["fastapi", "uvicorn[standard]", *sklearn],
-            [*uvicorn, "fastapi_sklearn:app"],
-        ),
-        new(
-            "mlflow",
-            "MLflow serve",
-            ["mlflow", *sklearn],
-            [*mlflow, "--port", "PORT"],
-            body="mlflow",
-            path="/invocations",
-        ),
-        new(
-            "bentoml",
-            "BentoML",
-            ["bentoml", *sklearn],
-            [*bentoml, "--port", "PORT"],
-            body="list",
-        ),
-    ]
-    named = {each.args[2]: each for each in several}
-    flask = ("flask-sklearn", "Flask, scikit-learn", "flask_sklearn")
-    return {flask[0]: partial(on_our_server, project, *flask), **named}
-
-
-def choose(only, folder, cache):
-    """Prepare the servers to measure: those that are named, or all."""
-    main, wide = folder / "main", folder / "wide"
-    wanted = only or set(NAMES)
-    models = [model for model in MODELS if model == MODELS[0] or f"ours-{model}" in wanted]
-    project = bake(main, models)
-    servers = our_servers(project, "", models)
-    for name, prepare in peers(project, cache).items():
-        if name in wanted:
-            print(f"preparing {name} …", file=sys.stderr)
-            servers.append(prepare())
-    if wanted.intersection(WIDE):
-        servers += our_servers(bake(wide, MODELS, wide=True), "wide", MODELS)
-    return [server for server in servers if server.name in wanted]
-
-
-def measure_all(servers, rounds, seconds, folder):
-    """Measure every server once a round, back and forth; return the medians by name."""
-    found = {server.name: [] for server in servers}
-    for number in range(rounds):
-        for server in servers[:: -1 if number % 2 else 1]:
-            log_file = folder / f"{server.name}.log"
-            figures = measure(server, seconds, log_file)
-            found[server.name].append(figures)
-            shown = " ".join(f"{key}={value:.4g}" for key, value in figures.items())
-            print(f"{number + 1}/{rounds} {server.name}: {shown}", file=sys.stderr)
+    serve = f"{mlflow}/mlflow models serve --env-manager local --model-uri mlflow --port PORT"
+    uvicorn = f"{fastapi}/uvicorn fastapi_onnx:app --no-access-log --port PORT"
     return {
-        name: {key: median(each[key] for each in several) for key in several[0]}
-        for name, several in found.items()
+        FASTAPI: Server(uvicorn.split(), data, variables),
+        MLFLOW: Server(serve.split(), data, variables, "/invocations", "mlflow"),
+    }
+
+
+def measure_server(server, data, seconds):
+    """Start a server, check its answers, load it and stop it; return the figures.
+
+    `cpu` is the processor time of a request in ms, of all processes of the server. On a busy
+    machine it is more reliable than the requests per second.
+    """
+    port, log_file = find_port(), data / "log"
+    url = f"http://127.0.0.1:{port}{server.path}"
+    command = ["taskset", "--cpu-list", SERVER_CORE]
+    command += [str(part).replace("PORT", str(port)) for part in server.command]
+    bodies = {rows: data / f"{server.body}.{rows}.json" for rows in server.sizes}
+    begin = time.perf_counter()
+    with started(command, server.folder, log_file, **server.variables) as process:
+        wait_for_answer(process, url, bodies[1].read_bytes(), log_file)
+        figures = {"cold start": time.perf_counter() - begin}
+        for rows, body in bodies.items():
+            check(data, rows, ask(url, body.read_bytes()))
+            load(url, body, 1)  # warms up
+            before = sum(measure_cpu(process).values())
+            found = load(url, body, seconds)
+            cpu = sum(measure_cpu(process).values()) - before
+            figures[f"rate.{rows}"] = found["requests"] / found["microseconds"] * 1e6
+            figures[f"cpu.{rows}"] = cpu / found["requests"] * 1e3
+            for name in ("p50", "p99"):
+                figures[f"{name}.{rows}"] = found[name] / 1e3
+        cpu = measure_cpu(process)
+        sizes = measure_memory(cpu)
+    worker = sizes[max(cpu, key=cpu.get)]  # the process that worked most
+    return figures | {"worker": worker, "all": sum(sizes.values())}
+
+
+def check(data, rows, answer):
+    """Check that a server answers what scikit-learn predicted when the model was trained."""
+    expected = json.loads((data / "expected.json").read_text(encoding="utf-8"))
+    pairs = zip(find_floats(answer), find_floats(expected[:rows]), strict=True)
+    worst = max(abs(found - wanted) for found, wanted in pairs)
+    if worst > TOLERANCE:
+        sys.exit(f"other probabilities for {rows} row(s) than expected, by {worst:.2g}")
+
+
+def find_floats(answer):
+    """Return all fractions in an answer in their order, without explanations."""
+    if isinstance(answer, dict):
+        answer = [part for name, part in answer.items() if name != "explanation"]
+    if isinstance(answer, list):
+        return [number for part in answer for number in find_floats(part)]
+    return [answer] if isinstance(answer, float) else []
+
+
+def load(url, body, seconds):
+    """Send requests over open connections from another core; return what wrk counted.
+
+    If no request is answered in this time, as on a busy machine, try twice the time.
+    """
+    wrk = f"taskset --cpu-list {LOAD_CORE} wrk --threads=1 --timeout=60 --script=post.lua"
+    wrk += f" --connections={CONNECTIONS} --duration={seconds} {url}"
+    output = run(*wrk.split(), folder=HERE, BODY=str(body))
+    found = json.loads(output.splitlines()[-1])
+    if found["failed"]:
+        sys.exit(f"{url} failed under load:\n{output}")
+    return found if found["requests"] else load(url, body, 2 * seconds)
+
+
+def measure_cpu(process):
+    """Return the seconds that each process of a server has worked."""
+    return {each: sum(each.cpu_times()[:2]) for each in find_family(process.pid)}
+
+
+def list_columns(rows):
+    """Return the columns for requests of so many rows."""
+    base, other = (FASTAPI, "FastAPI") if rows == 1 else (MLFLOW, "MLflow")
+    return {
+        "requests/s": Column(f"rate.{rows}", ",.1f"),
+        "× floor": Column(f"rate.{rows}", base=FLOOR),
+        f"× {other}": Column(f"rate.{rows}", base=base),
+        "p50 ms": Column(f"p50.{rows}", ",.1f"),
+        "p99 ms": Column(f"p99.{rows}", ",.1f"),
+        "CPU ms": Column(f"cpu.{rows}"),
+        "cold start s": Column("cold start"),
+        "worker MiB": Column("worker", ".0f"),
+        "all processes MiB": Column("all", ".0f"),
     }
 
 
 def main():
     """Measure from the command line."""
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("--quick", action="store_true", help="few rounds, the app and the floor")
-    about = f"measure these, and write nothing: {', '.join(NAMES)}"
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=about)
-    parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}; quick: {QUICK_ROUNDS}")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where the peers are installed")
-    options = parser.parse_args()
-    for program in ("wrk", "taskset", "uv"):
-        if not shutil.which(program):
-            parser.error(f"{program} is missing; on Debian: apt-get install wrk util-linux")
-
-    os.environ.pop("VIRTUAL_ENV", None)  # that of this script; the projects have their own
-    options.cache.mkdir(parents=True, exist_ok=True)
-    only = set(options.only) if options.only else {"ours", "floor"} if options.quick else None
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    options = read_options(__doc__)
+    if not shutil.which("wrk"):
+        sys.exit("wrk is missing; on Debian: apt-get install wrk")
     seconds = QUICK_SECONDS if options.quick else SECONDS
-    with tempfile.TemporaryDirectory() as folder:
-        servers = choose(only, Path(folder), options.cache)
-        figures = measure_all(servers, rounds, seconds, Path(folder))
-    titles = {server.name: server.title for server in servers}
-    if only:
-        print(format_goals(figures), format_rates(figures), sep="\n\n")
-    else:
-        write_report(figures, titles, rounds, seconds)
+    with workspace() as folder:
+        project, data = bake(folder), folder / "data"
+        data.mkdir()
+        python = programs(project) / "python"
+        run(python, "pipeline.py", folder=project)
+        run(programs(project) / "train", "--output", data / "model.onnx", folder=project)
+        run(python, HERE / "prepare.py", data, folder=project)
+        servers = our_servers(project, data)
+        if options.quick:
+            servers = {name: servers[name] for name in (OURS, FLOOR)}
+        else:
+            servers |= peer_servers(project, data)
+        jobs = {
+            name: partial(measure_server, server, data, seconds) for name, server in servers.items()
+        }
+        figures = measure_rounds(jobs, options.rounds)
+    if EXPLAIN in figures:
+        figures[EXPLAIN]["explanation"] = figures[EXPLAIN]["cpu.1"] - figures[OURS]["cpu.1"]
+    about = (
+        f"Each server runs for {seconds} s in each round, with {CONNECTIONS} open connections, on "
+        "one core; the load comes from another."
+    )
+    groups = [
+        Group(f"{rows:,} row(s) in a request", figures, list_columns(rows), GOALS[rows])
+        for rows in SIZES
+    ]
+    report("serving", about, groups, options)
 
 
 if __name__ == "__main__":

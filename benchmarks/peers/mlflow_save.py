@@ -1,4 +1,4 @@
-"""Save the scikit-learn pipeline as `mlflow models serve` takes it."""
+"""Save the scikit-learn pipeline for `mlflow models serve`."""
 
 import json
 import os
@@ -9,10 +9,10 @@ import mlflow
 import pandas as pd
 
 folder = Path(os.environ["BENCHMARK_FOLDER"])
-pipeline = pickle.loads((folder / "raw.pickle").read_bytes())
+pipeline = pickle.loads((folder / "pipeline.pickle").read_bytes())
 rows = json.loads((folder / "features.1000.json").read_text(encoding="utf-8"))["features"]
 frame = pd.DataFrame(rows).convert_dtypes()
-# Numbers all: MLflow refuses a missing integer, and takes a missing boolean for false.
+# All as floats: MLflow refuses a missing integer, and reads a missing boolean as false.
 frame = frame.astype(dict.fromkeys(frame.select_dtypes(["Int64", "boolean"]), float))
 mlflow.sklearn.save_model(
     pipeline,
