@@ -208,7 +208,7 @@ def test_change_model(fresh):
 
 def test_change_dependency(fresh):
     fresh.follow("Add a dependency")
-    changed = fresh.run("git", "show", "--numstat", "--format=", "requirements.txt").stdout
+    changed = fresh.run("git", "diff", "--numstat", "requirements.txt").stdout
     added, removed, _ = changed.split()
     assert int(added) > 0
     assert removed == "0"
