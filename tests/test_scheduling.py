@@ -131,7 +131,7 @@ def test_systemd_takes_the_units_and_their_command_runs_the_pipeline(project, tm
 
 def test_the_workflow_of_github_runs_the_pipeline_and_keeps_what_it_wrote(project):
     text = (project.path / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    _, _, run, upload = yaml.safe_load(text)["jobs"]["pipeline"]["steps"]
+    _, _, run, _, upload = yaml.safe_load(text)["jobs"]["pipeline"]["steps"]
     assert project.run("bash", "-ec", run["run"]).returncode == 0
     assert runs(project) == ["ok"]
     assert is_trained(project)
