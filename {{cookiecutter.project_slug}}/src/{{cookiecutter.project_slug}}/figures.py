@@ -1,4 +1,4 @@
-"""dict of the model card and of the drift report, drawn by scikit-learn, as SVG."""
+"""Figures of the model card and of the drift report, drawn by scikit-learn, as SVG."""
 
 import re
 from collections.abc import Iterator

@@ -44,6 +44,8 @@ def run(options: Namespace, config: Config) -> list[str]:
     table = describe_files(options, config.table)
     source = config.model_copy(update={"table": table})
     sample, counts, notes = read_evidence(read_source(source, pattern=options.file))
+    if table_files.is_another_table(config, options.target, counts):
+        table = table.model_copy(update={"task": options.task, "filter": None})
     check_names(name_source(config, options.file), list(counts), table)
     decimal = table_files.find_decimal(counts.values(), table.separator)
     table = table.model_copy(update={"decimal": decimal})
@@ -64,10 +66,8 @@ def run(options: Namespace, config: Config) -> list[str]:
 def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
     """Return how the files are written, and what is wanted.
 
-    Options come first, then what config.yaml says about the same target.
+    Options come first, then what config.yaml says.
     """
-    if options.target != table.target:
-        table = table.model_copy(update={"task": None, "filter": None})
     changes = {
         "target": options.target,
         "key": options.key,

@@ -18,9 +18,9 @@ import yaml
 from pandas import Series, concat
 from ruamel.yaml import YAML
 
-from ..config import TableConfig
+from ..config import Config, TableConfig
 from ..etl.raw_csv import open_stream
-from ..schema import DTYPES, Column
+from ..schema import DTYPES, Column, read_columns
 from ..utils import UserError
 
 BLOCK = 500_000  # bytes; the first block shows the delimiter
@@ -33,6 +33,16 @@ HEADER = """\
 """
 
 # --- How the raw files are written ------------------------------------------------
+
+
+def is_another_table(config: Config, target: str, names: Iterable[str]) -> bool:
+    """Whether the table has another target, or lacks a column of schema.yaml."""
+    try:
+        columns = read_columns(config.schema_file, config.table)
+    except UserError:
+        return True
+    known = {column.name for column in columns}
+    return target != config.table.target or not known.issubset(names)
 
 
 def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:

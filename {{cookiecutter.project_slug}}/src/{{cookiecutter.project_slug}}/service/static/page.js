@@ -116,7 +116,7 @@ function makeReasons(explanation, label) {
   if (!shown.length) return [make("li", {}, "Every column has its typical value or makes no difference.")];
   return shown.slice(0, MOST_REASONS).map(({ column, value, effect }) => {
     const raises = effect > 0;
-    const amount = label ? `${readable(100 * Math.abs(effect), 2)} points` : readable(Math.abs(effect), 3);
+    const amount = label ? `${readable(100 * Math.abs(effect), 2)} percentage points` : readable(Math.abs(effect), 3);
     const given = value === null ? `${column} not known` : `${column} ${readableValue(value)}`;
     const text = `${given} ${raises ? "raises" : "lowers"} ${label ? `the probability of ${label}` : "the prediction"} by ${amount}`;
     return makeBar(text, "", Math.abs(effect) / largest, raises ? "raises" : "lowers");
