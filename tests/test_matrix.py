@@ -106,7 +106,7 @@ def debian():
     if not (DEBIAN / "usr" / "bin" / f"python{python}").exists():
         sources = [*Path("/etc/apt").glob("sources.list*"), *Path("/etc/apt").glob("*/*.sources")]
         text = "".join(file.read_text("utf-8") for file in sources if file.is_file())
-        mirrors = re.findall(r"https?://\S+", text)
+        mirrors = re.findall(r"^(?:URIs:|deb) +(https?://\S+)", text, re.MULTILINE)
         packages = f"--include=python{python}-venv,ca-certificates,git"
         command = ["debootstrap", "--variant=minbase", packages, "sid", str(DEBIAN), *mirrors[:1]]
         if not shutil.which("debootstrap") or subprocess.run(command, check=False).returncode:
