@@ -176,6 +176,19 @@ def test_each_claim_on_security_has_its_tests(project):
             assert f"\ndef {name}(" in code, name
 
 
+def test_requirements_are_exported_by_one_command(project):
+    pages = [*project.path.glob("*.md"), *project.path.glob("docs/*.md"), project.path / WORKFLOW]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    commands = re.findall("uv export --locked [^&\n]*[^ &\n]", "\n".join(texts))
+    assert len(commands) >= 4
+    (command,) = set(commands)
+    code = (project.path / "src/customer_churn/tools/checks.py").read_text(encoding="utf-8")
+    words = [
+        word for line in re.findall(r"^EXPORT \+?= (.*)", code, re.MULTILINE) for word in eval(line)
+    ]
+    assert " ".join([*words, "-o", "requirements.txt"]) == command
+
+
 def test_the_page_has_the_numbers_of_the_image(project):
     said = dict(instructions(project))
     user, group = said["USER"].split(":")
@@ -328,6 +341,15 @@ def test_a_package_is_upgraded_as_the_page_says(bake):
     assert upgrade_to("werkzeug==3.1.3") == {"3.1.3"}
     (newest,) = upgrade_to("werkzeug")
     assert newest != "3.1.3"
+
+    (line,) = re.findall("`(exclude-newer-package = [^`]*)`", security(project))
+    settings = project.path / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    line = line.replace("NAME", "werkzeug")
+    settings.write_text(text.replace("exclude-newer =", f"{line}\nexclude-newer ="), "utf-8")
+    assert upgrade_to("werkzeug")
+    assert project.run("uv", "lock", "--check").returncode == 0
+    assert "werkzeug" in (project.path / "uv.lock").read_text("utf-8").split("[[package]]")[0]
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "in_project"
 FILES = 8
-CALM = os.environ | {"OMP_NUM_THREADS": "1"}
 PIPELINE = ("uv", "run", "pipeline.py", "--raw", "data/raw/large-*.csv", "--output")
 SAME = """
 import sys
@@ -38,7 +37,7 @@ class Cluster:
         command = [self.project.path / ".venv" / "bin" / "dask", *words]
         command += ["--scheduler-file", self.file, "--dashboard-address", "127.0.0.1:0"]
         with (self.folder / f"{len(self.processes)}.log").open("w") as log:
-            process = subprocess.Popen(command, cwd=self.folder, env=CALM, stdout=log, stderr=log)
+            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
@@ -95,7 +94,7 @@ def outcome(project):
 @pytest.fixture(scope="module")
 def expected(project):
     """What the default engine makes of the large files."""
-    result = project.run(*PIPELINE, "data/processed/one.parquet", env=CALM)
+    result = project.run(*PIPELINE, "data/processed/one.parquet")
     assert result.returncode == 0, result.stderr
     return outcome(project)
 
@@ -103,7 +102,7 @@ def expected(project):
 def test_both_engines_make_the_same_of_any_table(project, cluster, tmp_path):
     script = HERE / "compare_engines.py"
     command = ("uv", "run", "python", script, cluster.address, tmp_path)
-    result = project.run(*command, env=CALM | {"PYTHONPATH": str(project.path)})
+    result = project.run(*command, env=os.environ | {"PYTHONPATH": str(project.path)})
     assert result.returncode == 0, result.stderr[-5000:]
     assert result.stdout.startswith("6 tables, ")
 
@@ -112,9 +111,7 @@ def test_both_engines_make_the_same_of_any_table(project, cluster, tmp_path):
 def test_the_table_is_the_same_also_when_a_worker_is_killed(project, cluster, expected, kill):
     command = [*PIPELINE, "data/processed/many.parquet", "--verbose", "--engine", "dask"]
     command += ["--scheduler", cluster.address] if kill else []
-    run = subprocess.Popen(
-        command, cwd=project.path, stderr=subprocess.PIPE, encoding="utf-8", env=CALM
-    )
+    run = subprocess.Popen(command, cwd=project.path, stderr=subprocess.PIPE, encoding="utf-8")
     said = []
     for line in run.stderr:
         said.append(line)
@@ -131,7 +128,7 @@ def test_the_table_is_the_same_also_when_a_worker_is_killed(project, cluster, ex
     assert result.returncode == 0, result.stderr
 
     train = ("uv", "run", "train", "--data", "data/processed/many.parquet", "--model", "logistic")
-    result = project.run(*train, env=CALM)
+    result = project.run(*train)
     assert result.returncode == 0, result.stderr
     assert f"from {expected[0]['rows_kept']} rows" in result.stderr
 
@@ -140,15 +137,15 @@ def test_a_search_on_a_cluster_gives_the_same_model_file(project, tmp_path):
     search = ("uv", "run", "train", "--model", "logistic", "--tune", "6", "--output")
     models, cluster = project.path / "models", Cluster(project, tmp_path)
     there = ("--scheduler", cluster.address)
-    assert project.run("uv", "run", "pipeline.py", env=CALM).returncode == 0
+    assert project.run("uv", "run", "pipeline.py").returncode == 0
     for name, options in (("here", ()), ("there", there)):
-        result = project.run(*search, f"models/{name}.onnx", *options, env=CALM)
+        result = project.run(*search, f"models/{name}.onnx", *options)
         assert result.returncode == 0, result.stderr
     assert (models / "here.onnx").read_bytes() == (models / "there.onnx").read_bytes()
 
     for worker in cluster.workers:
         worker.kill()
-    result = project.run(*search, "models/none.onnx", *there, env=CALM)
+    result = project.run(*search, "models/none.onnx", *there)
     cluster.stop()
     assert result.returncode == 2
     assert "error: the workers of the Dask scheduler exit" in result.stderr

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -16,13 +14,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest.fixture(autouse=True)
-def logs() -> Iterator[None]:
-    """Let later tests log again: the command turns it off."""
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

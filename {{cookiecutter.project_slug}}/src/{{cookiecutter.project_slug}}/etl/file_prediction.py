@@ -1,8 +1,8 @@
 """Predict every row of files of any size, in order; rejected rows are kept beside them.
 
 Examples:
-    uv run predict --data data/raw/new.csv --output reports/predictions.csv
-    uv run predict --data "data/raw/*.parquet" --output reports/predictions.parquet
+    uv run predict --data new.csv --output predictions.csv
+    uv run predict --data "new/*.parquet" --output predictions.parquet
 """
 
 import logging

@@ -218,7 +218,8 @@ def main() -> None:
     add("--slides", action="store_true", help="also write slides")
     add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
-    logging.disable()  # papermill and nbclient log what is reported below
+    for name in ("papermill", "nbclient"):  # what they log is reported below
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     root = read_config().root
     paths = options.notebooks or find_notebooks(root)
