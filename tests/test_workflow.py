@@ -20,11 +20,12 @@ CAUGHT = {
     "Outputs in git": "test_outputs_from_a_clone_that_was_not_set_up_do_not_pass",
     "A path in a notebook": "test_a_notebook_is_refused_with_its_way_out",
     "Code that does not": "test_a_notebook_is_refused_with_its_way_out",
-    "A name that is not": "test_exploration_can_be_committed",
+    "A name that is undefined": "test_exploration_can_be_committed",
     "A notebook of more": "test_exploration_can_be_committed",
     "A module of more": "test_other_files_are_refused_with_their_way_out",
     "A large file": "test_other_files_are_refused_with_their_way_out",
     "Dependencies that": "test_a_lock_that_is_out_of_date_is_refused",
+    "A `requirements.txt` that": "test_files_of_different_locks_are_reported",
     "A path hard-coded": "test_every_row_is_accounted_for",
     "A script that failed": "test_a_script_that_fails_leaves_a_record_and_can_be_looked_into",
 }
