@@ -79,8 +79,9 @@ def set_up_git():
     else:
         say("git has no user.name and user.email: set them, then commit the staged files.")
     clone = runpy.run_path("src/{{ cookiecutter.project_slug }}/tools/setup_clone.py")
-    clone["set_filter"](clone["PYTHON"])
-    clone["set_hooks"](clone["PYTHON"])
+    python = clone["ROOT"] / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    clone["set_filter"](python)
+    clone["set_hooks"](python)
 
 
 def say(line):

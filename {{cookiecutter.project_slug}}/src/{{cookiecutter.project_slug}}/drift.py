@@ -23,7 +23,8 @@ from .utils import UserError
 
 PREDICTION = "prediction"  # the name under which the model's own answers are compared
 OTHER_BINS = ("other", "missing")
-MOST_BINS, MOST_CATEGORIES = 10, 50
+DECILES = np.arange(1, 10) / 10
+MOST_CATEGORIES = 50
 SAMPLED_ROWS, SAMPLED_PARTS = 20_000, 50
 CHANCE = 0.001
 
@@ -42,8 +43,7 @@ def describe_rows(
 def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
     """Return numbers, the names of labels or, of two, the probability of the second."""
     if len(labels) > 2:
-        names = pd.Series([name_label(label) for label in labels])
-        return names.take(outputs.argmax(axis=1))
+        return pd.Series(map(name_label, labels)).take(outputs.argmax(axis=1))
 
     return pd.Series(outputs[:, 1] if labels else outputs)
 
@@ -51,18 +51,14 @@ def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
 def describe(values: pd.Series, kind: str) -> dict:
     """Return the bins of a column, and the number of rows in each."""
     edges = None
-    bins = []
     if kind in ("category", "boolean"):
-        frequent = values.astype("string").value_counts().head(MOST_CATEGORIES)
-        bins = sorted(frequent.index)
+        frequent = values.astype("string").value_counts()
+        bins = sorted(frequent.index[:MOST_CATEGORIES])
     else:
-        shares = np.arange(1, MOST_BINS) / MOST_BINS
-        edges = _as_numbers(values).quantile(shares).dropna().unique().tolist()
-        starts = [f"{edge:.4g}" for edge in edges]
-        if kind == "date":
-            days = np.floor(edges).astype("timedelta64[D]")
-            starts = (np.datetime64(EPOCH, "D") + days).astype(str).tolist()
-        bins = ["lowest", *(f"≥ {start}" for start in starts)]
+        starts = values.quantile(DECILES).dropna().drop_duplicates()
+        edges = _as_numbers(starts).tolist()
+        style = "%Y-%m-%d" if kind == "date" else ".4g"
+        bins = ["lowest", *(f"≥ {start:{style}}" for start in starts)]
 
     reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
     return {**reference, "counts": count(values, reference).tolist()}
@@ -70,17 +66,15 @@ def describe(values: pd.Series, kind: str) -> dict:
 
 def count(values: pd.Series, reference: dict) -> np.ndarray:
     """Count the values in each bin of a reference."""
-    others = len(reference["bins"]) - 2
-    missing = others + 1
+    *known, _, _ = reference["bins"]
     if reference["edges"] is None:
-        known = pd.Index(reference["bins"][:others])
-        bins = known.get_indexer(values.astype("string"))
-        bins = np.where(bins < 0, others, bins)
+        bins = pd.Index(known).get_indexer(values.astype("string"))
     else:
         bins = np.searchsorted(reference["edges"], _as_numbers(values), side="right")
 
-    bins = np.where(values.isna(), missing, bins)
-    return np.bincount(bins, minlength=missing + 1)
+    bins[bins < 0] = len(known)
+    bins[values.isna()] = len(known) + 1
+    return np.bincount(bins, minlength=len(known) + 2)
 
 
 def _as_numbers(values: pd.Series) -> pd.Series:
@@ -99,14 +93,14 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     subtracted, so that a few rows raise no alarm.
     """
     counts = np.array([then, now], dtype=float)
-    counts = counts[:, counts.sum(axis=0) > 0]
-    rows = counts.sum(axis=1)
+    counts = counts[:, counts.any(axis=0)]
+    rows = counts.sum(axis=1, keepdims=True)
     bins = counts.shape[1]
-    if bins < 2 or rows.min() == 0:
+    if bins < 2 or not rows.all():
         return 0.0
 
-    shares = (counts + 0.5) / (rows[:, None] + bins / 2)
-    index = np.sum(np.diff(shares, axis=0) * np.diff(np.log(shares), axis=0))
+    before, after = (counts + 0.5) / (rows + bins / 2)
+    index = np.sum((after - before) * np.log(after / before))
 
     return max(0.0, index - chdtri(bins - 1, CHANCE) * np.sum(1 / rows))
 
@@ -117,24 +111,22 @@ class DriftMonitor:
     def __init__(self, model: Model) -> None:
         """Start without rows."""
         self.model = model
-        self.counts = {
-            name: np.zeros_like(reference["counts"])
-            for name, reference in model.reference.items()
-        }
+        self.reference = model.reference
+        self.counts: dict = dict.fromkeys(model.reference, 0)
 
     def add(self, frame: pd.DataFrame) -> None:
         """Count the rows of a clean table."""
         X = features_of_table(frame, self.model.table.features)
         outputs = predict_features(self.model.outputs, X)
         predictions = as_predictions(outputs, self.model.labels)
-        for name, reference in self.model.reference.items():
+        for name, reference in self.reference.items():
             self.counts[name] += count(frame.get(name, predictions), reference)
 
     def measure(self) -> dict:
         """Return the population stability index by column, the worst first."""
         drift = {
             name: round(calculate_psi(reference["counts"], self.counts[name]), 4)
-            for name, reference in self.model.reference.items()
+            for name, reference in self.reference.items()
         }
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
@@ -145,7 +137,7 @@ class DriftMonitor:
         """
         alarms = {}
         for name, psi in self.measure().items():
-            if psi > limit and self.model.reference[name]["kind"] != "date":
+            if psi > limit and self.reference[name]["kind"] != "date":
                 changes = [f"{psi:.2f}"]
                 for part, (then, now) in self.shares(name)[-2:].iterrows():
                     if abs(now - then) > 0.001:
@@ -156,7 +148,7 @@ class DriftMonitor:
 
     def shares(self, name: str) -> pd.DataFrame:
         """Return the share of rows in each bin of a column, in training and now."""
-        reference = self.model.reference[name]
+        reference = self.reference[name]
         counts = {"Training": reference["counts"], "Now": self.counts[name]}
         shares = pd.DataFrame(counts, index=reference["bins"])
         return shares / shares.sum().clip(lower=1)
@@ -192,6 +184,6 @@ def read_sample(data: Path) -> pd.DataFrame:
     """Read some thousand rows of a Parquet file or folder, from all over it."""
     files = ds.dataset(data, format="parquet").get_fragments()
     parts = [part for file in files for part in file.split_by_row_group()]
-    chosen = parts[:: -(-len(parts) // SAMPLED_PARTS) or 1]
+    chosen = parts[:: len(parts) // SAMPLED_PARTS + 1]
     frame = pa.concat_tables(part.to_table() for part in chosen).to_pandas()
     return frame.sample(min(len(frame), SAMPLED_ROWS), random_state=0)

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import StringIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import (
@@ -24,7 +24,7 @@ from .prediction import choose_classes, name_label
 
 MOST_CURVES, MOST_CLASSES, MOST_POINTS = 5, 12, 1_000
 COLOR = "#4c8bd6"
-STYLE: dict[Any, Any] = {
+STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.size": 9,
@@ -34,19 +34,18 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 
-CURVES: dict = {  # by title: what draws it, how, and the names of its axes
-    "ROC curve": (RocCurveDisplay, {}, "False positive rate", "True positive rate"),
+CURVES = {  # by title: what draws it, and the names of its axes
+    "ROC curve": (
+        RocCurveDisplay.from_predictions,
+        ("False positive rate", "True positive rate"),
+    ),
     "Precision-recall curve": (
-        PrecisionRecallDisplay,
-        {"drop_intermediate": True},
-        "Recall",
-        "Precision",
+        PrecisionRecallDisplay.from_predictions,
+        ("Recall", "Precision"),
     ),
     "Calibration": (
-        CalibrationDisplay,
-        {"n_bins": 10, "strategy": "quantile"},
-        "Mean predicted probability",
-        "Fraction of positives",
+        partial(CalibrationDisplay.from_predictions, n_bins=10, strategy="quantile"),
+        ("Mean predicted probability", "Fraction of positives"),
     ),
 }
 
@@ -61,10 +60,10 @@ def new_figure(figures: dict, title: str) -> Iterator:
         figure = Figure(figsize=(4.4, 3.6), layout="constrained")
         file = StringIO()
         yield figure.subplots()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(file, format="svg", transparent=True)
 
-    svg = re.sub(r"^.*?(?=<svg )", "", file.getvalue(), flags=re.DOTALL)
-    svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
+    _, svg, body = file.getvalue().partition("<svg ")
+    svg += re.sub(r"<(metadata|style).*?</\1>", "", body, flags=re.DOTALL)
     svg = re.sub(r'( id="|"#|url\(#)', rf"\1figure-{len(figures)}-", svg)
     figures[title] = svg.replace("#000000", "currentColor")
 
@@ -72,12 +71,17 @@ def new_figure(figures: dict, title: str) -> Iterator:
 def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
     """Draw actual numbers and residuals, both over predicted numbers."""
     figures: dict = {}
-    sample: dict = {"subsample": MOST_POINTS, "random_state": 0}
     kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
     for title, kind in kinds.items():
         with new_figure(figures, title) as ax:
-            draw = PredictionErrorDisplay.from_predictions
-            draw(y, outputs, kind=f"{kind}_vs_predicted", ax=ax, **sample)
+            PredictionErrorDisplay.from_predictions(
+                y,
+                outputs,
+                kind=f"{kind}_vs_predicted",
+                subsample=MOST_POINTS,
+                random_state=0,
+                ax=ax,
+            )
 
     return figures
 
@@ -88,21 +92,20 @@ def draw_classes(
     """Draw curves of the positive class, or of each frequent class, and errors."""
     figures: dict = {}
     counts = np.bincount(y, minlength=len(labels))
-    frequent = np.argsort(-counts, kind="stable").tolist()
+    frequent = np.argsort(-counts, kind="stable")
     curves = [code for code in frequent[:MOST_CURVES] if 0 < counts[code] < len(y)]
     if len(labels) == 2:
         curves = [1]
 
-    for title, (display, options, x_label, y_label) in CURVES.items():
+    for title, (draw, axes) in CURVES.items():
         with new_figure(figures, title) as ax:
             for code in curves:
-                given = y == code, outputs[:, code]
                 name = shorten(labels[code])
-                display.from_predictions(*given, name=name, ax=ax, **options)
-            ax.set(xlabel=x_label, ylabel=y_label)
+                draw(y == code, outputs[:, code], name=name, ax=ax)
+            ax.set(xlabel=axes[0], ylabel=axes[1])
 
     with new_figure(figures, "Confusion matrix") as ax:
-        shown = sorted(frequent[:MOST_CLASSES])
+        shown = np.sort(frequent[:MOST_CLASSES])
         ConfusionMatrixDisplay.from_predictions(
             y,
             choose_classes(outputs, threshold),
@@ -114,30 +117,27 @@ def draw_classes(
             colorbar=False,
             ax=ax,
         )
-        ax.set(xlabel="Predicted class", ylabel="True class")
 
     if len(labels) == 2:
         with new_figure(figures, "Threshold") as ax:
-            draw_thresholds(y, outputs[:, 1], threshold, ax)
+            draw_thresholds(
+                y, outputs[:, 1], 0.5 if threshold is None else threshold, ax
+            )
             ax.set_xlabel(f"Threshold for {shorten(labels[1])}")
 
     return figures
 
 
-def draw_thresholds(y, probabilities, threshold: float | None, ax: Axes) -> None:
+def draw_thresholds(y: np.ndarray, outputs: np.ndarray, threshold: float, ax) -> None:
     """Draw precision, recall and the share of rows flagged at each threshold."""
-    _, false, missed, true, thresholds = confusion_matrix_at_thresholds(
-        y == 1, probabilities
-    )
+    _, false, missed, true, thresholds = confusion_matrix_at_thresholds(y == 1, outputs)
     curves = {
         "Precision": true / (true + false),
         "Recall": true / np.maximum(1, true + missed),
         "Share of positive predictions": (true + false) / len(y),
     }
     pd.DataFrame(curves, index=thresholds).plot(ax=ax)
-    ax.axvline(
-        0.5 if threshold is None else threshold, color="black", linestyle="dotted"
-    )
+    ax.axvline(threshold, color="black", linestyle="dotted")
 
 
 def shorten(label: Any, length: int = 24) -> str:

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .notebook_filter import split_cells
+from .setup_clone import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
-
-EXPORT = ["uv", "export", "--locked", "--quiet", "--no-emit-project", "--no-header"]
-EXPORT += ["--no-annotate"]
+EXPORT = "uv export --locked --quiet --no-emit-project --no-header --no-annotate"
 # A path that only one machine has, in a line without `noqa`.
 ABSOLUTE_PATH = re.compile(
     r"^(?!.*noqa).*?(?<![\w.:/\\)}])(/(?:Applications|Users|Volumes|content|data|home"
@@ -26,12 +24,18 @@ ABSOLUTE_PATH = re.compile(
 )
 
 
+def run(*command: str) -> subprocess.CompletedProcess:
+    """Run a command in the project's folder and return what it prints."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+
+
 def find_outputs() -> list[str]:
     """Return a line for each notebook of which git holds outputs."""
-    search = ["git", "grep", "--cached", "-lE", '"execution_count": *[0-9]', "*.ipynb"]
-    found = subprocess.run(search, cwd=ROOT, capture_output=True, encoding="utf-8")
+    pattern = '"execution_count": *[0-9]'
+    found = run("git", "grep", "--cached", "-lE", pattern, "*.ipynb")
     if found.returncode > 1:
         return [found.stderr.strip()]
+
     remedy = "outputs in git; run: uv run setup-clone, then: git add --renormalize ."
     return [f"{name}: {remedy}" for name in found.stdout.splitlines()]
 
@@ -41,21 +45,22 @@ def check_notebook(path: Path, most_cells: int) -> Iterator[str]:
     cells = split_cells(path.read_text(encoding="utf-8"))
     if len(cells) > most_cells:
         print(f"warning: {path}: {len(cells)} cells, over {most_cells}; split it")
+
     for number, cell in enumerate(cells, start=1):
         for found in ABSOLUTE_PATH.findall(cell):
             place = f"{path}, cell {number}: {found}"
             yield f"{place} exists on one machine only; use a relative path"
 
 
-def check_file(path: Path, limits: dict[str, int]) -> Iterator[str]:
+def check_file(path: Path, limits: dict) -> Iterator[str]:
     """Find a file that is too long or too large for git, and a lock that is old."""
-    if path.suffix == ".ipynb":
-        yield from check_notebook(path, limits["cells"])
     content = path.read_bytes()
     lines = content.count(b"\n")
-    is_module = path.suffix == ".py" and "tests" not in path.parts
-    if is_module and lines > limits["module_lines"]:
-        yield f"{path}: {lines} lines, over {limits['module_lines']}; split it"
+    most_lines = limits["module_lines"]
+    if path.suffix == ".ipynb":
+        yield from check_notebook(path, limits["cells"])
+    if path.suffix == ".py" and "tests" not in path.parts and lines > most_lines:
+        yield f"{path}: {lines} lines, over {most_lines}; split it"
     if path.name in ("pyproject.toml", "uv.lock", "requirements.txt"):
         yield from check_lock()
     elif len(content) > limits["file_bytes"]:
@@ -69,25 +74,25 @@ def check_lock() -> list[str]:
     """
     if not shutil.which("uv") or not (ROOT / "uv.lock").exists():
         return []
-    exported = subprocess.run(
-        EXPORT, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
-    )
+
+    exported = run(*EXPORT.split())
     if exported.returncode:
         return ["uv.lock does not fit pyproject.toml; run: uv lock"]
     if exported.stdout != (ROOT / "requirements.txt").read_text(encoding="utf-8"):
-        remedy = " ".join([*EXPORT, "-o", "requirements.txt"])
+        remedy = f"{EXPORT} -o requirements.txt"
         print(f"warning: requirements.txt does not fit uv.lock; run: {remedy}")
+
     return []
 
 
 def main() -> None:
     """Check the files that are named; exit with code 1 if one must not be committed."""
-    settings = tomllib.loads(Path(ROOT, "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = find_outputs()
     for name in sys.argv[1:]:
         found += check_file(Path(name), settings["tool"]["checks"])
-    if found:
-        sys.exit("\n".join(found))
+
+    sys.exit("\n".join(found) or None)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from ..data_preprocessing import transform
 from ..drift import DriftMonitor, read_sample
 from ..etl.raw_data import find_files, read_batches
 from ..figures import COLOR, new_figure, shorten
-from ..prediction import Model, load_model
-from ..schema import rows_to_predict
+from ..prediction import load_model
+from ..schema import Table, rows_to_predict
 from ..training.model_card import render
 from ..utils import (
     UserError,
@@ -41,7 +41,7 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
     """Compare rows with a model's training rows. Returns whether no column drifted."""
     monitor = DriftMonitor(load_model(model_path))
     rows = 0
-    for frame in read_rows(data, monitor.model, config):
+    for frame in read_rows(data, monitor.model.table, config):
         monitor.add(frame)
         rows += len(frame)
 
@@ -63,10 +63,10 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
     return not alarms
 
 
-def read_rows(data: str | None, model: Model, config: Config) -> Iterator:
+def read_rows(data: str | None, trained: Table, config: Config) -> Iterator:
     """Read the processed table, or clean raw files or logged predictions."""
     processed = config.paths.processed
-    table = rows_to_predict(model.table, "accept")
+    table = rows_to_predict(trained, "accept")
     names = [column.name for column in table.features]
     if data is None:
         if not processed.exists():
@@ -77,7 +77,7 @@ def read_rows(data: str | None, model: Model, config: Config) -> Iterator:
     elif data.endswith(".jsonl"):
         yield transform(read_predictions(Path(data), names), table).kept
     else:
-        optional = (*model.table.unused, model.table.target.name)
+        optional = (*trained.unused, trained.target.name)
         for batch in read_batches(find_files(data), names, config.table, optional):
             yield transform(batch.rows, table).kept
 
@@ -85,18 +85,17 @@ def read_rows(data: str | None, model: Model, config: Config) -> Iterator:
 def read_predictions(file: Path, names: list) -> pd.DataFrame:
     """Read the rows of logged predictions, each value as text."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line)["features"] for line in lines]
+        with file.open(encoding="utf-8") as lines:
+            rows = [json.loads(line)["features"] for line in lines]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} is not a log of predictions: {error}") from error
 
-    values = pd.DataFrame(rows, columns=names, dtype=object)
-    return values.astype("str").where(values.notna(), "")
+    return pd.DataFrame(rows, columns=names, dtype=object).fillna("").astype("str")
 
 
 def draw_shifts(monitor: DriftMonitor, names: list) -> dict:
     """Draw the shares of rows in the bins of columns, in training and now."""
-    figures: dict[str, str] = {}
+    figures: dict = {}
     for name in names:
         shares = monitor.shares(name).rename(shorten)
         with new_figure(figures, name) as ax:

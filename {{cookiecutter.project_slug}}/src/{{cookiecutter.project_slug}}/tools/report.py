@@ -42,7 +42,7 @@ from ..utils import UserError, command, command_line
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
 os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
 
-PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *(.)", re.MULTILINE)
+PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *([\"']?)", re.MULTILINE)
 NOT_OFFLINE = re.compile(
     r"https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)|src=[\"']?https?:(?!\S*mathjax)"
     r"|application/vnd\."
@@ -51,9 +51,10 @@ OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScri
 NOT_SHOWN = "an output needs the network or a kernel; save the figure as an image"
 
 # A page loads nothing from elsewhere, so that it looks the same without the network.
-HEAD = """<meta http-equiv="Content-Security-Policy"
+CSS = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+HEAD = f"""<meta http-equiv="Content-Security-Policy"
 content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
-<style>{css}</style></head>"""
+<style>{CSS}</style></head>"""
 REPLACED = {
     r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>': r'<a href="\1">\1</a>',
     r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?': "",
@@ -84,14 +85,18 @@ def read_parameters(path: Path, given: dict) -> dict:
         cells = nbformat.read(path, as_version=4).cells
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}".splitlines()[0]) from error
-    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+
     values = {}
-    for name, first in PARAMETER.findall("\n".join(cell.source for cell in tagged)):
+    tagged = [
+        cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])
+    ]
+    for name, quoted in PARAMETER.findall("\n".join(tagged)):
         if name in given:
             values[name] = given[name]
-            if first not in "\"'":
+            if not quoted:
                 with suppress(ValueError, SyntaxError):
                     values[name] = ast.literal_eval(given[name])
+
     return values
 
 
@@ -116,21 +121,23 @@ def run_notebook(path: Path, output: Path, values: dict) -> str:
     return ""
 
 
-def prepare(cell: NotebookNode, path: Path, code: bool) -> None:
-    """Replace what a page cannot show; without the code, drop warnings as well."""
+def prepare(cell: NotebookNode, path: Path) -> NotebookNode:
+    """Start slides at headings, and replace what a page cannot show."""
+    if cell.source.startswith(("# ", "## ")):
+        cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
+
     for name, files in cell.get("attachments", {}).items():
         for kind, content in files.items():
             url = f"data:{kind};base64,{content}"
             cell.source = cell.source.replace(f"attachment:{quote(name)}", url)
-    if cell.source.startswith(("# ", "## ")):
-        cell.metadata.setdefault("slideshow", {"slide_type": "slide"})
-    outputs = cell.get("outputs", [])
-    cell.outputs = [out for out in outputs if code or out.get("name") != "stderr"]
-    for output in cell.outputs:
+
+    for output in cell.get("outputs", []):
         if not opens_offline(output.get("data", {})):
             place = f"{path}, In [{cell.execution_count}]"
             print(f"warning: {place}: {NOT_SHOWN}", file=sys.stderr)
             output.data = {"text/markdown": f"*Not shown: {NOT_SHOWN}.*"}
+
+    return cell
 
 
 def opens_offline(data: dict) -> bool:
@@ -155,9 +162,8 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
     html = re.sub(r'(<img\b[^>]*?src=")([^":]+)', embed, html)
     for pattern, replacement in REPLACED.items():
         html = re.sub(pattern, replacement, html)
-    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    html = html.replace("</head>", HEAD.format(css=css), 1)
-    page.write_text(html, encoding="utf-8")
+
+    page.write_text(html.replace("</head>", HEAD, 1), encoding="utf-8")
 
 
 def print_pdf(page: Path) -> None:
@@ -173,20 +179,19 @@ def print_pdf(page: Path) -> None:
     subprocess.run(arguments, check=True, capture_output=True)
 
 
-def write_report(path: Path, reports: Path, values: dict, options: Namespace) -> str:
+def write_report(path: Path, values: dict, reports: Path, options: Namespace) -> str:
     """Run a notebook and write its page, slides and PDF; return its error."""
-    page, output = reports / f"{path.stem}.html", reports / path.name
+    page = reports / f"{path.stem}.html"
+    output = reports / path.name
     error = run_notebook(path, output, values)
     run = nbformat.read(output, as_version=4)
     run.metadata.title = path.stem
     # What follows an error is left out: it discusses results that do not exist.
     run.cells = [
-        cell
+        prepare(cell, path)
         for cell in run.cells
         if cell.metadata.get("papermill", {}).get("status") != "pending"
     ]
-    for cell in run.cells:
-        prepare(cell, path, options.code)
     when = f"---\nRun on {datetime.now():%Y-%m-%d %H:%M} {values or ''}"
     run.cells.append(new_markdown_cell(when))
 
@@ -195,15 +200,19 @@ def write_report(path: Path, reports: Path, values: dict, options: Namespace) ->
         write_page(run, path.parent, page.with_suffix(".slides.html"), options.code)
     if options.pdf:
         print_pdf(page)
+
     print(f"{path}: {page}")
     return error and f"{error}; see {page}"
 
 
 def write_index(reports: Path) -> None:
     """Write the page that lists all reports, model cards and the drift report."""
-    pages = sorted({page.name for page in reports.glob("*.html")} - {"index.html"})
-    items = [f"* [{page.removesuffix('.html')}]({quote(page)})" for page in pages]
-    index = new_notebook(cells=[new_markdown_cell("\n".join(["# Reports", *items]))])
+    text = "# Reports\n"
+    for page in sorted(reports.glob("*.html")):
+        if page.name != "index.html":
+            text += f"* [{page.stem}]({quote(page.name)})\n"
+
+    index = new_notebook(cells=[new_markdown_cell(text)])
     write_page(index, reports, reports / "index.html")
 
 
@@ -225,15 +234,15 @@ def main() -> None:
     paths = options.notebooks or find_notebooks(root)
     if not paths or len({path.stem for path in paths}) < len(paths):
         raise UserError(f"no notebook in {root / 'notebooks'}, or two of one name")
+
     given = dict(options.p)
-    values = [read_parameters(path, given) for path in paths]
-    for name in given.keys() - set().union(*values):
+    runs = {path: read_parameters(path, given) for path in paths}
+    for name in given.keys() - set().union(*runs.values()):
         raise UserError(f"no notebook has a parameter {name!r}")
 
     reports = root / "reports"
     reports.mkdir(exist_ok=True)
-    pairs = zip(paths, values, strict=True)
-    errors = [write_report(path, reports, chosen, options) for path, chosen in pairs]
+    errors = [write_report(*run, reports, options) for run in runs.items()]
     write_index(reports)
     if any(errors):
         raise UserError("\nerror: ".join(filter(None, errors)))

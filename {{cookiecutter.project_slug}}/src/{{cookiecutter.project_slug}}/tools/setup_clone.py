@@ -8,14 +8,12 @@ Examples:
 """
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 BY_HAND = "See docs/workflow.md, Hooks of others."
 ADVICE = "# if this fails: uv run setup-clone"  # git shows the command that failed
 
@@ -52,6 +50,7 @@ def quote(path: Path) -> str:
     path = path.parent.resolve() / path.name  # the Python of an environment is a link
     if path.is_relative_to(top):
         path = path.relative_to(top)
+
     return shlex.quote(path.as_posix())
 
 
@@ -65,22 +64,24 @@ def set_filter(python: Path) -> None:
         "diff.ipynb.textconv": f"{command} show",
         "merge.renormalize": "true",  # strip the other side of a merge too
     }
-    for name, value in settings.items():
-        git("config", "--replace-all", name, value)
+    for setting in settings.items():
+        git("config", "--replace-all", *setting)
 
 
 def set_hooks(python: Path) -> str:
     """Write the hooks that check a commit; return what the user has to know."""
     folder = (ROOT / git("rev-parse", "--git-common-dir")).resolve()
     hooks = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
+    text = HOOK.format(python=quote(python), bin=quote(python.parent))
     for hook in (hooks / "pre-commit", hooks / "pre-merge-commit"):
         others = hook.exists() and "setup-clone" not in hook.read_text("utf-8")
         if others or not hooks.is_relative_to(folder):
             return f"No commit is checked: {hook} is not this project's. {BY_HAND}"
-        text = HOOK.format(python=quote(python), bin=quote(python.parent))
+
         hooks.mkdir(exist_ok=True)
         hook.write_text(text, encoding="utf-8", newline="\n")
         hook.chmod(0o755)
+
     return "Each commit is checked."
 
 
@@ -89,15 +90,15 @@ def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.parse_args()
+    python = Path(sys.executable)
     try:
-        set_filter(Path(sys.executable))
-        said = set_hooks(Path(sys.executable))
+        set_filter(python)
+        hooks = set_hooks(python)
     except FileNotFoundError:
         parser.exit(2, "error: git is not installed\n")
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split())
         remedy = "; run: git init" if "not a git" in reason else ""
         parser.exit(2, f"error: {reason}{remedy}\n")
-    print(
-        "Git strips the outputs of notebooks here and keeps them in your folder.", said
-    )
+
+    print("Git keeps the outputs of notebooks in your folder, out of commits.", hooks)

@@ -16,7 +16,6 @@ from ..prediction import Outputs, name_label, predict_features
 from ..utils import fingerprint
 from .intervals import estimate_interval, evaluate_segments, rank_features
 
-BETTER = {1: "higher", -1: "lower"}
 RARE_SHARE = 0.1  # of the rows; a rarer class makes accuracy misleading
 FEW_ROWS = 200  # in the test, which make its metrics imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
@@ -37,7 +36,6 @@ def describe_model(
     """
     name, metric = next(iter(metrics.items()))
     y = dataset.y_test
-    sign = metric.sign
     outputs = predict_features(predict, dataset.X_test)
     baseline = predict_baseline(dataset.y_train, len(y), len(dataset.labels))
     drawn = np.random.default_rng(0).permutation(len(y))[:SHUFFLED_ROWS]
@@ -51,6 +49,7 @@ def describe_model(
         answers = predict_features(predict, X)
         return evaluate(answers, y[drawn], {name: metric}, threshold)[name]
 
+    X = dataset.X_test.iloc[drawn]
     facts = {
         **describe_data(dataset, config),
         "model": model,
@@ -61,56 +60,54 @@ def describe_model(
         "metrics": evaluate(outputs, y, metrics, threshold),
         "intervals": {name: estimate_interval(score, np.arange(len(y)))},
         "baseline": evaluate(baseline, y, metrics),
-        "words": {
-            key: (each.title, f"{each.meaning}; {BETTER[each.sign]} is better")
-            for key, each in metrics.items()
-        },
-        "importance": rank_features(score_features, dataset.X_test.iloc[drawn], sign),
-        "slices": evaluate_segments(segments, score, sign),
+        "words": {key: describe_metric(each) for key, each in metrics.items()},
+        "importance": rank_features(score_features, X, metric.sign),
+        "slices": evaluate_segments(segments, score, metric.sign),
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
     }
-    facts["beats_baseline"] = beats_baseline(facts, sign)
+    facts["beats_baseline"] = beats_baseline(facts, metric.sign)
 
     return {**facts, "notes": list_notes(facts, dataset)}
 
 
+def describe_metric(metric: Metric) -> tuple:
+    """Return the title of a metric, and what it means."""
+    better = "higher" if metric.sign > 0 else "lower"
+    return metric.title, f"{metric.meaning}; {better} is better"
+
+
 def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     """Return what a model was trained and tested on."""
-    table = dataset.table
-    test = dataset.split.test
-    split = {
-        "kind": "random",
-        "column": config.date or config.group,
-        "since": None,
-        "lasting": dataset.split.is_lasting,
-        "key": list(table.key),
-        "share": config.test_share,
-        "seed": config.random_seed,
-    }
+    table, rows, split = dataset.table, dataset.rows, dataset.split
+    kind = "group" if config.group else "random"
+    since = None
     if config.date:
-        since = dataset.rows[config.date].iloc[test].min()
-        split |= {"kind": "time", "since": str(since.date())}
-    elif config.group:
-        split["kind"] = "group"
+        kind = "time"
+        since = str(rows[config.date].iloc[split.test].min().date())
 
-    dates = dataset.rows.select_dtypes("datetime").dropna(axis=1, how="all")
+    dates = rows.select_dtypes("datetime").agg(["min", "max"]).dropna(axis=1)
     labels = enumerate(map(name_label, dataset.labels))
 
     return {
         "task": table.task,
         "target": table.target.name,
         "target_description": table.target.description,
-        "split": split,
-        "train_rows": len(dataset.split.train),
-        "test_rows": len(test),
+        "split": {
+            "kind": kind,
+            "column": config.date or config.group,
+            "since": since,
+            "lasting": split.is_lasting,
+            "key": list(table.key),
+            "share": config.test_share,
+            "seed": config.random_seed,
+        },
+        "train_rows": len(split.train),
+        "test_rows": len(split.test),
         "data": {
-            "rows": len(dataset.rows),
+            "rows": len(rows),
             "columns": len(table.features),
-            "dates": {
-                name: [str(dates[name].min().date()), str(dates[name].max().date())]
-                for name in dates
-            },
+            "dates": dates.map("{:%Y-%m-%d}".format).to_dict("list"),
         },
         "classes": {label: np.mean(dataset.y == code) for code, label in labels},
     }
@@ -122,19 +119,20 @@ def beats_baseline(facts: dict, sign: int) -> bool:
     With few test rows intervals are wide, and it is enough to be better on them.
     """
     name = facts["metric"]
-    value = facts["metrics"][name]
-    baseline = facts["baseline"][name]
-    ends = [value] if facts["test_rows"] < FEW_ROWS else facts["intervals"][name]
-    return all(sign * (end - baseline) > 0 for end in ends)
+    ends = facts["intervals"][name]
+    if facts["test_rows"] < FEW_ROWS:
+        ends = [facts["metrics"][name]]
+
+    return all(sign * (end - facts["baseline"][name]) > 0 for end in ends)
 
 
 def list_notes(facts: dict, dataset: Dataset) -> list:
     """Say what to know before trusting the metrics, each in a sentence."""
     notes = []
-    classes = facts["classes"]
+    classes, metric = facts["classes"], facts["metric"]
     rows = facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
-    if classes and classes[rarest] < RARE_SHARE:
+    if classes.get(rarest, 1) < RARE_SHARE:
         notes.append(
             f"Only {classes[rarest]:.2%} of the rows are {rarest}: look at "
             "balanced_accuracy and roc_auc, not accuracy. To find more of them, set "
@@ -143,8 +141,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
     if rows < FEW_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
     if not facts["beats_baseline"]:
-        name = facts["metric"]
-        notes.append(f"By {name} the model is not clearly better than the baseline.")
+        notes.append(f"By {metric} the model is not clearly better than the baseline.")
     if classes and facts["metrics"]["log_loss"] > facts["baseline"]["log_loss"]:
         notes.append("By log_loss its probabilities are worse than the baseline's.")
 

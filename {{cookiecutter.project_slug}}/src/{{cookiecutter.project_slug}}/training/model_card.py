@@ -8,8 +8,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..evaluation import format_number
+from ..figures import draw_classes, draw_numbers, shorten
 
-TEMPLATES = Path(__file__).parent
 TEXT = Path("docs", "model-card.md")  # the part of the card that people write
 DRAWN_ROWS = 5_000
 
@@ -20,16 +20,12 @@ def draw_card(record: dict, y: np.ndarray, outputs: np.ndarray, root: Path) -> s
     `record` is the content of the model's JSON file, `outputs` the model's answers to
     the test rows. At most `DRAWN_ROWS` of them are drawn.
     """
-    from ..figures import draw_classes, draw_numbers
-
     drawn = np.random.default_rng(0).permutation(len(y))[:DRAWN_ROWS]
-    y = y[drawn]
-    outputs = outputs[drawn]
-    labels = record["labels"]
-    if labels:
-        figures = draw_classes(y, outputs, labels, record["threshold"])
+    given = y[drawn], outputs[drawn]
+    if record["labels"]:
+        figures = draw_classes(*given, record["labels"], record["threshold"])
     else:
-        figures = draw_numbers(y, outputs)
+        figures = draw_numbers(*given)
 
     text = read_text(root / TEXT)
 
@@ -44,12 +40,7 @@ def read_text(file: Path) -> list:
 
 def render(template: str, **content: Any) -> str:
     """Return a page; all text in it is escaped, but not its figures."""
-    from ..figures import shorten
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
+    files = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=files, autoescape=True, undefined=StrictUndefined)
     environment.filters.update(number=format_number, shorten=shorten)
     return environment.get_template(template).render(content)
