@@ -4,8 +4,6 @@ import tomllib
 from pathlib import Path
 from shutil import copyfile
 
-from sphinx.application import Sphinx
-
 CONTENTS = """
 ```{toctree}
 :hidden:
@@ -39,22 +37,22 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = -1
 nb_kernel_rgx_aliases = {".*": "python3"}
 # Without these, a page with widgets loads scripts from the network.
-nb_ipywidgets_js: dict[str, dict[str, str]] = {}
+nb_ipywidgets_js = {}
 
 
-def add_contents(app: Sphinx, page: str, text: list[str]) -> None:
+def add_contents(app, page, text):
     """List the other pages at the end of the first one, unseen in the README itself."""
     if page == root_doc:
         text[0] += CONTENTS
 
 
-def add_index(app: Sphinx, error: Exception | None) -> None:
+def add_index(app, error):
     """Give the first page the name that browsers and servers look for."""
     if error is None:
         copyfile(app.outdir / "README.html", app.outdir / "index.html")
 
 
-def setup(app: Sphinx) -> None:
+def setup(app):
     """Have Sphinx call the functions above."""
     app.connect("source-read", add_contents)
     app.connect("build-finished", add_index)

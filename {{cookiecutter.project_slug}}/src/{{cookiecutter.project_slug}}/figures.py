@@ -1,4 +1,4 @@
-"""Figures of the model card and of the drift report, drawn by scikit-learn, as SVG."""
+"""Figures of the model card, drawn by scikit-learn, as SVG."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,12 @@ from sklearn.metrics import (
     PrecisionRecallDisplay,
     PredictionErrorDisplay,
     RocCurveDisplay,
-    confusion_matrix_at_thresholds,
+    precision_recall_curve,
 )
 
 from .prediction import choose_classes, name_label
 
-MOST_CURVES, MOST_CLASSES, MOST_POINTS = 5, 12, 1_000
-COLOR = "#4c8bd6"
+MOST_CURVES, MOST_CLASSES = 5, 12
 STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -78,7 +77,6 @@ def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
                 y,
                 outputs,
                 kind=f"{kind}_vs_predicted",
-                subsample=MOST_POINTS,
                 random_state=0,
                 ax=ax,
             )
@@ -130,11 +128,12 @@ def draw_classes(
 
 def draw_thresholds(y: np.ndarray, outputs: np.ndarray, threshold: float, ax) -> None:
     """Draw precision, recall and the share of rows flagged at each threshold."""
-    _, false, missed, true, thresholds = confusion_matrix_at_thresholds(y == 1, outputs)
+    precision, recall, thresholds = precision_recall_curve(y, outputs)
+    below = np.searchsorted(np.sort(outputs), thresholds)
     curves = {
-        "Precision": true / (true + false),
-        "Recall": true / np.maximum(1, true + missed),
-        "Share of positive predictions": (true + false) / len(y),
+        "Precision": precision[:-1],
+        "Recall": recall[:-1],
+        "Share of positive predictions": 1 - below / len(y),
     }
     pd.DataFrame(curves, index=thresholds).plot(ax=ax)
     ax.axvline(threshold, color="black", linestyle="dotted")

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..config import Config, TrainingConfig
 from ..evaluation import Metric, evaluate, predict_baseline
@@ -42,10 +41,10 @@ def describe_model(
     columns = dataset.table.categories if config.slices is None else config.slices
     segments = dataset.rows[columns].iloc[dataset.split.test]
 
-    def score(rows: np.ndarray) -> float:
+    def score(rows):
         return evaluate(outputs[rows], y[rows], {name: metric}, threshold)[name]
 
-    def score_features(X: pd.DataFrame) -> float:
+    def score_features(X):
         answers = predict_features(predict, X)
         return evaluate(answers, y[drawn], {name: metric}, threshold)[name]
 
