@@ -102,7 +102,8 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     before, after = (counts + 0.5) / (rows + bins / 2)
     index = np.sum((after - before) * np.log(after / before))
 
-    return max(0.0, index - chdtri(bins - 1, CHANCE) * np.sum(1 / rows))
+    by_chance = chdtri(bins - 1, CHANCE) * np.sum(1 / rows)
+    return round(max(0.0, index - by_chance), 4)
 
 
 class DriftMonitor:
@@ -125,7 +126,7 @@ class DriftMonitor:
     def measure(self) -> dict:
         """Return the population stability index by column, the worst first."""
         drift = {
-            name: round(calculate_psi(reference["counts"], self.counts[name]), 4)
+            name: calculate_psi(reference["counts"], self.counts[name])
             for name, reference in self.reference.items()
         }
         return dict(sorted(drift.items(), key=lambda item: -item[1]))

@@ -91,9 +91,8 @@ def draw_classes(
     figures: dict = {}
     counts = np.bincount(y, minlength=len(labels))
     frequent = np.argsort(-counts, kind="stable")
-    curves = [code for code in frequent[:MOST_CURVES] if 0 < counts[code] < len(y)]
-    if len(labels) == 2:
-        curves = [1]
+    codes = [1] if len(labels) == 2 else frequent[:MOST_CURVES]
+    curves = [code for code in codes if 0 < counts[code] < len(y)]
 
     for title, (draw, axes) in CURVES.items():
         with new_figure(figures, title) as ax:

@@ -95,9 +95,8 @@ def main() -> None:
     parser = command_line(__doc__)
     about = "raw files or logged predictions (.jsonl)"
     parser.add_argument("--data", metavar="FILE", help=about)
-    parser.add_argument("--model", metavar="PATH", type=Path, help="model file")
-    options = parser.parse_args()
+    data = parser.parse_args().data
     config = read_config()
     set_up_logging(config.paths.logs / "drift.log")
-    if not compare(options.data, options.model or config.paths.model, config):
+    if not compare(data, config.paths.model, config):
         sys.exit(1)

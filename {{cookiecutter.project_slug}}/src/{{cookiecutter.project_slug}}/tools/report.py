@@ -39,8 +39,8 @@ from papermill import PapermillExecutionError, execute_notebook
 from ..config import read_config
 from ..utils import UserError, command, command_line
 
-os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this environment
-os.environ.setdefault("PLOTLY_RENDERER", "notebook")  # embeds its JavaScript
+# The kernel is this environment's, and plotly's figures bring their JavaScript.
+os.environ.update(JUPYTER_PREFER_ENV_PATH="1", PLOTLY_RENDERER="notebook")
 
 PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *([\"']?)", re.MULTILINE)
 NOT_OFFLINE = re.compile(
