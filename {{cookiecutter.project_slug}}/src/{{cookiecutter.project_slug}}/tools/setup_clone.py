@@ -25,7 +25,7 @@ if ! test -x {python}; then
     echo "{python} is missing; run: uv run setup-clone" >&2
     exit 1
 fi
-PATH={bin}:"$PATH"
+PATH="$(dirname {python}):$PATH"
 git grep --cached --name-only "uv run setup-clone" -- "*.pre-commit-config.yaml" |
 while read -r config; do
     project=$(dirname "$config")
@@ -72,7 +72,7 @@ def set_hooks(python: Path) -> str:
     """Write the hooks that check a commit; return what the user has to know."""
     folder = (ROOT / git("rev-parse", "--git-common-dir")).resolve()
     hooks = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
-    text = HOOK.format(python=quote(python), bin=quote(python.parent))
+    text = HOOK.format(python=quote(python))
     for hook in (hooks / "pre-commit", hooks / "pre-merge-commit"):
         others = hook.exists() and "setup-clone" not in hook.read_text("utf-8")
         if others or not hooks.is_relative_to(folder):
