@@ -4,13 +4,11 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix_at_thresholds
-from sklearn.model_selection import GridSearchCV, ParameterSampler
+from sklearn.model_selection import GridSearchCV, ParameterSampler, cross_validate
 
 from ..config import Threshold, TrainingConfig
 from ..evaluation import Metric, find_scorer, predict_outputs
@@ -19,7 +17,7 @@ from ..model_training import (
     SEARCH_SPACES,
     Dataset,
     build_pipeline,
-    cross_validate_model,
+    explain_errors,
     folds_of,
 )
 from ..prediction import STEPS
@@ -33,26 +31,23 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
 
     Returns the chosen model, and a record of the comparison, the best model first.
     """
-    scorer = find_scorer(metric, len(dataset.labels))
-    task = dataset.table.task
-    folds = {
-        model: cross_validate_model(dataset, model, scorer, config)
-        for model in MODELS[task]
+    results = {
+        model: cross_validate_model(dataset, model, metric, config)
+        for model in MODELS[dataset.table.task]
     }
     choice, ties = choose_model(
-        {name: each["test_score"] for name, each in folds.items()}
+        {model: folds["test_score"] for model, folds in results.items()}
     )
     comparison = []
-    for model in sorted(folds, key=lambda model: -folds[model]["test_score"].mean()):
-        mean = folds[model].mean()
-        spread = folds[model].std()
+    for model, folds in results.items():
+        mean = folds.mean()
         note = "tied with the best" if model in ties else "worse"
         if model == choice:
             note = "the best" if len(ties) == 1 else "simplest tied model"
         entry = {
             "model": model,
             "mean": metric.sign * mean["test_score"],
-            "standard_deviation": spread["test_score"],
+            "standard_deviation": folds["test_score"].std(),
             "fit_seconds": mean["fit_time"],
             "score_seconds": mean["score_time"],
             "note": note,
@@ -62,8 +57,26 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
         comparison.append(entry)
 
     log.info("chosen: %s", choice)
+    comparison.sort(key=lambda entry: -metric.sign * entry["mean"])
 
     return choice, comparison
+
+
+def cross_validate_model(
+    dataset: Dataset, model: str, metric: Metric, config: TrainingConfig
+) -> pd.DataFrame:
+    """Fit and score a model on folds of the training rows; a row for each fold."""
+    X_train = dataset.X_train
+    with explain_errors(model):
+        scores = cross_validate(
+            build_pipeline(model, dataset.table.task, X_train, config),
+            X_train,
+            dataset.y_train,
+            scoring=find_scorer(metric, len(dataset.labels)),
+            cv=folds_of(dataset, config),
+            error_score="raise",
+        )
+    return pd.DataFrame(scores)
 
 
 def choose_model(scores: Mapping[str, pd.Series]) -> tuple:
@@ -84,18 +97,13 @@ def is_tie(scores: pd.Series, others: pd.Series) -> bool:
 
 
 def tune(
-    dataset: Dataset,
-    model: str,
-    metric: Metric,
-    config: TrainingConfig,
-    candidates: int,
-    scheduler: str | None = None,
+    dataset: Dataset, model: str, metric: Metric, config: TrainingConfig, count: int
 ) -> tuple:
     """Try settings drawn from the model's search space, and those of config.yaml.
 
     Returns the config with the best of them, and a record of the search.
     """
-    settings = draw_settings(model, candidates, config.random_seed)
+    settings = draw_settings(model, count, config.random_seed)
     search = GridSearchCV(
         build_pipeline(model, dataset.table.task, dataset.X_train, config),
         [{f"model__{name}": [each[name]] for name in each} for each in settings],
@@ -106,14 +114,14 @@ def tune(
         error_score="raise",
         verbose=int(sys.stderr.isatty()),
     )
-    with lend_workers(scheduler):
+    with explain_errors(model):
         search.fit(dataset.X_train, dataset.y_train)
 
     scores = pd.DataFrame(search.cv_results_).filter(regex="split.*_test_score")
     untuned = scores.iloc[0]
     best = scores.iloc[search.best_index_]
     record = {
-        "candidates": candidates,
+        "candidates": count,
         "folds": scores.shape[1],
         "score": metric.sign * best.mean(),
         "untuned": metric.sign * untuned.mean(),
@@ -137,29 +145,8 @@ def draw_settings(model: str, count: int, seed: int) -> list:
             "model_training.py"
         )
 
-    drawn = ParameterSampler(SEARCH_SPACES[model], count, random_state=seed)
-    texts = [pd.Series(each, dtype=object).to_json() for each in drawn]
-    return [{}, *map(json.loads, texts)]
-
-
-def lend_workers(scheduler: str | None) -> Any:
-    """Let the workers of a Dask cluster do the search, or this machine's processors."""
-    if not scheduler:
-        return nullcontext()
-
-    from ..etl import cluster  # Dask is an extra; see docs/production.md
-
-    return cluster.lend_workers(scheduler)
-
-
-def check_threshold(dataset: Dataset, config: TrainingConfig) -> None:
-    """Refuse a threshold for anything but two classes."""
-    count = len(dataset.labels)
-    if config.threshold and count != 2:
-        what = f"has {count} classes" if count else "is a number"
-        raise UserError(
-            f"config.yaml: training.threshold is for two classes, and the target {what}"
-        )
+    drawn = list(ParameterSampler(SEARCH_SPACES[model], count, random_state=seed))
+    return json.loads(json.dumps([{}, *drawn], default=np.generic.item))
 
 
 def choose_threshold(
@@ -178,16 +165,16 @@ def choose_threshold(
 
     X = dataset.X_train
     y = dataset.y_train
-    targets = []
-    probabilities = []
+    answers = []
     for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
-        pipeline.fit(X.iloc[train], y[train])
+        with explain_errors(model):
+            pipeline.fit(X.iloc[train], y[train])
         outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-        targets.append(y[test])
-        probabilities.append(outputs[:, 1])
+        answers.append(np.column_stack([y[test], outputs[:, 1]]))
 
-    return find_threshold(np.concatenate(targets), np.concatenate(probabilities), rule)
+    found = np.concatenate(answers)
+    return find_threshold(found[:, 0], found[:, 1], rule)
 
 
 def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
@@ -204,16 +191,15 @@ def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) ->
         costs += rule.cost.false_negative * false_negatives
         position = np.argmin(costs)
     elif rule.recall:
-        recalls = true_positives / (true_positives + false_negatives)
+        recalls = true_positives / np.sum(y)
         position = np.argmax(recalls >= rule.recall)
     else:
         precisions = true_positives / (true_positives + false_positives)
-        reached = np.flatnonzero(precisions >= rule.precision)
-        if len(reached) == 0:
+        if precisions.max() < rule.precision:
             raise UserError(
-                f"config.yaml: training.threshold: no threshold has a precision of "
+                "config.yaml: training.threshold: no threshold has a precision of "
                 f"{rule.precision}; the best has {precisions.max():.3f}"
             )
-        position = reached[-1]
+        position = np.flatnonzero(precisions >= rule.precision)[-1]
 
     return float(np.floor(thresholds[position] * STEPS) / STEPS)
