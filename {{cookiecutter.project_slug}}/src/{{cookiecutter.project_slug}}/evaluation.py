@@ -102,7 +102,7 @@ def find_scorer(metric: Metric, classes: int) -> Callable:
     folds, X and y. A higher score is better.
     """
 
-    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
+    def score(estimator, X, y):
         return score_outputs(predict_outputs(estimator, X, classes), y, metric)
 
     return score
@@ -125,50 +125,45 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     return outputs
 
 
-class KnownNumbers(BaseEstimator):
-    """An estimator whose predictions are known, for scorers. It ignores X."""
+class GivenNumbers(BaseEstimator):
+    """A model for scorers, whose X is its predictions already."""
 
-    def __init__(self, outputs: np.ndarray) -> None:
-        """Keep predictions of shape (rows,)."""
-        self.outputs = outputs
-
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predictions."""
-        return self.outputs
+        return X
 
 
-class KnownProbabilities(ClassifierMixin, BaseEstimator):
-    """A classifier whose probabilities are known, for scorers. It ignores X."""
+class GivenProbabilities(ClassifierMixin, BaseEstimator):
+    """A classifier for scorers, whose X is its probabilities already."""
 
-    def __init__(self, outputs: np.ndarray, threshold: float | None) -> None:
-        """Keep probabilities of shape (rows, classes)."""
-        self.outputs = outputs
+    def __init__(self, classes: int, threshold: float | None) -> None:
+        """Set what scorers and `predict` need."""
+        self.classes_ = np.arange(classes)
         self.threshold = threshold
-        self.classes_ = np.arange(outputs.shape[1])
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities."""
-        return self.outputs
+        return X
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the classes."""
-        return choose_classes(self.outputs, self.threshold)
+        return choose_classes(X, self.threshold)
 
 
 def score_outputs(
     outputs: np.ndarray, y: np.ndarray, metric: Metric, threshold: float | None = None
 ) -> float:
     """Return the score of a model's outputs; higher is better."""
-    estimator: Any = KnownNumbers(outputs)
+    estimator: Any = GivenNumbers()
     if outputs.ndim == 2:
-        estimator = KnownProbabilities(outputs, threshold)
+        estimator = GivenProbabilities(outputs.shape[1], threshold)
     try:
         with warnings.catch_warnings(action="ignore"):  # of classes without a row
             if metric.scorer == "roc_auc":
                 return calculate_roc_auc(y, outputs)
             if metric.scorer == "neg_log_loss":
                 return -log_loss(y, outputs, labels=estimator.classes_)
-            return float(get_scorer(metric.scorer)(estimator, None, y))
+            return float(get_scorer(metric.scorer)(estimator, outputs, y))
     except (AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"training.metric: {metric.title}: {reason}") from error

@@ -183,8 +183,7 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
             f"config.yaml: training.threshold is for two classes, and the target {what}"
         )
 
-    keys = table.key or [each.name for each in (*table.features, table.target)]
-    split = split_rows(rows, y, table.task, config, keys)
+    split = split_rows(rows, y, table.task, config, table.key)
     offset = 0 if labels else find_offset(y[split.train])
     return Dataset(table, rows, X, y, labels, split, offset)
 

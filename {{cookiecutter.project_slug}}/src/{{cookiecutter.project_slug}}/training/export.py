@@ -8,6 +8,7 @@ in the JSON file beside it.
 
 import json
 from dataclasses import asdict
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -64,12 +65,11 @@ def _round_thresholds(pipeline: Pipeline) -> None:
     Features are float32, so the trees decide as before. Rounded to the nearest, a
     threshold could pass a feature that it was just below.
     """
-    for trees in getattr(pipeline[-1], "_predictors", []):
-        for tree in trees:
-            exact = tree.nodes["num_threshold"]
-            rounded = exact.astype(np.float32)
-            below = np.nextafter(rounded, np.float32(-np.inf))
-            tree.nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
+    for tree in chain(*getattr(pipeline[-1], "_predictors", [])):
+        exact = tree.nodes["num_threshold"]
+        rounded = exact.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
 
 
 def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
@@ -78,11 +78,9 @@ def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
     numbers = FloatTensorType([None, int((~is_text).sum())])
     categories = StringTensorType([None, int(is_text.sum())])
     inputs = [("numbers", numbers), ("categories", categories)]
-    onnx_model = to_onnx(
-        pipeline,
-        initial_types=[(name, kind) for name, kind in inputs if kind.shape[1]],
-        options={id(pipeline): {"zipmap": False}} if dataset.labels else None,
-    )
+    inputs = [(name, kind) for name, kind in inputs if kind.shape[1]]
+    options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
+    onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
     onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
 
     return onnx_model
@@ -94,17 +92,16 @@ def set_contract(onnx_model: ModelProto, contract: dict) -> None:
 
 
 def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> tuple:
-    """Compare outputs for test rows, for rows with gaps and with unknown categories.
+    """Compare outputs for test rows, and for these with gaps and unknown categories.
 
     Returns the largest difference, and the share of rows beyond the tolerance.
     """
     X = dataset.X_test.head(COMPARED_ROWS)
     is_text = is_category(X)
-    random = np.random.default_rng(0)
-    with_gaps = X.mask((random.random(X.shape) < 0.3) & ~is_text)
-    with_unknown = X.copy()
-    with_unknown.loc[:, is_text] = "a category that no row has"
-    X = pd.concat([X, with_gaps, with_unknown], ignore_index=True)
+    is_changed = np.random.default_rng(0).random(X.shape) < 0.3
+    changed = X.mask(is_changed & ~is_text)
+    changed = changed.mask(is_changed & is_text, "a category that no row has")
+    X = pd.concat([X, changed], ignore_index=True)
 
     expected = predict_outputs(pipeline, X, len(dataset.labels)) + dataset.offset
     differences = np.abs(expected - predict_features(outputs, X))

@@ -71,7 +71,7 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
     if not high < 0:
         return True, "it is not worse than the served model"
 
-    return hold_back(trained.about, model.about.get("split", {}), served, config)
+    return hold_back(trained.about, model.about["split"], served, config)
 
 
 def estimate_improvement(
@@ -85,7 +85,7 @@ def estimate_improvement(
     """
     y_test = trained.dataset.y_test
 
-    def improve(rows: np.ndarray) -> float:
+    def improve(rows):
         y = y_test[rows]
         new = trained.outputs[rows], y, trained.metric, trained.about["threshold"]
         old = others[rows], y, trained.metric, threshold
@@ -220,7 +220,7 @@ def show_training(record: dict, served: str) -> dict:
     metric = record["metric"]
     file = record["file"]
     value = record["metrics"][metric]
-    low, high = (format_number(end, value) for end in record["intervals"][metric])
+    low, high = map(format_number, record["intervals"][metric])
     return {
         "": "served" if file["sha256"] == served else "",
         "trained": record["trained"][:16].replace("T", " "),
@@ -228,7 +228,7 @@ def show_training(record: dict, served: str) -> dict:
         "metric": metric,
         "test": format_number(value),
         "95 % interval": f"{low} to {high}",
-        "baseline": format_number(record["baseline"][metric], value),
+        "baseline": format_number(record["baseline"][metric]),
         "rows": f"{record['data']['rows']:,}",
         "file": file["path"] if Path(file["path"]).exists() else "(deleted)",
     }

@@ -3,12 +3,11 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix_at_thresholds
-from sklearn.model_selection import GridSearchCV, ParameterSampler, cross_validate
+from sklearn.model_selection import GridSearchCV, ParameterSampler
 
 from ..config import Threshold, TrainingConfig
 from ..evaluation import Metric, find_scorer, predict_outputs
@@ -31,62 +30,74 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
 
     Returns the chosen model, and a record of the comparison, the best model first.
     """
-    results = {
-        model: cross_validate_model(dataset, model, metric, config)
-        for model in MODELS[dataset.table.task]
-    }
-    choice, ties = choose_model(
-        {model: folds["test_score"] for model, folds in results.items()}
-    )
-    comparison = []
-    for model, folds in results.items():
-        mean = folds.mean()
-        note = "tied with the best" if model in ties else "worse"
-        if model == choice:
-            note = "the best" if len(ties) == 1 else "simplest tied model"
-        entry = {
-            "model": model,
-            "mean": metric.sign * mean["test_score"],
-            "standard_deviation": folds["test_score"].std(),
-            "fit_seconds": mean["fit_time"],
-            "score_seconds": mean["score_time"],
-            "note": note,
+    results = pd.DataFrame(
+        {
+            model: cross_validate_settings(dataset, model, [{}], metric, config).iloc[0]
+            for model in MODELS[dataset.table.task]
         }
+    )
+    scores = results.filter(like="split", axis="index")
+    choice, ties = choose_model(scores)
+    comparison = pd.DataFrame(
+        {
+            "model": scores.columns,
+            "mean": metric.sign * scores.mean(),
+            "standard_deviation": scores.std(),
+            "fit_seconds": results.loc["mean_fit_time"],
+            "score_seconds": results.loc["mean_score_time"],
+            "note": "worse",
+        }
+    )
+    comparison.loc[ties, "note"] = "tied with the best"
+    comparison.loc[choice, "note"] = "chosen"
+    comparison = comparison.sort_values("mean", ascending=metric.sign < 0)
+    record = comparison.to_dict("records")
+    for entry in record:
         text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
         log.info(text, *entry.values())
-        comparison.append(entry)
 
     log.info("chosen: %s", choice)
-    comparison.sort(key=lambda entry: -metric.sign * entry["mean"])
 
-    return choice, comparison
+    return choice, record
 
 
-def cross_validate_model(
-    dataset: Dataset, model: str, metric: Metric, config: TrainingConfig
+def cross_validate_settings(
+    dataset: Dataset,
+    model: str,
+    settings: list,
+    metric: Metric,
+    config: TrainingConfig,
+    jobs: int = 1,
 ) -> pd.DataFrame:
-    """Fit and score a model on folds of the training rows; a row for each fold."""
-    X_train = dataset.X_train
+    """Fit and score a model with each of some settings, on folds of the training rows.
+
+    Returns a row for each: `split0_test_score` and so on (higher is better), and in
+    seconds `mean_fit_time` and `mean_score_time`.
+    """
+    search = GridSearchCV(
+        build_pipeline(model, dataset.table.task, dataset.X_train, config),
+        [{f"model__{name}": [each[name]] for name in each} for each in settings],
+        scoring=find_scorer(metric, len(dataset.labels)),
+        cv=folds_of(dataset, config),
+        refit=False,
+        n_jobs=jobs,
+        error_score="raise",
+        verbose=int(sys.stderr.isatty()),
+    )
     with explain_errors(model):
-        scores = cross_validate(
-            build_pipeline(model, dataset.table.task, X_train, config),
-            X_train,
-            dataset.y_train,
-            scoring=find_scorer(metric, len(dataset.labels)),
-            cv=folds_of(dataset, config),
-            error_score="raise",
-        )
-    return pd.DataFrame(scores)
+        search.fit(dataset.X_train, dataset.y_train)
+
+    return pd.DataFrame(search.cv_results_).filter(regex="split|mean_.*_time")
 
 
-def choose_model(scores: Mapping[str, pd.Series]) -> tuple:
+def choose_model(scores: pd.DataFrame) -> tuple:
     """Return the simplest of the models that tie with the best, and all that tie.
 
     `scores` has the scores on the folds by model, the simplest model first. The rule is
     that of Breiman and others, "Classification and regression trees", 1984.
     """
-    best = max(scores.values(), key=lambda values: values.mean())
-    ties = [model for model, values in scores.items() if is_tie(best, values)]
+    best = max(scores, key=lambda model: scores[model].mean())
+    ties = [model for model in scores if is_tie(scores[best], scores[model])]
     return ties[0], ties
 
 
@@ -104,22 +115,10 @@ def tune(
     Returns the config with the best of them, and a record of the search.
     """
     settings = draw_settings(model, count, config.random_seed)
-    search = GridSearchCV(
-        build_pipeline(model, dataset.table.task, dataset.X_train, config),
-        [{f"model__{name}": [each[name]] for name in each} for each in settings],
-        scoring=find_scorer(metric, len(dataset.labels)),
-        cv=folds_of(dataset, config),
-        refit=False,
-        n_jobs=-1,
-        error_score="raise",
-        verbose=int(sys.stderr.isatty()),
-    )
-    with explain_errors(model):
-        search.fit(dataset.X_train, dataset.y_train)
-
-    scores = pd.DataFrame(search.cv_results_).filter(regex="split.*_test_score")
-    untuned = scores.iloc[0]
-    best = scores.iloc[search.best_index_]
+    results = cross_validate_settings(dataset, model, settings, metric, config, -1)
+    scores = results.filter(like="split")
+    position = scores.mean(axis=1).argmax()
+    untuned, best = scores.iloc[0], scores.iloc[position]
     record = {
         "candidates": count,
         "folds": scores.shape[1],
@@ -130,7 +129,7 @@ def tune(
     if record["tie"]:
         log.warning("the best settings tie with those in config.yaml")
 
-    config = config.with_settings(model, settings[search.best_index_])
+    config = config.with_settings(model, settings[position])
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
 

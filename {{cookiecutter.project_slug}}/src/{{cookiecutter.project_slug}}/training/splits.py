@@ -162,23 +162,18 @@ def make_folds(
 ) -> list[Split]:
     """Split the training rows into folds: by time, by group or at random."""
     strata = _find_strata(y, task)
+    shuffled = {"shuffle": True, "random_state": config.random_seed}
     if config.date:
-        older = len(rows) - 1 - _count_newer(rows[config.date])
-        part = older * (FOLDS + 1) // len(rows)
-        positions = [
-            (np.flatnonzero(part < number), np.flatnonzero(part == number))
-            for number in np.unique(part)
-        ]
+        positions = _split_by_time(rows[config.date])
+    elif config.group:
+        groups = _hash_rows(rows, [], config)
+        count = min(FOLDS, len(np.unique(groups)))
+        splitter = StratifiedGroupKFold if task == "classification" else GroupKFold
+        positions = splitter(count, **shuffled).split(strata, strata, groups)
     else:
-        splitter, groups = StratifiedKFold, None
-        count = np.sort(np.bincount(strata))[-2:][0]  # the second largest class
-        if config.group:
-            splitter = StratifiedGroupKFold if task == "classification" else GroupKFold
-            groups = _hash_rows(rows, [], config)
-            count = len(np.unique(groups))
-        count = max(2, min(FOLDS, count))
-        splits = splitter(count, shuffle=True, random_state=config.random_seed)
-        positions = splits.split(strata, strata, groups)
+        second_largest_class = np.sort(np.bincount(strata))[-2:][0]
+        count = max(2, min(FOLDS, second_largest_class))
+        positions = StratifiedKFold(count, **shuffled).split(strata, strata)
 
     with catch_warnings(action="ignore"):  # of classes with fewer rows than folds
         folds = [
@@ -192,6 +187,16 @@ def make_folds(
             "no fold has two classes to train on; see `training` in config.yaml"
         )
     return folds
+
+
+def _split_by_time(dates: pd.Series) -> list:
+    """Return folds of consecutive days, each with all earlier rows to train on."""
+    older = len(dates) - 1 - _count_newer(dates)
+    part = older * (FOLDS + 1) // len(dates)
+    return [
+        (np.flatnonzero(part < number), np.flatnonzero(part == number))
+        for number in np.unique(part)
+    ]
 
 
 def _repeat_lone_rows(train: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import argparse
 import json
 import logging
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -119,10 +119,9 @@ def train_model(
 
 def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    about = trained.about
-    dataset = trained.dataset
+    content, about, outputs, _, dataset = trained
     history = output.with_name(HISTORY)
-    digest = sha256(trained.content).hexdigest()
+    digest = sha256(content).hexdigest()
     promotion = None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
@@ -135,11 +134,11 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     file = {"path": output.as_posix(), "sha256": digest}
     added = {"data": data, "file": file, "promotion": promotion}
     record = as_json({**about, **origin, **added, "labels": dataset.labels})
-    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    page = draw_card(record, dataset.y_test, outputs, config.root)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_files(
         {
-            output: trained.content,
+            output: content,
             output.with_suffix(".json"): text.encode(),
             card_path(output, config): page.encode(),
         }
@@ -195,13 +194,14 @@ def as_json(value: Any) -> Any:
 
 def report(about: dict) -> None:
     """Log how good a model is."""
-    name = about["metric"]
-    for rows in ("metrics", "baseline"):
-        values = [f"{key} {format_number(value)}" for key, value in about[rows].items()]
-        log.info("%s: %s", rows, ", ".join(values))
+    for title, rows in (("test", "metrics"), ("baseline", "baseline")):
+        values = [
+            f"{name} {format_number(value)}" for name, value in about[rows].items()
+        ]
+        log.info("%s: %s", title, ", ".join(values))
 
-    low, high = map(format_number, about["intervals"][name])
-    log.info("%s: 95 %% confidence interval %s to %s", name, low, high)
+    low, high = map(format_number, about["intervals"][about["metric"]])
+    log.info("%s: 95 %% confidence interval %s to %s", about["metric"], low, high)
     if about["threshold"] is not None:
         log.info("threshold: %s", format_number(about["threshold"]))
 
@@ -212,11 +212,9 @@ def report(about: dict) -> None:
 def read_setting(text: str) -> tuple:
     """Read NAME=VALUE, the value as in config.yaml."""
     name, equals, value = text.partition("=")
-    try:
-        if name and equals:
+    if name and equals:
+        with suppress(yaml.YAMLError):
             return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        pass
 
     raise UserError(f"--set {text}: write it like --set max_depth=6")
 
@@ -268,5 +266,4 @@ def main() -> None:
     training = config.training.with_settings(model, settings)
     config = config.model_copy(update={"training": training})
     data = options.data or config.paths.processed
-    output = options.output or served
-    run(data, model, output, config, options.tune, options.scheduler)
+    run(data, model, options.output or served, config, options.tune, options.scheduler)
