@@ -12,8 +12,7 @@ from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.schema import Column, Table
 from customer_churn.training import selection, train
 from customer_churn.training.intervals import estimate_interval, evaluate_segments, rank_features
-from customer_churn.training.promotion import estimate_improvement
-from customer_churn.training.saving import Trained
+from customer_churn.training.promotion import Trained, estimate_improvement
 from customer_churn.training.selection import choose_model, find_threshold, is_tie
 from customer_churn.utils import UserError
 from sklearn import metrics
@@ -240,9 +239,10 @@ def test_a_column_that_float32_blurs_is_noted():
 
 
 def test_a_threshold_is_refused_for_three_classes_and_for_numbers():
+    dataset = make_table("regression")
     config = CONFIG.model_copy(update={"threshold": {"value": 0.3}})
     with pytest.raises(UserError, match="is for two classes, and the target is a number"):
-        selection.check_threshold(make_table("regression"), config)
+        make_dataset(dataset.rows, dataset.table, config)
 
 
 def test_metrics_of_numbers_are_those_of_scikit_learn() -> None:

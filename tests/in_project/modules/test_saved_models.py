@@ -22,7 +22,7 @@ from customer_churn.prediction import load_model
 from customer_churn.schema import Column, Table
 from customer_churn.service.prediction_log import log_predictions
 from customer_churn.tools import drift
-from customer_churn.training import promotion, saving, train
+from customer_churn.training import promotion, train
 from customer_churn.training.description import read_commit
 from customer_churn.utils import UserError
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -264,16 +264,16 @@ def test_the_commit_is_recorded_and_whether_files_were_changed(tmp_path, monkeyp
 
 
 def test_the_list_survives_a_broken_line_and_an_undefined_metric(fresh):
-    history = fresh.paths.model.parent / saving.HISTORY
+    history = fresh.paths.model.parent / promotion.HISTORY
     record = json.loads(history.read_text(encoding="utf-8"))
     for part in ("metrics", "baseline"):
         record[part][record["metric"]] = None
     record["intervals"][record["metric"]] = [None, None]
     with history.open("a", encoding="utf-8") as file:
         file.write('{"trained": "2026", "fi\n' + json.dumps(record) + "\n")
-    assert saving.show_history(fresh.paths.model).count("not defined") == 4
+    assert promotion.show_history(fresh.paths.model).count("not defined") == 4
     with pytest.raises(UserError, match=r"^nothing has been trained into .*; run: uv run train$"):
-        saving.show_history(fresh.root / "none" / "model.onnx")
+        promotion.show_history(fresh.root / "none" / "model.onnx")
 
 
 # --- drift ---

@@ -10,20 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import (
-    get_scorer,
-    get_scorer_names,
-    log_loss,
-    make_scorer,
-)
+from sklearn.metrics import get_scorer, get_scorer_names, log_loss
 
 from .config import Task
 from .prediction import choose_classes
 from .utils import UserError, nearest
-
-Scorer = Callable[[Any, Any, np.ndarray], float]  # estimator, X, y: higher is better
 
 
 class Metric(NamedTuple):
@@ -51,9 +44,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
     "regression": {
         "rmse": Metric(
-            "neg_root_mean_squared_error",
-            "RMSE",
-            "root mean squared error",
+            "neg_root_mean_squared_error", "RMSE", "root mean squared error"
         ),
         "mae": Metric("neg_mean_absolute_error", "MAE", "mean absolute error"),
         "r2": Metric("r2", "R²", "explained share of the variance"),
@@ -75,9 +66,7 @@ BINARY_METRICS = {
 }
 
 
-def list_metrics(
-    name: str | None, task: Task, classes: int | None = None
-) -> dict[str, Metric]:
+def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Metric]:
     """Return the metrics of a task by name, first the one that config.yaml names.
 
     With two classes there are also those of the positive class.
@@ -89,76 +78,34 @@ def list_metrics(
         return metrics
     if name in metrics:
         return {name: metrics[name], **metrics}
-    for others in (*METRICS.values(), BINARY_METRICS):
-        if name in others:
-            kind = f"{classes} classes" if name in BINARY_METRICS else f"a {task}"
-            raise UserError(
-                f"config.yaml: training.metric: {name!r} is not for {kind}; "
-                f"use one of {', '.join(metrics)} or another scorer of scikit-learn"
-            )
-    try:
-        get_scorer(name)
-    except ValueError as error:
+
+    place = "config.yaml: training.metric"
+    if name in METRICS["classification"] | METRICS["regression"] | BINARY_METRICS:
+        kind = f"{classes} classes" if classes > 2 else f"a {task}"
+        raise UserError(
+            f"{place}: {name!r} is not for {kind}; use one of {', '.join(metrics)} "
+            "or another scorer of scikit-learn"
+        )
+    if name not in get_scorer_names():
         known = [*metrics, *get_scorer_names()]
         raise UserError(
-            f"config.yaml: training.metric: scikit-learn has no scorer {name!r}"
-            f"{nearest(name, known)}"
-        ) from error
+            f"{place}: scikit-learn has no scorer {name!r}{nearest(name, known)}"
+        )
     title = name.removeprefix("neg_").replace("_", " ")
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
-def find_scorer(metric: Metric, classes: int) -> Scorer:
+def find_scorer(metric: Metric, classes: int) -> Callable:
     """Return the scorer of a metric, for so many classes (none: a regression).
 
-    It takes a fitted estimator that may not have seen every class, as happens on folds.
+    It takes a fitted estimator, which may not have seen every class, as happens on
+    folds, X and y. A higher score is better.
     """
-    scorer: Any = get_scorer(metric.scorer)
-    if metric.scorer == "neg_log_loss":
-        labels = list(range(classes))
-        how = {"greater_is_better": False, "response_method": "predict_proba"}
-        scorer = make_scorer(log_loss, labels=labels, **how)
 
-    def score(estimator: Any, X: Any, y: np.ndarray) -> float:
-        if not isinstance(estimator, GivenProbabilities | GivenNumbers):
-            estimator = as_estimator(predict_outputs(estimator, X, classes))
-            X = np.arange(len(y))
-        if metric.scorer == "roc_auc":  # ten times as fast as scikit-learn's
-            return calculate_roc_auc(y, estimator.outputs[X])
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of classes without a row
-                return float(scorer(estimator, X, y))
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"training.metric: {metric.title}: {reason}") from error
+    def score(estimator, X, y):
+        return score_outputs(predict_outputs(estimator, X, classes), y, metric)
 
     return score
-
-
-def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the ROC AUC of the second of two classes.
-
-    Of more classes it is the mean of each against the rest. Classes that y lacks are
-    left out; with one class it is NaN.
-    """
-    present = np.unique(y)
-    if len(present) < 2:
-        return float("nan")
-    positives = [1] if probabilities.shape[1] == 2 else present
-    return float(
-        np.mean([_area(y == code, probabilities[:, code]) for code in positives])
-    )
-
-
-def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
-    """Return the share of pairs of a positive and a negative row that are in order.
-
-    It is the area under the ROC curve (Hanley and McNeil, 1982).
-    """
-    positives = int(is_positive.sum())
-    negatives = len(is_positive) - positives
-    ranks = rankdata(scores)[is_positive].sum() - positives * (positives + 1) / 2
-    return float(ranks / (positives * negatives))
 
 
 def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
@@ -169,7 +116,7 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     if not classes:
         return np.asarray(estimator.predict(X), dtype=float)
     if not hasattr(estimator, "predict_proba"):
-        name = type(getattr(estimator, "steps", [("", estimator)])[-1][1]).__name__
+        name = type(estimator[-1]).__name__
         raise UserError(
             f"{name} predicts no probabilities; wrap it in CalibratedClassifierCV"
         )
@@ -178,46 +125,64 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     return outputs
 
 
-class GivenProbabilities(ClassifierMixin, BaseEstimator):
-    """An estimator with given outputs, for scorers. X is the positions of rows."""
+class GivenNumbers(BaseEstimator):
+    """A model for scorers, whose X is its predictions already."""
 
-    def __init__(self, outputs: np.ndarray, threshold: float | None = None) -> None:
-        """Keep probabilities of shape (rows, classes)."""
-        self.outputs = outputs
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the predictions."""
+        return X
+
+
+class GivenProbabilities(ClassifierMixin, BaseEstimator):
+    """A classifier for scorers, whose X is its probabilities already."""
+
+    def __init__(self, classes: int, threshold: float | None) -> None:
+        """Set what scorers and `predict` need."""
+        self.classes_ = np.arange(classes)
         self.threshold = threshold
-        self.classes_ = np.arange(outputs.shape[1])
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Return the probabilities of some rows."""
-        return self.outputs[X]
+        """Return the probabilities."""
+        return X
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the classes of some rows."""
-        return choose_classes(self.outputs[X], self.threshold)
+        """Return the classes."""
+        return choose_classes(X, self.threshold)
 
 
-class GivenNumbers(RegressorMixin, BaseEstimator):
-    """An estimator with given numbers, for scorers. X is the positions of rows."""
-
-    def __init__(self, outputs: np.ndarray) -> None:
-        """Keep predictions of shape (rows,)."""
-        self.outputs = outputs
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the predictions for some rows."""
-        return self.outputs[X]
-
-
-def as_estimator(outputs: np.ndarray, threshold: float | None = None) -> Any:
-    """Return outputs as an estimator, which is what scorers take."""
+def score_outputs(
+    outputs: np.ndarray, y: np.ndarray, metric: Metric, threshold: float | None = None
+) -> float:
+    """Return the score of a model's outputs; higher is better."""
+    estimator: Any = GivenNumbers()
     if outputs.ndim == 2:
-        return GivenProbabilities(outputs, threshold)
-    return GivenNumbers(outputs)
+        estimator = GivenProbabilities(outputs.shape[1], threshold)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of classes without a row
+            if metric.scorer == "roc_auc":
+                return calculate_roc_auc(y, outputs)
+            if metric.scorer == "neg_log_loss":
+                return -log_loss(y, outputs, labels=estimator.classes_)
+            return float(get_scorer(metric.scorer)(estimator, outputs, y))
+    except (AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"training.metric: {metric.title}: {reason}") from error
 
 
-def count_classes(outputs: np.ndarray) -> int:
-    """Return the number of classes that outputs are for, or 0 for numbers."""
-    return outputs.shape[1] if outputs.ndim == 2 else 0
+def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the ROC AUC of the second of two classes.
+
+    Of more classes it is the mean of each against the rest. Classes that y lacks are
+    left out; with one class it is NaN. The area follows from the mean ranks of positive
+    and negative rows (Hanley and McNeil, 1982); scikit-learn takes ten times as long.
+    """
+    codes = [1] if probabilities.shape[1] == 2 else np.unique(y)
+    areas = []
+    for code in codes:
+        ranks = rankdata(probabilities[:, code])
+        difference = ranks[y == code].mean() - ranks[y != code].mean()
+        areas.append(0.5 + difference / len(y))
+    return float(np.mean(areas))
 
 
 def evaluate(
@@ -227,10 +192,8 @@ def evaluate(
     threshold: float | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model's outputs. Errors are in the target's unit."""
-    estimator, rows = as_estimator(outputs, threshold), np.arange(len(y))
-    classes = count_classes(outputs)
     return {
-        name: metric.sign * find_scorer(metric, classes)(estimator, rows, y)
+        name: metric.sign * score_outputs(outputs, y, metric, threshold)
         for name, metric in metrics.items()
     }
 
@@ -238,15 +201,8 @@ def evaluate(
 def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """Return the outputs of the baseline: the shares of the classes, or the mean."""
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
-    baseline.fit(np.zeros((len(y_train), 1)), y_train)
-    return predict_outputs(baseline, np.zeros((rows, 1)), classes)
-
-
-def format_metrics(metrics: dict[str, float]) -> str:
-    """Return metrics as one line of text."""
-    return ", ".join(
-        f"{name} {format_number(value)}" for name, value in metrics.items()
-    )
+    baseline.fit(y_train, y_train)
+    return predict_outputs(baseline, np.zeros(rows), classes)
 
 
 def format_number(value: float | None, like: float | None = None) -> str:

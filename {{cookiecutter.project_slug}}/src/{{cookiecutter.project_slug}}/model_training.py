@@ -1,4 +1,4 @@
-"""The models, and how one of them is fitted and cross-validated.
+"""The models, and how one of them is fitted.
 
 To add a model, add a line to `MODELS`: how its features are prepared, and the
 estimator. Everything that is learned from the table, such as the median that fills
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import loguniform, randint
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -24,12 +24,10 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from .config import Task, TrainingConfig
-from .evaluation import Scorer
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
 from .training.splits import HoldOut, Split, make_folds, split_rows
@@ -37,43 +35,22 @@ from .utils import UserError, nearest
 
 # --- The models ----------------------------------------------------------------------
 
+fill_gaps = SimpleImputer(strategy="median", keep_empty_features=True)
+scale = StandardScaler()
+one_hot = OneHotEncoder(handle_unknown="ignore")
+number_categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
 
-def for_linear_models(numbers: list[int], categories: list[int]) -> ColumnTransformer:
-    """Fill gaps with the median, scale, and give each category a column of its own."""
-    scale = make_pipeline(fill_with_median(), StandardScaler())
-    one_hot = OneHotEncoder(handle_unknown="ignore")
-    return make_column_transformer((scale, numbers), (one_hot, categories))
-
-
-def for_forests(numbers: list[int], categories: list[int]) -> ColumnTransformer:
-    """Fill gaps with the median, and number the categories. Trees need no scaling."""
-    return make_column_transformer(
-        (fill_with_median(), numbers), (number_categories(), categories)
-    )
-
-
-def for_boosting(numbers: list[int], categories: list[int]) -> ColumnTransformer:
-    """Number the categories. Gradient boosting handles missing numbers itself."""
-    return make_column_transformer(
-        ("passthrough", numbers), (number_categories(), categories)
-    )
-
-
-def fill_with_median() -> SimpleImputer:
-    """Return what replaces missing numbers by the median of the training rows."""
-    return SimpleImputer(strategy="median", keep_empty_features=True)
-
-
-def number_categories() -> OrdinalEncoder:
-    """Return what numbers categories, with -1 for those not seen in training."""
-    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-
+# How numbers and categories are prepared. Trees need no scaling, and gradient boosting
+# handles missing numbers itself.
+for_linear_models = (make_pipeline(fill_gaps, scale), one_hot)
+for_forests = (fill_gaps, number_categories)
+for_boosting = ("passthrough", number_categories)
 
 FEWEST_VALUES = 10  # of a number that is used
 LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
-MODELS: dict[Task, dict[str, tuple[Any, Any]]] = {
+MODELS: dict[Task, dict[str, tuple]] = {
     "classification": {
         "logistic": (for_linear_models, LogisticRegression()),
         "random_forest": (for_forests, RandomForestClassifier(n_jobs=-1)),
@@ -113,11 +90,11 @@ def build_pipeline(
     missing are not used: a fold may have none of their values. The settings of the
     model in config.yaml go to its estimator.
     """
-    prepare, estimator = find_model(model, task)
+    (for_numbers, for_categories), estimator = find_model(model, task)
     estimator = clone(estimator)
-    settings = dict(config.settings.get(model, {}))
+    settings = config.settings.get(model, {})
     if "random_state" in estimator.get_params():
-        settings.setdefault("random_state", config.random_seed)
+        settings = {"random_state": config.random_seed, **settings}
     try:
         estimator.set_params(**settings)
     except ValueError as error:
@@ -129,12 +106,14 @@ def build_pipeline(
     is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
     if not (is_text | is_number).any():
         raise UserError("no feature has enough values to train a model on")
-    numbers, categories = np.flatnonzero(is_number), np.flatnonzero(is_text)
-    prepared = prepare(numbers.tolist(), categories.tolist())
-    return Pipeline([("prepare", prepared), ("model", estimator)])
+    prepare = make_column_transformer(
+        (for_numbers, np.flatnonzero(is_number).tolist()),
+        (for_categories, np.flatnonzero(is_text).tolist()),
+    )
+    return Pipeline([("prepare", prepare), ("model", estimator)])
 
 
-def find_model(model: str, task: Task) -> tuple[Any, Any]:
+def find_model(model: str, task: Task) -> tuple:
     """Return how a model's features are prepared, and its estimator."""
     models = MODELS[task]
     if model not in models:
@@ -163,9 +142,9 @@ class Dataset:
     rows: pd.DataFrame
     X: pd.DataFrame
     y: np.ndarray
-    labels: list[Any]
+    labels: list
     split: HoldOut
-    offset: float = 0.0
+    offset: float = 0
 
     @property
     def X_train(self) -> pd.DataFrame:
@@ -193,21 +172,23 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
     rows = frame.dropna(subset=[table.target.name])
     target = rows[table.target.name]
     X = features_of_table(rows, table.features)
-    labels: list[Any] = []
+    labels: list = []
     if table.task == "classification":
         y, labels = encode_classes(target, config.positive)
     else:
         y = target.to_numpy(dtype=float)
+    if config.threshold and len(labels) != 2:
+        what = f"has {len(labels)} classes" if labels else "is a number"
+        raise UserError(
+            f"config.yaml: training.threshold is for two classes, and the target {what}"
+        )
 
-    keys = table.key or [each.name for each in (*table.features, table.target)]
-    split = split_rows(rows, y, table.task, config, keys)
-    offset = 0.0 if labels else find_offset(y[split.train])
+    split = split_rows(rows, y, table.task, config, table.key)
+    offset = 0 if labels else find_offset(y[split.train])
     return Dataset(table, rows, X, y, labels, split, offset)
 
 
-def encode_classes(
-    target: pd.Series, positive: Any = None
-) -> tuple[np.ndarray, list[Any]]:
+def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     """Return the classes as positions in a list of labels, and that list.
 
     The labels are sorted. Of two, the positive one is the second: the one that is
@@ -240,43 +221,23 @@ def find_offset(y_train: np.ndarray) -> float:
     if spread == 0:
         raise UserError("the target has the same value in all rows to train on")
     mean = float(np.mean(y_train))
-    return mean if abs(mean) > LARGEST_RATIO_TO_SPREAD * spread else 0.0
+    return mean if abs(mean) > LARGEST_RATIO_TO_SPREAD * spread else 0
 
 
-# --- Fitting and cross-validation ----------------------------------------------------
+# --- Fitting -------------------------------------------------------------------------
 
 
 def fit_model(dataset: Dataset, model: str, config: TrainingConfig) -> Pipeline:
     """Fit a model on the training rows. It predicts the target minus the offset."""
-    X_train, y_train = dataset.X_train, dataset.y_train
-    if dataset.offset:
-        y_train = y_train - dataset.offset
+    X_train = dataset.X_train
     pipeline = build_pipeline(model, dataset.table.task, X_train, config)
-    with _explain_errors(model):
-        pipeline.fit(X_train, y_train)
+    with explain_errors(model):
+        pipeline.fit(X_train, dataset.y_train - dataset.offset)
     return pipeline
 
 
-def cross_validate_model(
-    dataset: Dataset, model: str, scorer: Scorer, config: TrainingConfig
-) -> pd.DataFrame:
-    """Fit and score a model on folds of the training rows.
-
-    Returns a row for each fold: `test_score` (higher is better), and in seconds
-    `fit_time` and `score_time`.
-    """
-    X_train, y_train = dataset.X_train, dataset.y_train
-    pipeline = build_pipeline(model, dataset.table.task, X_train, config)
-    folds = folds_of(dataset, config)
-    with _explain_errors(model):
-        scores = cross_validate(
-            pipeline, X_train, y_train, cv=folds, scoring=scorer, error_score="raise"
-        )
-    return pd.DataFrame(scores)
-
-
 @contextmanager
-def _explain_errors(model: str) -> Iterator[None]:
+def explain_errors(model: str) -> Iterator:
     """Name the model that scikit-learn can't fit, in one line."""
     try:
         yield

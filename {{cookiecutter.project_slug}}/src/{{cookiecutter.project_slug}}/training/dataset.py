@@ -12,7 +12,6 @@ from ..model_training import Dataset, make_dataset
 from ..schema import Table
 from ..utils import UserError
 from .leaks import check_leaks
-from .selection import check_threshold
 
 log = logging.getLogger("train")
 
@@ -26,7 +25,6 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
         log.info("feature left out, the table lacks its columns: %s", name)
 
     dataset = make_dataset(frame, table, config)
-    check_threshold(dataset, config)
     check_leaks(dataset.rows, dataset.y, table)
 
     return dataset

@@ -1,5 +1,5 @@
-"""Export a fitted pipeline as ONNX (https://onnx.ai): a file that loads fast and holds
-no code.
+"""Make the model file from a fitted pipeline: ONNX (https://onnx.ai), which loads fast
+and holds no code.
 
 A pipeline is saved only if the exported model answers like scikit-learn. The same data,
 settings and versions give the same file, byte for byte: when and where it was made is
@@ -7,18 +7,22 @@ in the JSON file beside it.
 """
 
 import json
+from dataclasses import asdict
+from itertools import chain
 
 import numpy as np
-import onnx
 import pandas as pd
+from onnx import ModelProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
+from ..drift import as_predictions, describe_rows
 from ..evaluation import predict_outputs
 from ..feature_engineering import is_category
 from ..model_training import Dataset
 from ..prediction import Outputs, load_onnx, predict_features
+from ..schema import Column
 from ..utils import UserError
 
 # float32 moves a row across a threshold of a tree now and then: of all rows compared,
@@ -26,6 +30,7 @@ from ..utils import UserError
 # numbers relative to their standard deviation.
 TOLERANCE, TOLERATED_SHARE = 1e-4, 0.001
 COMPARED_ROWS = 5_000
+SAMPLED_ROWS = 20_000  # of the training rows, to describe them
 
 
 def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
@@ -60,47 +65,43 @@ def _round_thresholds(pipeline: Pipeline) -> None:
     Features are float32, so the trees decide as before. Rounded to the nearest, a
     threshold could pass a feature that it was just below.
     """
-    for trees in getattr(pipeline[-1], "_predictors", []):
-        for tree in trees:
-            exact = tree.nodes["num_threshold"]
-            rounded = exact.astype(np.float32)
-            below = np.nextafter(rounded, np.float32(-np.inf))
-            tree.nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
+    for tree in chain(*getattr(pipeline[-1], "_predictors", [])):
+        exact = tree.nodes["num_threshold"]
+        rounded = exact.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
 
 
-def _convert(pipeline: Pipeline, dataset: Dataset) -> onnx.ModelProto:
+def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
     """Convert a pipeline to ONNX, with the inputs `numbers` and `categories`."""
     is_text = is_category(dataset.X)
     numbers = FloatTensorType([None, int((~is_text).sum())])
     categories = StringTensorType([None, int(is_text.sum())])
     inputs = [("numbers", numbers), ("categories", categories)]
-    onnx_model = to_onnx(
-        pipeline,
-        initial_types=[(name, kind) for name, kind in inputs if kind.shape[1]],
-        options={id(pipeline): {"zipmap": False}} if dataset.labels else None,
-    )
+    inputs = [(name, kind) for name, kind in inputs if kind.shape[1]]
+    options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
+    onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
     onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
 
     return onnx_model
 
 
-def set_contract(onnx_model: onnx.ModelProto, contract: dict) -> None:
+def set_contract(onnx_model: ModelProto, contract: dict) -> None:
     """Store what the service must know in the model."""
-    onnx.helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
+    helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
 
 
 def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> tuple:
-    """Compare outputs for test rows, for rows with gaps and with unknown categories.
+    """Compare outputs for test rows, and for these with gaps and unknown categories.
 
     Returns the largest difference, and the share of rows beyond the tolerance.
     """
     X = dataset.X_test.head(COMPARED_ROWS)
     is_text = is_category(X)
-    random = np.random.default_rng(0)
-    with_gaps = X.mask((random.random(X.shape) < 0.3) & ~is_text)
-    with_unknown = X.copy()
-    with_unknown.loc[:, is_text] = "a category that no row has"
-    X = pd.concat([X, with_gaps, with_unknown], ignore_index=True)
+    is_changed = np.random.default_rng(0).random(X.shape) < 0.3
+    changed = X.mask(is_changed & ~is_text)
+    changed = changed.mask(is_changed & is_text, "a category that no row has")
+    X = pd.concat([X, changed], ignore_index=True)
 
     expected = predict_outputs(pipeline, X, len(dataset.labels)) + dataset.offset
     differences = np.abs(expected - predict_features(outputs, X))
@@ -110,3 +111,39 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
         differences /= np.std(dataset.y_test) or 1.0
 
     return differences.max(), np.mean(differences > TOLERANCE)
+
+
+def serialize_model(
+    onnx_model: ModelProto, dataset: Dataset, outputs: np.ndarray, about: dict
+) -> bytes:
+    """Return the content of the model file, with what the service must know."""
+    columns = dataset.table.features
+    train = dataset.rows.iloc[dataset.split.train]
+    train = train.sample(min(len(train), SAMPLED_ROWS), random_state=0)
+    predictions = as_predictions(outputs, dataset.labels)
+    contract = {
+        "table": asdict(dataset.table),
+        "labels": dataset.labels,
+        "features": list(dataset.X),
+        "offset": dataset.offset,
+        "threshold": about["threshold"],
+        "example": example_row(train, columns),
+        "reference": describe_rows(train, columns, predictions),
+        "about": about,
+    }
+    set_contract(onnx_model, contract)
+
+    return onnx_model.SerializeToString()
+
+
+def example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
+    """Return a typical row as JSON: the median, or the most frequent value."""
+    row: dict = {}
+    for column in columns:
+        known = frame[column.name].dropna().sort_values(ignore_index=True)
+        if column.kind in ("boolean", "category"):
+            known = known.mode()
+        row[column.name] = known.get(len(known) // 2)
+
+    text = pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15)
+    return json.loads(text)

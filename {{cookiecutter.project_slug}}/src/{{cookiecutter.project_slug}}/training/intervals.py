@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from sklearn.dummy import DummyRegressor
+from sklearn.inspection import permutation_importance
 
 RESAMPLES, RESAMPLED_ROWS, FEWEST_ROWS = 200, 2_000, 10
 SEGMENT_RESAMPLES, MOST_SEGMENTS = 50, 10
@@ -51,20 +53,19 @@ def evaluate_segments(
     found: list[dict] = []
     for column in segments:
         values = segments[column].astype("string").fillna("missing")
-        sizes = values.value_counts()
-        if len(sizes) > MOST_SEGMENT_VALUES:
+        groups = values.groupby(values).indices
+        if len(groups) > MOST_SEGMENT_VALUES:
             continue
-        for value in sizes.index[sizes >= FEWEST_SEGMENT_ROWS]:
-            rows = np.flatnonzero(values == value)
-            segment = {"column": column, "value": value, "rows": rows}
-            found.append({**segment, "score": score(rows)})
+        for value, rows in groups.items():
+            if len(rows) >= FEWEST_SEGMENT_ROWS:
+                segment = {"column": column, "value": value, "rows": rows}
+                found.append({**segment, "score": score(rows)})
 
-    found = [segment for segment in found if not np.isnan(segment["score"])]
+    found = [each for each in found if not np.isnan(each["score"])]
     worst = sorted(found, key=lambda each: sign * each["score"])[:MOST_SEGMENTS]
-    for segment in worst:
-        given = score, segment["rows"], SEGMENT_RESAMPLES
-        segment["interval"] = estimate_interval(*given)
-        segment["rows"] = len(segment["rows"])
+    for each in worst:
+        each["interval"] = estimate_interval(score, each["rows"], SEGMENT_RESAMPLES)
+        each["rows"] = len(each["rows"])
 
     return worst
 
@@ -74,13 +75,19 @@ def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
 
     This is permutation importance (Breiman, "Random forests", 2001), largest first.
     """
-    random = np.random.default_rng(0)
-    before = score(X)
-    ranked = []
-    for name in map(str, X):
-        shuffled = [random.permutation(X[name]) for _ in range(SHUFFLES)]
-        drops = [sign * (before - score(X.assign(**{name: each}))) for each in shuffled]
-        importance = {"feature": name, "importance": np.mean(drops)}
-        ranked.append({**importance, "standard_deviation": np.std(drops)})
-
-    return sorted(ranked, key=lambda each: -each["importance"])
+    found = permutation_importance(
+        DummyRegressor(),  # is not used: `score` knows the model
+        X,
+        None,
+        scoring=lambda _, X, y: sign * score(X),
+        n_repeats=SHUFFLES,
+        random_state=0,
+    )
+    ranked = pd.DataFrame(
+        {
+            "feature": X.columns,
+            "importance": found.importances_mean,
+            "standard_deviation": found.importances_std,
+        }
+    )
+    return ranked.sort_values("importance", ascending=False).to_dict("records")

@@ -18,16 +18,16 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
     if len(rows) < FEWEST_ROWS:
         return
 
-    leaks = {}
+    names, problems = [], []
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
-            leaks[column.name] = leak
+            names.append(column.name)
+            problems.append(f"{column.name!r} {leak}")
 
-    if leaks:
-        described = "; ".join(f"{name!r} {leak}" for name, leak in leaks.items())
+    if names:
         raise UserError(
-            f"target leakage: {described}; add to `exclude` in config.yaml: "
-            + ", ".join(leaks)
+            f"target leakage: {'; '.join(problems)}; add to `exclude` in config.yaml: "
+            f"{', '.join(names)}"
         )
 
 
@@ -45,9 +45,8 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
         if is_repeated and pd.Series(y).groupby(codes).nunique().max() == 1:
             return "determines the target: rows with the same value have one class"
     elif is_number and values.nunique() > ROWS_PER_VALUE:
-        numbers = values.to_numpy(float, na_value=np.nan)
-        ranks = pd.DataFrame({"x": numbers, "y": y}).dropna().rank()
-        if np.isclose(abs(ranks.corr().to_numpy()[0, 1]), 1, rtol=0, atol=1e-9):
+        pairs = pd.DataFrame({"x": values.astype(float), "y": y})
+        if abs(pairs.corr("spearman").to_numpy()[0, 1]) > 1 - 1e-9:
             return "determines the target: it is a monotonic function of the target"
 
     return ""

@@ -1,4 +1,4 @@
-"""Decide whether a new model is served, and bring an earlier one back.
+"""Decide whether a new model is served, bring an earlier one back, and list them all.
 
 Each training is archived. A new model takes the place of the served one if it beats the
 baseline and is not clearly worse than the served model on the same test rows. A served
@@ -7,21 +7,40 @@ only `MOST_HELD_BACK` models in a row.
 """
 
 import json
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ..config import Config, TrainingConfig
-from ..evaluation import evaluate
+from ..evaluation import Metric, format_number, score_outputs
 from ..feature_engineering import features_of_table
+from ..model_training import Dataset
 from ..prediction import load_model, predict_features
-from ..utils import UserError
+from ..utils import UserError, fingerprint, write_atomically
 from .intervals import estimate_interval
-from .saving import Trained, write_files
 
-ARCHIVE, MOST_HELD_BACK = "archive", 3
+ARCHIVE, HISTORY = "archive", "history.jsonl"
+MOST_HELD_BACK = 3
 COMPARED_ROWS = 10_000
 FORCE = "to serve it anyway, set training.promote: always in config.yaml"
+
+
+class Trained(NamedTuple):
+    """The content of a model file, what is known about it, and its test.
+
+    `outputs` are the saved model's answers to the test rows, `metric` is the one that
+    counts most, and `about` describes the training as plain values.
+    """
+
+    content: bytes
+    about: dict
+    outputs: np.ndarray
+    metric: Metric
+    dataset: Dataset
 
 
 def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
@@ -44,17 +63,15 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return True, "the served model can't answer the rows of this table"
 
-    if (model.labels, model.about["target"]) != (
-        dataset.labels,
-        trained.about["target"],
-    ):
+    target = trained.about["target"]
+    if model.labels != dataset.labels or model.about["target"] != target:
         return True, "the served model predicts another target"
 
     _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
         return True, "it is not worse than the served model"
 
-    return hold_back(trained.about, model.about.get("split", {}), served, config)
+    return hold_back(trained.about, model.about["split"], served, config)
 
 
 def estimate_improvement(
@@ -66,16 +83,15 @@ def estimate_improvement(
     are the outputs of the served one. Positive is better, also if the metric is an
     error.
     """
-    y = trained.dataset.y_test
-    metrics = {"": trained.metric}
+    y_test = trained.dataset.y_test
 
     def improve(rows):
-        new_threshold = trained.about["threshold"]
-        new = evaluate(trained.outputs[rows], y[rows], metrics, new_threshold)[""]
-        old = evaluate(others[rows], y[rows], metrics, threshold)[""]
-        return trained.metric.sign * (new - old)
+        y = y_test[rows]
+        new = trained.outputs[rows], y, trained.metric, trained.about["threshold"]
+        old = others[rows], y, trained.metric, threshold
+        return score_outputs(*new) - score_outputs(*old)
 
-    drawn = np.random.default_rng(0).permutation(len(y))[:COMPARED_ROWS]
+    drawn = np.random.default_rng(0).permutation(len(y_test))[:COMPARED_ROWS]
     return estimate_interval(improve, drawn)
 
 
@@ -119,6 +135,13 @@ def card_path(model: Path, config: Config) -> Path:
         return model.with_suffix(".html")
 
     return config.root / "reports" / f"{model.stem}_card.html"
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, none of them if one can't be written; the first one last."""
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(write_atomically(path)).write_bytes(content)
 
 
 def publish(archived: Path, config: Config) -> None:
@@ -171,5 +194,41 @@ def prune(config: Config) -> None:
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
     for model in models[: -config.training.keep_models]:
         if model not in find_archived(served):
-            for suffix in (".onnx", ".json", ".html"):
-                model.with_suffix(suffix).unlink(missing_ok=True)
+            for file in model.parent.glob(f"{model.stem}.*"):
+                file.unlink()
+
+
+def show_history(served: Path) -> str:
+    """Return a table of all trainings into the folder of the served model."""
+    file = served.parent / HISTORY
+    if not file.exists():
+        raise UserError(
+            f"nothing has been trained into {served.parent} yet; run: uv run train"
+        )
+
+    rows = []
+    sha256 = fingerprint(served)
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # of an interrupted write
+            rows.append(show_training(json.loads(line), sha256))
+
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def show_training(record: dict, served: str) -> dict:
+    """Return one line of the table of trainings."""
+    metric = record["metric"]
+    file = record["file"]
+    value = record["metrics"][metric]
+    low, high = map(format_number, record["intervals"][metric])
+    return {
+        "": "served" if file["sha256"] == served else "",
+        "trained": record["trained"][:16].replace("T", " "),
+        "model": record["model"],
+        "metric": metric,
+        "test": format_number(value),
+        "95 % interval": f"{low} to {high}",
+        "baseline": format_number(record["baseline"][metric]),
+        "rows": f"{record['data']['rows']:,}",
+        "file": file["path"] if Path(file["path"]).exists() else "(deleted)",
+    }

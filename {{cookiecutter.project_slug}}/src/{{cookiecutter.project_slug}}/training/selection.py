@@ -3,9 +3,6 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +16,7 @@ from ..model_training import (
     SEARCH_SPACES,
     Dataset,
     build_pipeline,
-    cross_validate_model,
+    explain_errors,
     folds_of,
 )
 from ..prediction import STEPS
@@ -33,47 +30,74 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
 
     Returns the chosen model, and a record of the comparison, the best model first.
     """
-    scorer = find_scorer(metric, len(dataset.labels))
-    task = dataset.table.task
-    folds = {
-        model: cross_validate_model(dataset, model, scorer, config)
-        for model in MODELS[task]
-    }
-    choice, ties = choose_model(
-        {name: each["test_score"] for name, each in folds.items()}
-    )
-    comparison = []
-    for model in sorted(folds, key=lambda model: -folds[model]["test_score"].mean()):
-        mean = folds[model].mean()
-        spread = folds[model].std()
-        note = "tied with the best" if model in ties else "worse"
-        if model == choice:
-            note = "the best" if len(ties) == 1 else "simplest tied model"
-        entry = {
-            "model": model,
-            "mean": metric.sign * mean["test_score"],
-            "standard_deviation": spread["test_score"],
-            "fit_seconds": mean["fit_time"],
-            "score_seconds": mean["score_time"],
-            "note": note,
+    results = pd.DataFrame(
+        {
+            model: cross_validate_settings(dataset, model, [{}], metric, config).iloc[0]
+            for model in MODELS[dataset.table.task]
         }
+    )
+    scores = results.filter(like="split", axis="index")
+    choice, ties = choose_model(scores)
+    comparison = pd.DataFrame(
+        {
+            "model": scores.columns,
+            "mean": metric.sign * scores.mean(),
+            "standard_deviation": scores.std(),
+            "fit_seconds": results.loc["mean_fit_time"],
+            "score_seconds": results.loc["mean_score_time"],
+            "note": "worse",
+        }
+    )
+    comparison.loc[ties, "note"] = "tied with the best"
+    comparison.loc[choice, "note"] = "chosen"
+    comparison = comparison.sort_values("mean", ascending=metric.sign < 0)
+    record = comparison.to_dict("records")
+    for entry in record:
         text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
         log.info(text, *entry.values())
-        comparison.append(entry)
 
     log.info("chosen: %s", choice)
 
-    return choice, comparison
+    return choice, record
 
 
-def choose_model(scores: Mapping[str, pd.Series]) -> tuple:
+def cross_validate_settings(
+    dataset: Dataset,
+    model: str,
+    settings: list,
+    metric: Metric,
+    config: TrainingConfig,
+    jobs: int = 1,
+) -> pd.DataFrame:
+    """Fit and score a model with each of some settings, on folds of the training rows.
+
+    Returns a row for each: `split0_test_score` and so on (higher is better), and in
+    seconds `mean_fit_time` and `mean_score_time`.
+    """
+    search = GridSearchCV(
+        build_pipeline(model, dataset.table.task, dataset.X_train, config),
+        [{f"model__{name}": [each[name]] for name in each} for each in settings],
+        scoring=find_scorer(metric, len(dataset.labels)),
+        cv=folds_of(dataset, config),
+        refit=False,
+        n_jobs=jobs,
+        error_score="raise",
+        verbose=int(sys.stderr.isatty()),
+    )
+    with explain_errors(model):
+        search.fit(dataset.X_train, dataset.y_train)
+
+    return pd.DataFrame(search.cv_results_).filter(regex="split|mean_.*_time")
+
+
+def choose_model(scores: pd.DataFrame) -> tuple:
     """Return the simplest of the models that tie with the best, and all that tie.
 
     `scores` has the scores on the folds by model, the simplest model first. The rule is
     that of Breiman and others, "Classification and regression trees", 1984.
     """
-    best = max(scores.values(), key=lambda values: values.mean())
-    ties = [model for model, values in scores.items() if is_tie(best, values)]
+    best = max(scores, key=lambda model: scores[model].mean())
+    ties = [model for model in scores if is_tie(scores[best], scores[model])]
     return ties[0], ties
 
 
@@ -84,36 +108,19 @@ def is_tie(scores: pd.Series, others: pd.Series) -> bool:
 
 
 def tune(
-    dataset: Dataset,
-    model: str,
-    metric: Metric,
-    config: TrainingConfig,
-    candidates: int,
-    scheduler: str | None = None,
+    dataset: Dataset, model: str, metric: Metric, config: TrainingConfig, count: int
 ) -> tuple:
     """Try settings drawn from the model's search space, and those of config.yaml.
 
     Returns the config with the best of them, and a record of the search.
     """
-    settings = draw_settings(model, candidates, config.random_seed)
-    search = GridSearchCV(
-        build_pipeline(model, dataset.table.task, dataset.X_train, config),
-        [{f"model__{name}": [each[name]] for name in each} for each in settings],
-        scoring=find_scorer(metric, len(dataset.labels)),
-        cv=folds_of(dataset, config),
-        refit=False,
-        n_jobs=-1,
-        error_score="raise",
-        verbose=int(sys.stderr.isatty()),
-    )
-    with lend_workers(scheduler):
-        search.fit(dataset.X_train, dataset.y_train)
-
-    scores = pd.DataFrame(search.cv_results_).filter(regex="split.*_test_score")
-    untuned = scores.iloc[0]
-    best = scores.iloc[search.best_index_]
+    settings = draw_settings(model, count, config.random_seed)
+    results = cross_validate_settings(dataset, model, settings, metric, config, -1)
+    scores = results.filter(like="split")
+    position = scores.mean(axis=1).argmax()
+    untuned, best = scores.iloc[0], scores.iloc[position]
     record = {
-        "candidates": candidates,
+        "candidates": count,
         "folds": scores.shape[1],
         "score": metric.sign * best.mean(),
         "untuned": metric.sign * untuned.mean(),
@@ -122,7 +129,7 @@ def tune(
     if record["tie"]:
         log.warning("the best settings tie with those in config.yaml")
 
-    config = config.with_settings(model, settings[search.best_index_])
+    config = config.with_settings(model, settings[position])
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
 
@@ -137,29 +144,8 @@ def draw_settings(model: str, count: int, seed: int) -> list:
             "model_training.py"
         )
 
-    drawn = ParameterSampler(SEARCH_SPACES[model], count, random_state=seed)
-    texts = [pd.Series(each, dtype=object).to_json() for each in drawn]
-    return [{}, *map(json.loads, texts)]
-
-
-def lend_workers(scheduler: str | None) -> Any:
-    """Let the workers of a Dask cluster do the search, or this machine's processors."""
-    if not scheduler:
-        return nullcontext()
-
-    from ..etl import cluster  # Dask is an extra; see docs/production.md
-
-    return cluster.lend_workers(scheduler)
-
-
-def check_threshold(dataset: Dataset, config: TrainingConfig) -> None:
-    """Refuse a threshold for anything but two classes."""
-    count = len(dataset.labels)
-    if config.threshold and count != 2:
-        what = f"has {count} classes" if count else "is a number"
-        raise UserError(
-            f"config.yaml: training.threshold is for two classes, and the target {what}"
-        )
+    drawn = list(ParameterSampler(SEARCH_SPACES[model], count, random_state=seed))
+    return json.loads(json.dumps([{}, *drawn], default=np.generic.item))
 
 
 def choose_threshold(
@@ -178,16 +164,16 @@ def choose_threshold(
 
     X = dataset.X_train
     y = dataset.y_train
-    targets = []
-    probabilities = []
+    answers = []
     for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
-        pipeline.fit(X.iloc[train], y[train])
+        with explain_errors(model):
+            pipeline.fit(X.iloc[train], y[train])
         outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-        targets.append(y[test])
-        probabilities.append(outputs[:, 1])
+        answers.append(np.column_stack([y[test], outputs[:, 1]]))
 
-    return find_threshold(np.concatenate(targets), np.concatenate(probabilities), rule)
+    found = np.concatenate(answers)
+    return find_threshold(found[:, 0], found[:, 1], rule)
 
 
 def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
@@ -204,16 +190,15 @@ def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) ->
         costs += rule.cost.false_negative * false_negatives
         position = np.argmin(costs)
     elif rule.recall:
-        recalls = true_positives / (true_positives + false_negatives)
+        recalls = true_positives / np.sum(y)
         position = np.argmax(recalls >= rule.recall)
     else:
         precisions = true_positives / (true_positives + false_positives)
-        reached = np.flatnonzero(precisions >= rule.precision)
-        if len(reached) == 0:
+        if precisions.max() < rule.precision:
             raise UserError(
-                f"config.yaml: training.threshold: no threshold has a precision of "
+                "config.yaml: training.threshold: no threshold has a precision of "
                 f"{rule.precision}; the best has {precisions.max():.3f}"
             )
-        position = reached[-1]
+        position = np.flatnonzero(precisions >= rule.precision)[-1]
 
     return float(np.floor(thresholds[position] * STEPS) / STEPS)

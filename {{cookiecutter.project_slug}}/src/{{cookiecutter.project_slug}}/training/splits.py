@@ -14,12 +14,7 @@ from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import (
-    GroupKFold,
-    KFold,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from ..config import Task, TrainingConfig
 from ..utils import UserError, nearest
@@ -43,7 +38,7 @@ class HoldOut(NamedTuple):
 
     train: np.ndarray
     test: np.ndarray
-    is_lasting: bool = False
+    is_lasting: bool
 
 
 def split_rows(
@@ -58,18 +53,18 @@ def split_rows(
     A class that is too rare to be in both parts is trained on and not tested.
     """
     check_options(rows, config)
-    of_classes = task == "classification"
-    is_lasting = False
+    strata = _find_strata(y, task)
     hashes = _hash_rows(rows, key, config)
     if config.date:
         order = _count_newer(rows[config.date]) / len(rows)
+        is_lasting = False
     else:
-        strata = y if of_classes and not config.group else np.zeros_like(y)
-        order, is_lasting = _order_by_hash(hashes, strata)
+        of_rows = np.zeros_like(strata) if config.group else strata
+        order, is_lasting = _order_by_hash(hashes, of_rows)
 
     is_test = (order < config.test_share) | (order == order.min())
 
-    is_unknown = is_test & ~np.isin(y, y[~is_test]) & of_classes
+    is_unknown = is_test & ~np.isin(strata, strata[~is_test])
     if config.group:  # the other rows of their groups move as well
         is_unknown = is_test & np.isin(hashes, hashes[is_unknown])
 
@@ -80,12 +75,14 @@ def split_rows(
             "same training.date, or the test rows have classes of their own"
         )
 
-    train = np.flatnonzero(~is_test)
-    test = np.flatnonzero(is_test)
-    if of_classes:
-        train = _repeat_lone_rows(train, y)
+    train = _repeat_lone_rows(np.flatnonzero(~is_test), strata)
+    is_lasting = is_lasting and not is_unknown.any()
+    return HoldOut(train, np.flatnonzero(is_test), is_lasting)
 
-    return HoldOut(train, test, is_lasting and not is_unknown.any())
+
+def _find_strata(y: np.ndarray, task: Task) -> np.ndarray:
+    """Return each row's class, of which each part has its share, or 0 for numbers."""
+    return y if task == "classification" else np.zeros(len(y), dtype=int)
 
 
 def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
@@ -164,39 +161,42 @@ def make_folds(
     rows: pd.DataFrame, y: np.ndarray, task: Task, config: TrainingConfig
 ) -> list[Split]:
     """Split the training rows into folds: by time, by group or at random."""
-    of_classes = task == "classification"
-    shuffled: dict = {"shuffle": True, "random_state": config.random_seed}
+    strata = _find_strata(y, task)
+    shuffled = {"shuffle": True, "random_state": config.random_seed}
     if config.date:
-        newer = _count_newer(rows[config.date])
-        count = len(rows)
-        part = (count - 1 - newer) * (FOLDS + 1) // count
-        folds = [
-            (np.flatnonzero(part < number), np.flatnonzero(part == number))
-            for number in np.unique(part)
-        ]
+        positions = _split_by_time(rows[config.date])
     elif config.group:
         groups = _hash_rows(rows, [], config)
-        splitter = StratifiedGroupKFold if of_classes else GroupKFold
         count = min(FOLDS, len(np.unique(groups)))
-        folds = splitter(count, **shuffled).split(y, y, groups)
-    elif of_classes:
-        second_largest_class = int(np.sort(np.bincount(y))[-2])
-        count = max(2, min(FOLDS, second_largest_class))
-        folds = StratifiedKFold(count, **shuffled).split(y, y)
+        splitter = StratifiedGroupKFold if task == "classification" else GroupKFold
+        positions = splitter(count, **shuffled).split(strata, strata, groups)
     else:
-        folds = KFold(FOLDS, **shuffled).split(y)
+        second_largest_class = np.sort(np.bincount(strata))[-2:][0]
+        count = max(2, min(FOLDS, second_largest_class))
+        positions = StratifiedKFold(count, **shuffled).split(strata, strata)
 
     with catch_warnings(action="ignore"):  # of classes with fewer rows than folds
-        trainable = [Split(*fold) for fold in folds if len(np.unique(y[fold[0]])) > 1]
+        folds = [
+            Split(_repeat_lone_rows(train, strata), test)
+            for train, test in positions
+            if len(np.unique(y[train])) > 1
+        ]
 
-    if not trainable:
+    if not folds:
         raise UserError(
             "no fold has two classes to train on; see `training` in config.yaml"
         )
-    if of_classes:
-        return [Split(_repeat_lone_rows(train, y), test) for train, test in trainable]
+    return folds
 
-    return trainable
+
+def _split_by_time(dates: pd.Series) -> list:
+    """Return folds of consecutive days, each with all earlier rows to train on."""
+    older = len(dates) - 1 - _count_newer(dates)
+    part = older * (FOLDS + 1) // len(dates)
+    return [
+        (np.flatnonzero(part < number), np.flatnonzero(part == number))
+        for number in np.unique(part)
+    ]
 
 
 def _repeat_lone_rows(train: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import time
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
-from ..evaluation import format_metrics, format_number, list_metrics
+from ..evaluation import format_number, list_metrics
 from ..model_training import MODELS, Dataset, find_model, fit_model
 from ..prediction import predict_features
 from ..schema import read_table
@@ -36,9 +37,11 @@ from ..utils import (
 )
 from .dataset import load_dataset
 from .description import describe_model, describe_origin
-from .export import export_pipeline
+from .export import export_pipeline, serialize_model
 from .model_card import draw_card
 from .promotion import (
+    HISTORY,
+    Trained,
     archive_path,
     card_path,
     decide,
@@ -46,12 +49,6 @@ from .promotion import (
     prune,
     publish,
     roll_back,
-)
-from .saving import (
-    HISTORY,
-    Trained,
-    as_json,
-    serialize_model,
     show_history,
     write_files,
 )
@@ -93,8 +90,9 @@ def run(
         if model == ALL:
             model, origin["comparison"] = compare_models(dataset, metric, settings)
         if candidates:
-            search = candidates, scheduler
-            settings, origin["tuning"] = tune(dataset, model, metric, settings, *search)
+            search = dataset, model, metric, settings, candidates
+            with lend_workers(scheduler):
+                settings, origin["tuning"] = tune(*search)
         trained = train_model(dataset, model, metrics, settings)
 
     report(trained.about)
@@ -121,10 +119,9 @@ def train_model(
 
 def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    about = trained.about
-    dataset = trained.dataset
-    folder = output.parent
-    digest = sha256(trained.content).hexdigest()
+    content, about, outputs, _, dataset = trained
+    history = output.with_name(HISTORY)
+    digest = sha256(content).hexdigest()
     promotion = None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
@@ -137,11 +134,11 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     file = {"path": output.as_posix(), "sha256": digest}
     added = {"data": data, "file": file, "promotion": promotion}
     record = as_json({**about, **origin, **added, "labels": dataset.labels})
-    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    page = draw_card(record, dataset.y_test, outputs, config.root)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_files(
         {
-            output: trained.content,
+            output: content,
             output.with_suffix(".json"): text.encode(),
             card_path(output, config): page.encode(),
         }
@@ -150,7 +147,7 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     if promotion:
         promote(output, promotion, config)
 
-    append_record(record, folder / HISTORY)
+    append_record(record, history)
 
     return record
 
@@ -171,20 +168,40 @@ def limit_threads(rows: int) -> Any:
 
     Linear algebra always has one thread: with more, sums depend on their number.
     """
-    limits = {"blas": 1}
-    if rows < FEW_ROWS:
-        limits["openmp"] = 1
+    return threadpool_limits(1, user_api="blas" if rows >= FEW_ROWS else None)
 
-    return threadpool_limits(limits)
+
+def lend_workers(scheduler: str | None) -> Any:
+    """Let the workers of a Dask cluster do the search, or this machine's processors."""
+    if not scheduler:
+        return nullcontext()
+
+    from ..etl import cluster  # Dask is an extra; see docs/production.md
+
+    return cluster.lend_workers(scheduler)
+
+
+def as_json(value: Any) -> Any:
+    """Return plain values for JSON; numbers have eight digits, so that the order in
+    which processors add does not show. What is not defined is null.
+    """
+    return json.loads(
+        json.dumps(value, default=str),
+        parse_float=lambda text: float(f"{float(text):.8g}"),
+        parse_constant=lambda _: None,
+    )
 
 
 def report(about: dict) -> None:
     """Log how good a model is."""
-    name = about["metric"]
-    log.info("test:     %s", format_metrics(about["metrics"]))
-    log.info("baseline: %s", format_metrics(about["baseline"]))
-    low, high = map(format_number, about["intervals"][name])
-    log.info("%s: 95 %% confidence interval %s to %s", name, low, high)
+    for title, rows in (("test", "metrics"), ("baseline", "baseline")):
+        values = [
+            f"{name} {format_number(value)}" for name, value in about[rows].items()
+        ]
+        log.info("%s: %s", title, ", ".join(values))
+
+    low, high = map(format_number, about["intervals"][about["metric"]])
+    log.info("%s: 95 %% confidence interval %s to %s", about["metric"], low, high)
     if about["threshold"] is not None:
         log.info("threshold: %s", format_number(about["threshold"]))
 
@@ -195,11 +212,9 @@ def report(about: dict) -> None:
 def read_setting(text: str) -> tuple:
     """Read NAME=VALUE, the value as in config.yaml."""
     name, equals, value = text.partition("=")
-    try:
-        if name and equals:
+    if name and equals:
+        with suppress(yaml.YAMLError):
             return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        pass
 
     raise UserError(f"--set {text}: write it like --set max_depth=6")
 
@@ -251,5 +266,4 @@ def main() -> None:
     training = config.training.with_settings(model, settings)
     config = config.model_copy(update={"training": training})
     data = options.data or config.paths.processed
-    output = options.output or served
-    run(data, model, output, config, options.tune, options.scheduler)
+    run(data, model, options.output or served, config, options.tune, options.scheduler)
