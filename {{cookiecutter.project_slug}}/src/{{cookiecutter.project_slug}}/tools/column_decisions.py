@@ -86,8 +86,8 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
     has_gaps = len(missing) > 0 or known.sum() < MANY
     nullable = has_gaps and name not in (config.target, *config.key)
     column = replace(column, nullable=nullable)
-    is_excluded = name in config.exclude
-    evidence = Evidence(column, known, missing, sample, counts.sum(), is_excluded)
+    evidence = Evidence(column, known, missing, sample, counts.sum())
+    evidence.is_excluded = name in config.exclude
 
     if name == config.target:
         evidence.why = decide_target(evidence, config.task)

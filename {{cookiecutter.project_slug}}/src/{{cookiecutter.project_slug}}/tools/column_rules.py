@@ -58,16 +58,12 @@ def looks_like_row(names: list) -> bool:
     return share >= HALF and not is_count
 
 
-def find_decimal(counts: Iterable[Series], separator: str) -> str:
-    """The character, point or comma, before the last digits of more cells.
-
-    If it is one as often as the other, a comma where semicolons separate the columns.
-    """
+def find_decimal(counts: Iterable[Series]) -> str:
+    """The character, point or comma, before the last digits of more cells."""
     cells = concat(counts)
     points = share_of(cells, r"\D*[\d,]*[.]\d+\D*")
     commas = share_of(cells, r"\D*[\d.]*[,]\d+\D*")
-    is_comma = commas > points or (commas == points and separator == ";")
-    return "," if is_comma else "."
+    return "," if commas > points else "."
 
 
 def find_unit(counts: Series) -> str | None:
@@ -130,7 +126,7 @@ def is_identifier(name: str, counts: Series) -> bool:
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
-def find_date_formats(counts: Series) -> tuple[list, bool]:
+def find_date_formats(counts: Series) -> tuple:
     """The formats of dates, and whether day and month may be swapped.
 
     The month comes first, or the day, if more can be read then.
@@ -143,7 +139,7 @@ def find_date_formats(counts: Series) -> tuple[list, bool]:
     return month_first, day_rest == month_rest and month_first != day_first
 
 
-def fit_formats(texts: Series, formats: str) -> tuple[list, int]:
+def fit_formats(texts: Series, formats: str) -> tuple:
     """The formats that read a text which none before can, and how many none can."""
     fitting = []
     times = TIMES if texts.str.contains(":").any() else ""
@@ -162,7 +158,7 @@ def merge_spellings(counts: Series) -> Series:
     return counts.groupby(cleaned.map(usual)).sum()
 
 
-def find_limits(low: float, high: float) -> tuple[float, float]:
+def find_limits(low: float, high: float) -> tuple:
     """Ten times the largest size, rounded up; 0 if no value is on its other side."""
     ten_times = 10 * max(-low, high) or 1
     digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)

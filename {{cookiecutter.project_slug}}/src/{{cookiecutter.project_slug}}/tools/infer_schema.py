@@ -34,13 +34,13 @@ MOST_MALFORMED = 0.05  # of the lines
 MOST_REJECTED_AT_NIGHT = 0.1  # of the rows, for config.yaml
 
 
-def run(options: Namespace, config: Config) -> list[str]:
+def run(options: Namespace, config: Config) -> list:
     """Infer the schema of a table, write it with its settings; say what was done."""
     table = describe_files(options, config.table)
     source = config.model_copy(update={"table": table})
     sample, counts, notes = read_evidence(source, options.file)
     is_same = table_files.is_same_table(config, options.target, counts)
-    changes: dict = {"decimal": find_decimal(counts.values(), table.separator)}
+    changes: dict = {"decimal": find_decimal(counts.values())}
     if not is_same:
         changes |= {"task": options.task, "filter": None}
     table = table.model_copy(update=changes)
@@ -76,8 +76,8 @@ def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
     if options.missing:
         changes["missing_values"] = ["", *options.missing]
     if options.file:
-        first = find_files(options.file)[0]
-        changes |= table_files.find_dialect(first, options, table)
+        file = find_files(options.file)[0]
+        changes |= table_files.find_dialect(file, options, table)
     return table.model_copy(update=changes)
 
 
@@ -100,7 +100,7 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     return sample, counts, [note]
 
 
-def check_names(origin: str, names: list[str], table: TableConfig) -> None:
+def check_names(origin: str, names: list, table: TableConfig) -> None:
     """Refuse a file without column names, and names that it does not have."""
     shown = ", ".join(map(repr, names[:12]))
     if looks_like_row(names):
@@ -195,11 +195,8 @@ def find_changes(file: str | None, config: Config, names: Iterable[str]) -> dict
     Those that name columns which the table lacks are reset.
     """
     training = config.training
-    used: dict = {
-        "date": [training.date],
-        "group": [training.group],
-        "slices": training.slices or [],
-    }
+    used: dict = {"date": [training.date], "group": [training.group]}
+    used["slices"] = training.slices or []
     lost = [option for option in used if not {None, *names}.issuperset(used[option])]
     changes: dict = {"training": dict.fromkeys(lost)}
     if file:
@@ -215,7 +212,7 @@ def find_changes(file: str | None, config: Config, names: Iterable[str]) -> dict
 
 def write_files(
     options: Namespace, config: Config, columns: Iterable[Column], changes: dict
-) -> list[str]:
+) -> list:
     """Write schema.yaml and config.yaml, both or neither; say what else was done."""
     schema, settings = config.schema_file, config.root / FILE_NAME
     text = table_files.change_config(settings.read_text(encoding="utf-8"), changes)
@@ -224,13 +221,14 @@ def write_files(
         new.write_text(table_files.write_schema(columns), encoding="utf-8")
         changed.write_text(text, encoding="utf-8")
         if not options.force:
-            notes += [table_files.keep_old(path) for path in (schema, settings)]
+            old = filter(Path.exists, (schema, settings))
+            notes += map(table_files.keep_old, old)
     if changes["table"]["encoding"] == "cp1252" and not options.encoding:
         notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
     return notes
 
 
-def describe(found: dict) -> list[str]:
+def describe(found: dict) -> list:
     """Say what was decided and why, and what to check."""
     lines, checks = [], []
     for name, each in found.items():

@@ -114,7 +114,7 @@ def keep_set(properties: dict) -> dict:
     return {key: each for key, each in properties.items() if each and each != "reject"}
 
 
-def change_config(text: str, changes: dict[str, dict]) -> str:
+def change_config(text: str, changes: dict) -> str:
     """Return the text of config.yaml with changed settings; its comments stay."""
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
@@ -146,7 +146,7 @@ def keep_old(path: Path) -> str:
 # --- The notebooks ----------------------------------------------------------------
 
 
-def leave_sample(root: Path, columns: Iterable[Column]) -> list[str]:
+def leave_sample(root: Path, columns: Iterable[Column]) -> list:
     """Remove the notebooks' cells about the sample table: they have the tag `sample`.
 
     The cells around them follow schema.yaml, and run on any table. Returns lines to
