@@ -186,7 +186,7 @@ def as_free_text(evidence: Evidence) -> str:
     """
     texts = evidence.counts.index.to_series()
     is_long = texts.str.count(r"\S+").mean() > 3 or texts.str.len().mean() > 50
-    is_different = len(texts) > max(FEW, 0.1 * evidence.rows)
+    is_different = len(texts) > max(FEW, 0.1 * evidence.counts.sum())
     is_nested = share_of(evidence.counts, r"\[.*\]|\{.*\}") >= MOST
     if not is_nested and not (is_long and is_different):
         return ""
@@ -248,7 +248,7 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
             )
     else:
         is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5)
-        evidence.column = _decide_classes(evidence, column, numbers)
+        evidence.column = _decide_classes(evidence, classes, column, numbers)
         why = f"{len(classes)} classes: {show(classes)}"
     if not is_possible:
         raise UserError(
@@ -262,20 +262,21 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
     return f"the target of a {task}, {why}"
 
 
-def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> Column:
+def _decide_classes(
+    evidence: Evidence, classes: Series, column: Column, numbers: Series
+) -> Column:
     """Return the target with its classes: booleans, whole numbers or text."""
-    counts, text = evidence.counts, evidence.column
-    merged = merge_spellings(counts)
-    if set(merged.index.str.lower()) == {"true", "false"}:
+    text = evidence.column
+    if set(classes.index.str.lower()) == {"true", "false"}:
         return replace(text, kind="boolean")
-    if numbers.isna().any() or not is_whole(numbers) or is_code(counts):
-        return replace(text, categories=tuple(merged.index))
+    if numbers.isna().any() or not is_whole(numbers) or is_code(classes):
+        return replace(text, categories=tuple(classes.index))
     if numbers.nunique() > 2:
         evidence.checks.append(
             "whole numbers as classes; if they are amounts: --task regression"
         )
-    classes = tuple(sorted(set(numbers.map(int))))
-    return replace(column, kind="integer", categories=classes)
+    listed = tuple(sorted(set(numbers.map(int))))
+    return replace(column, kind="integer", categories=listed)
 
 
 def show(counts: Series) -> str:

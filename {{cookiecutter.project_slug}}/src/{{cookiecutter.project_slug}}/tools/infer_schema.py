@@ -108,13 +108,14 @@ def check_names(origin: str, names: list, table: TableConfig) -> None:
             f"{origin}: the first line looks like a row, not like the names of "
             f"columns: {shown}; add a line of names above it"
         )
-    for name in (table.target, *table.key, *table.exclude):
+    others = [*table.key, *table.exclude]
+    for name in [table.target, *others]:
         if name not in names:
             raise UserError(
                 f"{origin} has no column {name!r}{nearest(name, names)}; its first "
                 f"line, where the names must be, has {shown}"
             )
-    if table.target in (*table.key, *table.exclude):
+    if table.target in others:
         raise UserError(f"the target {table.target!r} can't be a key, or excluded")
 
 
@@ -170,10 +171,14 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
     """Return the table's part of config.yaml with what was found."""
     target = found[table.target]
     share = MOST_REJECTED_AT_NIGHT + target.missing.sum() / target.rows
-    formats = {name: each.column.spelling.date_formats for name, each in found.items()}
+    formats = {
+        name: list(each.column.spelling.date_formats)
+        for name, each in found.items()
+        if each.column.spelling.date_formats
+    }
     changes = {
         "task": "regression" if target.column.kind == "number" else "classification",
-        "date_formats": {name: [*each] for name, each in formats.items() if each} or [],
+        "date_formats": formats or [],
         "exclude": [name for name, each in found.items() if each.is_excluded],
         "max_rejected_share": round(min(1.0, float(share)), 2),
     }
