@@ -295,6 +295,12 @@ def test_old_files_are_kept_and_comments_survive(infer: Any, config: Config) -> 
     assert len(list(config.root.glob("*.old-*"))) == 2
 
 
+def test_a_lost_schema_is_written_anew(infer: Any, config: Config) -> None:
+    config.schema_file.unlink()
+    assert "config.yaml: the old file is kept as config.old-1.yaml" in infer(x=CHARGES)
+    assert found(config).kind == "number"
+
+
 def test_cells_about_the_sample_leave_the_notebooks(infer: Any, config: Config) -> None:
     cells = [{"metadata": {"tags": ["sample"]}}, {"metadata": {}}]
     notebook = config.root / "notebooks" / "01.ipynb"

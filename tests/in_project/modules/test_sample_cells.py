@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, make_lines, make_project, write_raw
 from customer_churn import load_raw, load_table
 from customer_churn.schema import Column
-from customer_churn.tools.sample_cells import leave_sample
+from customer_churn.tools.table_files import leave_sample
 
 
 def read_cells(folder):

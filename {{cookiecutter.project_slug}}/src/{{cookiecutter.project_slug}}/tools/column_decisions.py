@@ -14,16 +14,16 @@ from .column_rules import (
     DATE,
     FEW,
     HALF,
+    LISTED,
     MOST,
+    OFTEN,
     count_digits,
-    find_categories,
     find_date_formats,
     find_limits,
     find_task,
     find_unit,
     is_called_code,
     is_code,
-    is_free_text,
     is_identifier,
     is_monotone,
     is_running_number,
@@ -41,15 +41,17 @@ class Evidence:
     """What decides on a column, and what was decided.
 
     `counts` has the number of rows of each text, `missing` that of texts which spell
-    missing values, and `sample` some rows in their order. `checks` are for a person.
+    missing values, of `rows` in all, and `sample` has some rows in their order.
+    `checks` are for a person.
     """
 
     column: Column
     counts: Series
     missing: Series
     sample: Series
-    why: str = ""
+    rows: float
     is_excluded: bool = False
+    why: str = ""
     checks: list = field(default_factory=list)
 
     def parse(self, kind: Kind, **properties: Any) -> tuple:
@@ -57,14 +59,11 @@ class Evidence:
 
         Returns the column, the values by text, and the counts of what can't be read.
         """
-        if kind == "number":
-            properties["unit"] = find_unit(self.counts)
         column = replace(self.column, kind=kind, **properties)
         values, is_unreadable = parse_column(self.counts.index.to_series(), column)
-        unreadable = self.counts[is_unreadable]
-        if len(unreadable):
+        if is_unreadable.any():
             column = replace(column, unreadable="missing", nullable=True)
-        return column, values, unreadable
+        return column, values, self.counts[is_unreadable]
 
     def accept(self, kind: str, unreadable: Series) -> bool:
         """Whether nearly all texts are of a kind. Point out if not all are."""
@@ -72,8 +71,7 @@ class Evidence:
         is_accepted = share >= MOST
         if HALF <= share < 1:
             others = "the others are read as missing" if is_accepted else "the others"
-            text = f"{share:.1%} are {kind}s; {others}: {show(unreadable)}"
-            self.checks.append(text)
+            self.checks.append(f"{share:.1%} are {kind}s; {others}: {show(unreadable)}")
         return is_accepted
 
 
@@ -85,10 +83,11 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
     column = Column(name, "category", spelling=find_spelling(name, config))
     texts = clean_column(counts.index.to_series(), column)
     known, missing = counts.groupby(texts).sum(), counts[texts.isna()]
-    has_gaps = len(missing) > 0 or int(known.sum()) < MANY
+    has_gaps = len(missing) > 0 or known.sum() < MANY
     nullable = has_gaps and name not in (config.target, *config.key)
     column = replace(column, nullable=nullable)
-    evidence = Evidence(column, known, missing, sample)
+    evidence = Evidence(column, known, missing, sample, counts.sum())
+    evidence.is_excluded = name in config.exclude
 
     if name == config.target:
         evidence.why = decide_target(evidence, config.task)
@@ -101,11 +100,11 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
 
 def as_constant(evidence: Evidence) -> str:
     """A column that says nothing: no value, or the same in all rows."""
-    values = merge_spellings(evidence.counts)
-    if len(values) > 1 or (len(values) and len(evidence.missing)):
+    values = list(merge_spellings(evidence.counts).index)
+    if len(values) > 1 or (values and len(evidence.missing)):
         return ""
     evidence.is_excluded = True
-    return f"always {values.index[0]}" if len(values) else "has no value"
+    return f"always {values[0]}" if values else "has no value"
 
 
 def as_boolean(evidence: Evidence) -> str:
@@ -121,41 +120,40 @@ def as_date(evidence: Evidence) -> str:
     """Nearly all texts are dates."""
     if share_of(evidence.counts, DATE) <= HALF:
         return ""
-    formats, is_ambiguous = find_date_formats(evidence.counts)
+    formats, is_ambiguous = find_date_formats(evidence.parse("date")[2])
     spelling = replace(evidence.column.spelling, date_formats=tuple(formats))
     column, values, unreadable = evidence.parse("date", spelling=spelling)
     if not evidence.accept("date", unreadable):
         return ""
 
-    dates = values.dropna()
-    low, high = dates.min(), dates.max()
+    low, high = values.min(), values.max()
     evidence.column = replace(
         column,
         minimum=f"{max(low.year - 10, 1):04}-01-01",
         maximum=f"{min(high.year + 10, 9999)}-12-31",
-        has_time=bool((dates != dates.dt.normalize()).any()),
+        has_time=bool((values > values.dt.normalize()).any()),
     )
-    _check_dates(evidence, values, is_ambiguous)
+    if is_ambiguous:
+        evidence.checks.append(
+            "no day is above 12: read as month, day; if the day comes first, swap %m "
+            "and %d in date_formats of config.yaml"
+        )
+    _check_dates(evidence, values)
     written = " or ".join(formats) or "ISO 8601"
     return f"{low:%Y-%m-%d} to {high:%Y-%m-%d}, written as {written}"
 
 
-def _check_dates(evidence: Evidence, values: Series, is_ambiguous: bool) -> None:
-    """Point out dates that may be others, and dates by which the rows are sorted."""
+def _check_dates(evidence: Evidence, values: Series) -> None:
+    """Point out dates in the future, and dates by which the rows are sorted."""
     column, checks = evidence.column, evidence.checks
-    if is_ambiguous:
-        checks.append(
-            "no day is above 12: read as month, day; if the day comes first, swap %m "
-            "and %d in date_formats of config.yaml"
-        )
     future = evidence.counts[values > datetime.now()].sum() / evidence.counts.sum()
-    has_short_years = "%y" in str(column.spelling.date_formats)
-    if 0 < future < (1 if has_short_years else HALF):
-        years = "; years of two digits: 69 is 1969, 68 is 2068" * has_short_years
-        last = f"up to {values.max():%Y-%m-%d}{years}"
-        checks.append(f"{future:.1%} of the dates are in the future, {last}")
+    if 0 < future < 1:
+        checks.append(
+            f"{future:.1%} of the dates are in the future, up to {values.max().date()}"
+            "; if they have years of two digits: 69 is 1969, 68 is 2068"
+        )
     rows = parse_column(evidence.sample, column)[0]
-    if is_monotone(rows) and rows.nunique() >= FEW:
+    if rows.nunique() >= FEW and is_monotone(rows):
         checks.append(
             "the rows are sorted by it; to test the model on the newest, set "
             f"training.date in config.yaml to {column.name}"
@@ -165,59 +163,66 @@ def _check_dates(evidence: Evidence, values: Series, is_ambiguous: bool) -> None
 def as_number(evidence: Evidence) -> str:
     """Nearly all texts are numbers, and they are amounts."""
     name, counts = evidence.column.name, evidence.counts
-    column, values, unreadable = evidence.parse("number")
-    if is_code(counts) or not evidence.accept("number", unreadable):
+    column, values, unreadable = evidence.parse("number", unit=find_unit(counts))
+    if is_code(counts) or is_called_code(name, counts):
+        return ""
+    if not evidence.accept("number", unreadable):
         return ""
     if is_running_number(name, parse_column(evidence.sample, column)[0]):
-        return _exclude_identifier(evidence, "a running number or identifier")
-    kind: Kind = "integer" if is_whole(values) else "number"
-    if kind == "integer" and is_called_code(name, counts):
-        return ""
+        return _exclude_identifier(evidence)
 
+    kind: Kind = "integer" if is_whole(values) else "number"
     least, most = values.min(), values.max()
     low, high = map(int if kind == "integer" else float, find_limits(least, most))
-    evidence.column = replace(column, kind=kind)
-    if low < high:
-        evidence.column = replace(evidence.column, minimum=low, maximum=high)
+    evidence.column = replace(column, kind=kind, minimum=low, maximum=high)
     why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
     return f"{why}; {column.unit} is removed" if column.unit else why
 
 
 def as_free_text(evidence: Evidence) -> str:
-    """Long text that rarely repeats, and lists or structs, are excluded."""
-    counts = evidence.counts
-    is_nested = share_of(counts, r"\[.*\]|\{.*\}") >= MOST
-    if not is_nested and not is_free_text(counts):
+    """Long text that rarely repeats, and lists or structs, are excluded.
+
+    Long is more than three words or fifty letters on average.
+    """
+    texts = evidence.counts.index.to_series()
+    is_long = texts.str.count(r"\S+").mean() > 3 or texts.str.len().mean() > 50
+    is_different = len(texts) > max(FEW, 0.1 * evidence.counts.sum())
+    is_nested = share_of(evidence.counts, r"\[.*\]|\{.*\}") >= MOST
+    if not is_nested and not (is_long and is_different):
         return ""
     evidence.is_excluded = True
     about = "lists or structs, which models cannot use" if is_nested else "free text"
-    return f"{about}, {len(counts):,} distinct"
+    return f"{about}, {len(texts):,} distinct"
 
 
 def as_category(evidence: Evidence) -> str:
-    """Identifiers are excluded, anything else are categories."""
+    """Identifiers are excluded, anything else are categories.
+
+    Values seen once suggest that some have not been seen at all; values seen five times
+    each, that hardly any is missing (the estimate of Good and Turing).
+    """
     counts, column = evidence.counts, evidence.column
     if is_identifier(column.name, counts):
-        why = f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"
-        return _exclude_identifier(evidence, why)
+        return _exclude_identifier(evidence)
     merged = merge_spellings(counts)
-    listed, digits = find_categories(merged), count_digits(counts)
-    evidence.column = replace(column, categories=listed, digits=digits)
-    others = "" if listed else "; some are rare, so others are allowed"
+    is_complete = merged.min() >= OFTEN and len(merged) <= LISTED
+    listed = tuple(merged.index) if is_complete else ()
+    evidence.column = replace(column, categories=listed, digits=count_digits(counts))
+    others = "" if is_complete else "; some are rare, so others are allowed"
     return f"{len(merged):,} categories: {show(merged)}{others}"
 
 
-def _exclude_identifier(evidence: Evidence, why: str) -> str:
+def _exclude_identifier(evidence: Evidence) -> str:
     """Exclude an identifier, and say what it may be good for."""
-    name = evidence.column.name
+    name, counts = evidence.column.name, evidence.counts
     evidence.is_excluded = True
     evidence.checks.append(
         f"if it identifies a row: --key {name!r}"
-        if evidence.counts.max() == 1
+        if counts.max() == 1
         else "it repeats; to test the model on others than those it was trained on, "
         f"set training.group in config.yaml to {name}"
     )
-    return why
+    return f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"
 
 
 RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
@@ -228,50 +233,54 @@ RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
 
 def decide_target(evidence: Evidence, task: Task | None) -> str:
     """Decide whether the target is a number, or what its classes are."""
-    column, numbers, unreadable = evidence.parse("number")
-    task = task or find_task(numbers, evidence.counts)
-    if task == "classification":
-        why = _decide_classes(evidence, column, numbers)
-    else:
+    counts, missing = evidence.counts, evidence.missing
+    column, numbers, unreadable = evidence.parse("number", unit=find_unit(counts))
+    classes = merge_spellings(counts)
+    task = task or find_task(numbers, counts)
+    if task == "regression":
+        is_possible = numbers.nunique() > 1 and evidence.accept("number", unreadable)
         evidence.column = replace(column, nullable=False)
         why = f"{numbers.min():g} to {numbers.max():g}"
-        if numbers.nunique() < 2 or not evidence.accept("number", unreadable):
-            raise UserError(
-                f"the target {column.name!r} can't be predicted as a number: it has "
-                f"{show(evidence.counts)}; see --task"
-            )
         if numbers.max() > ABSURD * numbers.abs().median():
-            largest = f"the largest value, {numbers.max():g}"
-            evidence.checks.append(f"{largest}, is over a million times its median")
-    if missing := evidence.missing.sum():
-        why += f"; {missing:,} rows have none and will be rejected"
+            evidence.checks.append(
+                f"the largest value, {numbers.max():g}, is over a million times its "
+                "median"
+            )
+    else:
+        is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5)
+        evidence.column = _decide_classes(evidence, classes, column, numbers)
+        why = f"{len(classes)} classes: {show(classes)}"
+    if not is_possible:
+        raise UserError(
+            f"the target {column.name!r} has {len(classes):,} distinct values in "
+            f"{classes.sum():,} rows: {show(classes)} (missing: "
+            f"{show(missing) or 'none'}); it must be a number, or at least two classes "
+            "with some rows each; see --task"
+        )
+    if len(missing):
+        why += f"; {missing.sum():,} rows have none and will be rejected"
     return f"the target of a {task}, {why}"
 
 
-def _decide_classes(evidence: Evidence, column: Column, numbers: Series) -> str:
-    """Decide what the classes of the target are."""
-    merged = merge_spellings(evidence.counts)
-    if not 2 <= len(merged) <= max(FEW, merged.sum() / 5):
-        raise UserError(
-            f"the target {evidence.column.name!r} has {len(merged):,} distinct values "
-            f"in {merged.sum():,} rows (missing: {show(evidence.missing) or 'none'}); "
-            "it must be a number, or at least two classes with some rows each"
+def _decide_classes(
+    evidence: Evidence, classes: Series, column: Column, numbers: Series
+) -> Column:
+    """Return the target with its classes: booleans, whole numbers or text."""
+    text = evidence.column
+    if set(classes.index.str.lower()) == {"true", "false"}:
+        return replace(text, kind="boolean")
+    if numbers.isna().any() or not is_whole(numbers) or is_code(classes):
+        return replace(text, categories=tuple(classes.index))
+    if numbers.nunique() > 2:
+        evidence.checks.append(
+            "whole numbers as classes; if they are amounts: --task regression"
         )
-    text, is_number = evidence.column, numbers.notna().all() and is_whole(numbers)
-    if set(merged.index.str.lower()) == {"true", "false"}:
-        evidence.column = replace(text, kind="boolean")
-    elif is_number and not is_code(evidence.counts):
-        classes = tuple(sorted(set(numbers.map(int))))
-        evidence.column = replace(column, kind="integer", categories=classes)
-        if len(classes) > 2:
-            hint = "whole numbers as classes; if they are amounts: --task regression"
-            evidence.checks.append(hint)
-    else:
-        evidence.column = replace(text, categories=tuple(merged.index))
-    return f"{len(merged)} classes: {show(merged)}"
+    listed = tuple(sorted(set(numbers.map(int))))
+    return replace(column, kind="integer", categories=listed)
 
 
 def show(counts: Series) -> str:
     """Show the most frequent texts and their counts."""
-    shown = [f"{text} ({count:,})" for text, count in counts.nlargest(6).items()]
-    return ", ".join([*shown, "…"] if len(counts) > 6 else shown)
+    return ", ".join(
+        f"{text} ({count:,})" for text, count in counts.nlargest(6).items()
+    )

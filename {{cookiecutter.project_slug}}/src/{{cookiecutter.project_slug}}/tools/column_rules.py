@@ -6,16 +6,13 @@ docs/own-table.md lists the rules.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import product
 
-from numpy import average
-from pandas import Series, to_datetime, to_numeric
+from pandas import Series, concat, to_datetime, to_numeric
 
 from ..cells import LARGEST_EXACT_INTEGER
 from ..config import Task
-from ..data_preprocessing import parse_column
-from ..schema import Column, Spelling
 from ..utils import clean_text
 
 MOST = 0.9  # of the rows must be of a kind; the others then count as missing
@@ -23,7 +20,7 @@ HALF = 0.5  # of the rows: such a column is pointed out
 FREQUENT = 0.05  # of the rows
 FEW = 20  # different whole numbers at most are classes
 OFTEN = 5  # rows at least for each category: there will hardly be others
-TRIED = 10_000  # texts at most, to find the formats of dates
+TRIED = 300  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
 
 LAST_WORD = r"(^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:{})[^A-Za-z]*$"
@@ -38,9 +35,10 @@ DATE = (
     r"(?!\D*\d*[.,]?\d+\D*$).*\d.*[\W_].*\d.*|.*[A-Za-z]{3}\W\d.*"  # not 5.20
     r"|(19|20)\d{6}|\d{4}(19|20)\d\d"
 )
+MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%m%d%Y|"
+DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%Y|"
 FORMATS = (
-    "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%m%d%Y|%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y"
-    "|%d%m%Y|%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
+    "%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
     "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%b-%Y|%b %Y|%B %Y|%b-%y"
 )
@@ -49,16 +47,23 @@ TIMES = "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z"
 
 def share_of(counts: Series, pattern: str) -> float:
     """The share of the rows whose whole text matches a pattern."""
-    return counts[counts.index.str.fullmatch(pattern)].sum() / counts.sum()
+    return counts[counts.index.str.fullmatch(pattern)].sum() / max(counts.sum(), 1)
 
 
-def looks_like_row(names: Sequence[str]) -> bool:
+def looks_like_row(names: list) -> bool:
     """Half of the names are numbers or dates, and do not count up in equal steps."""
-    texts = Series(names, dtype="str")
-    numbers = to_numeric(texts, errors="coerce").dropna()
-    dates = texts.str.fullmatch(r"\d+[-/.]\d+[-/.]\d+").sum()
+    share = share_of(Series(1, index=names), r"-?\d[-/.,\d]*")
+    numbers = to_numeric(Series(names), errors="coerce").dropna()
     is_count = len(numbers) > 2 and numbers.diff().nunique() == 1
-    return 0 < HALF * len(names) <= len(numbers) + dates and not is_count
+    return share >= HALF and not is_count
+
+
+def find_decimal(counts: Iterable[Series]) -> str:
+    """The character, point or comma, before the last digits of more cells."""
+    cells = concat(counts)
+    points = share_of(cells, r"\D*[\d,]*[.]\d+\D*")
+    commas = share_of(cells, r"\D*[\d.]*[,]\d+\D*")
+    return "," if commas > points else "."
 
 
 def find_unit(counts: Series) -> str | None:
@@ -66,7 +71,7 @@ def find_unit(counts: Series) -> str | None:
     units = counts.index.to_series().str.extract(f"({UNITS})")[0]
     rows = counts.groupby(units).sum()
     least = max(MOST * rows.sum(), FREQUENT * counts.sum())
-    return str(rows.idxmax()) if len(rows) and rows.max() >= least else None
+    return next(iter(rows.index[rows >= least]), None)
 
 
 def is_code(counts: Series) -> bool:
@@ -74,18 +79,17 @@ def is_code(counts: Series) -> bool:
 
     A single zero is a slip, unless all have the same length.
     """
-    digits = counts[counts.index.str.fullmatch(r"-?\d+")]
-    lengths = digits.index.str.strip("-").str.len()
-    zeros = digits[digits.index.str.match("0.")].sum()
-    is_usual = lengths.nunique() == 1 or zeros >= FREQUENT * digits.sum()
-    return bool(lengths.max() >= 16 or (zeros and is_usual))
+    is_long = share_of(counts, r"-?\d{16,}") > 0
+    zeros = share_of(counts, r"-?0\d+")
+    return is_long or zeros >= FREQUENT or count_digits(counts) > 0
 
 
 def count_digits(counts: Series) -> int:
     """The length of codes that may begin with zeros, if all have the same."""
     codes = counts.index[counts.index.str.fullmatch(r"\d+")]
-    lengths = set(codes.str.len()) if codes.str.startswith("0").any() else set()
-    return lengths.pop() if len(lengths) == 1 else 0
+    lengths = codes.str.len().unique()
+    has_zeros = share_of(counts, r"0\d+") > 0
+    return int(lengths[0]) if has_zeros and len(lengths) == 1 else 0
 
 
 def is_whole(numbers: Series) -> bool:
@@ -101,18 +105,17 @@ def is_called_code(name: str, counts: Series) -> bool:
 
 def is_running_number(name: str, values: Series) -> bool:
     """Whole numbers, nearly all different, that count the rows or are called an id."""
-    values = values.dropna()
     distinct = values.nunique()
-    if len(values) < FEW or distinct < MOST * len(values) or not is_whole(values):
+    if distinct < max(FEW, MOST * values.count()) or not is_whole(values):
         return False
     is_dense = values.max() - values.min() < 1.1 * distinct
-    is_sorted = values.is_unique and is_monotone(values)
+    is_sorted = distinct == values.count() and is_monotone(values)
     return is_dense or is_sorted or bool(IS_ID.search(name))
 
 
 def is_monotone(values: Series) -> bool:
     """Nearly all values are at least as large as the one before, or at most."""
-    steps = values.dropna().rank(method="dense").diff().dropna()
+    steps = values.dropna().rank().diff()[1:]
     return max((steps >= 0).mean(), (steps <= 0).mean()) > 0.99
 
 
@@ -123,43 +126,29 @@ def is_identifier(name: str, counts: Series) -> bool:
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
-def is_free_text(counts: Series) -> bool:
-    """Often different, and on average more than three words or fifty letters."""
-    words = average(counts.index.str.count(r"\S+"), weights=counts)
-    letters = average(counts.index.str.len(), weights=counts)
-    is_different = len(counts) > max(FEW, 0.1 * counts.sum())
-    return bool(is_different and (words > 3 or letters > 50))
-
-
-def find_date_formats(counts: Series) -> tuple[list, bool]:
-    """The formats of dates beside ISO 8601, and whether day and month may be swapped.
+def find_date_formats(counts: Series) -> tuple:
+    """The formats of dates, and whether day and month may be swapped.
 
     The month comes first, or the day, if more can be read then.
     """
-    unread = count_unread(counts[:: len(counts) // TRIED + 1])
-    few = unread.index[:: len(unread) // LISTED + 1]
-    times = TIMES if few.str.contains(":").any() else ""
-    month_first, day_first = [], []
-    for day, time in product(FORMATS.split("|"), times.split("|")):
-        form = day + time
-        dates = to_datetime(few, format=form, errors="coerce", utc=True)
-        if dates.notna().any():
-            month_first += [form] * (not re.match("%d[-/]?%m", form))
-            day_first += [form] * (not re.match("%m[-/]?%d", form))
-        if "%m" not in form:  # of "5 May 2024" one reading is enough
-            few = few[dates.isna()]
-
-    rest = count_unread(unread, *month_first).sum()
-    day_rest = count_unread(unread, *day_first).sum()
-    if day_rest < rest:
+    texts = counts.index.to_series()[:: len(counts) // TRIED + 1]
+    month_first, month_rest = fit_formats(texts, MONTH_FIRST + FORMATS)
+    day_first, day_rest = fit_formats(texts, DAY_FIRST + FORMATS)
+    if day_rest < month_rest:
         return day_first, False
-    return month_first, day_rest == rest and month_first != day_first
+    return month_first, day_rest == month_rest and month_first != day_first
 
 
-def count_unread(counts: Series, *formats: str) -> Series:
-    """The texts that are no dates in ISO 8601 or in a format."""
-    column = Column("", "date", spelling=Spelling(date_formats=formats))
-    return counts[parse_column(counts.index.to_series(), column)[1]]
+def fit_formats(texts: Series, formats: str) -> tuple:
+    """The formats that read a text which none before can, and how many none can."""
+    fitting = []
+    times = TIMES if texts.str.contains(":").any() else ""
+    for day, time in product(formats.split("|"), times.split("|")):
+        dates = to_datetime(texts, format=day + time, errors="coerce", utc=True)
+        if dates.notna().any():
+            fitting.append(day + time)
+            texts = texts[dates.isna()]
+    return fitting, len(texts)
 
 
 def merge_spellings(counts: Series) -> Series:
@@ -169,22 +158,12 @@ def merge_spellings(counts: Series) -> Series:
     return counts.groupby(cleaned.map(usual)).sum()
 
 
-def find_categories(merged: Series) -> tuple[str, ...]:
-    """The categories; none, if others are likely to come.
-
-    Values seen once suggest that some have not been seen at all; values seen five times
-    each, that hardly any is missing (the estimate of Good and Turing).
-    """
-    is_complete = merged.min() >= OFTEN and len(merged) <= LISTED
-    return tuple(merged.index) if is_complete else ()
-
-
-def find_limits(low: float, high: float) -> tuple[float, float]:
+def find_limits(low: float, high: float) -> tuple:
     """Ten times the largest size, rounded up; 0 if no value is on its other side."""
-    ten_times = 10 * max(-low, high)
+    ten_times = 10 * max(-low, high) or 1
     digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
     room = -(-ten_times // digit) * digit
-    return (0 if low >= 0 else -room), (0 if high <= 0 else room)
+    return (0 if low >= 0 else -room), (0 if high < 0 else room)
 
 
 def find_task(numbers: Series, counts: Series) -> Task:
