@@ -20,7 +20,7 @@ HALF = 0.5  # of the rows: such a column is pointed out
 FREQUENT = 0.05  # of the rows
 FEW = 20  # different whole numbers at most are classes
 OFTEN = 5  # rows at least for each category: there will hardly be others
-TRIED = 300  # texts at most, to find the formats of dates
+TRIED = 2_000  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
 
 LAST_WORD = r"(^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:{})[^A-Za-z]*$"
