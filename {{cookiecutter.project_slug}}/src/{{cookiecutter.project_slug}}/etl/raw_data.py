@@ -48,12 +48,14 @@ def read_batches(
 
 def find_files(pattern: str) -> list[Path]:
     """Return the files that match, sorted; a file's own name means that file."""
-    if Path(pattern).is_dir():
+    path = Path(pattern)
+    if path.is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
+    if path.is_file():
+        return [path]
 
-    names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    names = glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = [path for path in map(Path, sorted(names)) if path.is_file()]
-
     if not files:
         raise UserError(
             f"no file matches {pattern}; put your table there or give --raw GLOB"
@@ -111,14 +113,13 @@ def open_excel(path: Path, config: TableConfig) -> Opened:
     """Return the first row of a sheet of an Excel file, and the others as text."""
     book = python_calamine.CalamineWorkbook.from_path(path)
     sheet = book.get_sheet_by_name(config.sheet or book.sheet_names[0])
-    cells = sheet.to_python(skip_empty_area=False)
+    header, *others = sheet.to_python(skip_empty_area=False) or [[]]
 
-    texts = [[write_cell(cell, config.decimal) for cell in row] for row in cells]
-
-    header = name_columns(texts[0] if texts else [])
-    numbers = [number for number, row in enumerate(texts) if number and any(row)]
-    rows = pd.DataFrame([texts[n] for n in numbers], columns=header, dtype="str")
-    return header, iter([make_batch(path.name, rows, [n + 1 for n in numbers])])
+    names = name_columns([write_cell(cell, config.decimal) for cell in header])
+    rows = pd.DataFrame(others, columns=names, dtype=object)
+    rows = rows.map(write_cell, decimal=config.decimal)
+    rows = rows[(rows != "").any(axis=1)]
+    return names, iter([make_batch(path.name, rows.astype("str"), rows.index + 2)])
 
 
 def write_cell(cell: object, decimal: str) -> str:
@@ -129,29 +130,25 @@ def write_cell(cell: object, decimal: str) -> str:
 
 
 def check_header(
-    path: Path,
-    header: Sequence,
-    columns: Sequence,
-    optional: Sequence,
-    separator: str,
+    path: Path, header: list, columns: list, optional: Sequence, separator: str
 ) -> None:
     """Refuse a file whose columns are not the schema's, and name each that differs."""
     if not header:
         raise UserError(f"{path} is empty; it must begin with a line of column names")
 
     missing = [name for name in columns if name not in header]
-    unknown = [name for name in header if name not in (*columns, *optional)]
-
     if missing and len(header) == 1:
         raise UserError(
             f"{path} is not separated by {separator!r} in its first line, "
             f"{header[0][:80]!r}; set `separator` in config.yaml"
         )
 
-    problems = [f"no column {name!r}{nearest(name, unknown)}" for name in missing]
-    problems += [f"unknown column {name!r}" for name in unknown]
-    twice = dict.fromkeys(name for name in header if header.count(name) > 1)
-    problems += [f"column {name!r} twice" for name in twice]
-
+    unknown = [name for name in header if name not in (*columns, *optional)]
+    twice = {name for name in header if header.count(name) > 1}
+    problems = [
+        *(f"no column {name!r}{nearest(name, unknown)}" for name in missing),
+        *(f"unknown column {name!r}" for name in unknown),
+        *(f"column {name!r} twice" for name in sorted(twice)),
+    ]
     if problems:
         raise UserError(f"{path} has other columns: {'; '.join(problems)}")
