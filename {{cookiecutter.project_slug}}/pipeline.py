@@ -32,7 +32,6 @@ from {{ cookiecutter.project_slug }}.etl.runs import (
     make_room,
     record_run,
     remove_leftovers,
-    show_progress,
 )
 from {{ cookiecutter.project_slug }}.etl.sources import (
     fill_table,
@@ -62,7 +61,7 @@ def transform(
 ) -> Iterator[etl.Part]:
     """Clean the rows and check them against the schema, batch by batch."""
     process = partial(etl.make_part, process=partial(clean, table=table))
-    return show_progress(share(process, batches))
+    return share(process, batches)
 
 
 def load(new: Path, output: Path, config: Config) -> dict[str, object]:

@@ -32,7 +32,7 @@ from ..utils import (
 from .parts import make_part, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
-from .runs import make_room, show_progress
+from .runs import make_room
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
@@ -61,7 +61,7 @@ def predict_file(
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
 
     with make_room(output) as folder:
-        counts = write_parts(show_progress(parts), writer, folder, data)
+        counts = write_parts(parts, writer, folder, data)
         save_rejected(folder, rejected, counts)
 
         rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()

@@ -6,8 +6,9 @@ in parallel: what is written from them, in their order, is the same.
 
 import logging
 import shutil
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..data_preprocessing import Transformed
 from ..schema import Table
@@ -26,7 +29,7 @@ from .sources import open_duckdb
 
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
-SHOWN = 20  # sources of rows that were replaced
+NEWS = 30  # seconds between two lines in the log
 
 log = logging.getLogger("pipeline")
 
@@ -36,20 +39,18 @@ Part = tuple[dict, pa.Table, pd.DataFrame]  # counts, kept rows, rejected rows
 def make_part(raw: RawData, process: Callable[[pd.DataFrame], Transformed]) -> Part:
     """Process a batch of rows, and count what became of them."""
     result = process(raw.rows)
-    kept = pa.Table.from_pandas(result.kept, preserve_index=False)
-
     rejected = list_rejected(raw, result.rejected)
+
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
-
     counts = {
         "source": raw.source,
         "rows": len(raw.rows) + len(raw.broken),
-        "kept": len(kept),
+        "kept": len(result.kept),
         "rejected": len(rejected),
         "reasons": reasons,
     }
-    return counts, kept, rejected
+    return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
 
 
 def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
@@ -57,18 +58,18 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
 
     A malformed line is whole in the last column, `raw`.
     """
-    columns = raw.rows.columns.tolist()
-    names = [name_new(name, columns) for name in ("source", "line", "reason", "raw")]
+    new = [name_new(name, raw.rows) for name in ("source", "line", "reason", "raw")]
+    source, line, reason, text = new
 
-    places = {"source": raw.source, "line": reasons.index, "reason": reasons}
-    cells = raw.rows.loc[reasons.index].set_axis(range(len(columns)), axis=1)
+    places: dict = {source: raw.source, line: reasons.index, reason: reasons}
+    rows = raw.rows.loc[reasons.index].assign(**places)
+    rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
 
-    rejected = pd.concat([pd.concat([pd.DataFrame(places), cells], axis=1), raw.broken])
-    rejected = rejected.sort_values("line", kind="stable")
-    return rejected.set_axis([*names[:3], *columns, names[3]], axis=1)
+    rejected = rejected.sort_values(line, kind="stable")
+    return rejected[[source, line, reason, *raw.rows, text]]
 
 
-def name_new(name: str, taken: Iterable[str]) -> str:
+def name_new(name: str, taken: Iterable) -> str:
     """Return a name for a new column that none of the others has."""
     return name_new(f"{name}_", taken) if name in taken else name
 
@@ -85,7 +86,7 @@ def write_parts(
         ExitStack() as stack,
         (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
     ):
-        for count, kept, rejected in parts:
+        for count, kept, rejected in show_progress(parts):
             if not counts:
                 new = open_writer(folder / "kept", kept.schema)
                 writer = stack.enter_context(new)
@@ -98,6 +99,24 @@ def write_parts(
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
     return pd.DataFrame(counts)
+
+
+def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
+    """Show in a bar, and now and then in the log, how many rows are done."""
+    rows, next_news = 0, time.monotonic() + NEWS
+
+    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
+    with bar, logging_redirect_tqdm():
+        for number, part in enumerate(parts):
+            yield part
+            count, kept = part[0]["rows"], part[0]["kept"]
+            bar.update(count)
+            log.debug("part %d: %d of %d rows kept", number, kept, count)
+
+            rows += count
+            if time.monotonic() > next_news:
+                log.info("%d rows so far", rows)
+                next_news += NEWS
 
 
 def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
@@ -113,31 +132,22 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
     if not table.key:
         return kept
 
-    sources, ends = counts["source"].to_numpy(), counts["kept"].cumsum()
-    replaced, first = Counter[tuple](), 0
-
     with (
         open_duckdb(MEMORY, folder) as database,
         pq.ParquetFile(kept) as rows,
         pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
         find_duplicates(database, kept, table)
+        first = 0
         for batch in rows.iter_batches(BATCH_ROWS):
             numbers = range(first, first + len(batch))
-            query = "SELECT row, winner FROM duplicates WHERE row >= ? AND row < ?"
+            query = "SELECT row FROM duplicates WHERE row >= ? AND row < ?"
             found = database.execute(query, [first, numbers.stop]).fetchnumpy()
 
             is_unique = ~np.isin(numbers, found["row"])
             writer.write_batch(batch.filter(pa.array(is_unique)))
-
-            places = [np.searchsorted(ends, found[each], "right") for each in found]
-            replaced.update(zip(*(sources[place] for place in places), strict=True))
-
             first = numbers.stop
-
-    for (source, winner), count in replaced.most_common(SHOWN):
-        if source != winner:
-            log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
+        log_replaced(database, counts)
     return unique
 
 
@@ -156,3 +166,23 @@ def find_duplicates(database: Any, file: Path, table: Table) -> None:
         """,
         [str(file)],
     )
+
+
+def log_replaced(database: Any, counts: pd.DataFrame) -> None:
+    """Log how many rows of a source were replaced by rows of another."""
+    parts = counts[["source"]].assign(end=counts["kept"].cumsum())
+    parts = parts.drop_duplicates("end")  # without those that are empty
+    database.register("parts", pa.Table.from_pandas(parts))
+
+    replaced = database.sql(
+        """
+        SELECT count(*), loser.source, winner.source
+        FROM duplicates
+        ASOF JOIN parts AS loser ON duplicates.row < loser.end
+        ASOF JOIN parts AS winner ON duplicates.winner < winner.end
+        WHERE loser.source <> winner.source
+        GROUP BY ALL ORDER BY count(*) DESC LIMIT 20
+        """
+    )
+    for found in replaced.fetchall():
+        log.info("replaced: %d rows of %s by rows of %s", *found)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -24,7 +23,6 @@ LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
 LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
 ERRORS = (
     csv.Error,
-    duckdb.Error,
     LookupError,
     OSError,
     pa.ArrowInvalid,

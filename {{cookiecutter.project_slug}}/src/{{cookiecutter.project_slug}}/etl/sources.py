@@ -111,27 +111,30 @@ def copy_file(
     database: Any, file: Path, columns: Any, config: TableConfig
 ) -> Iterator[RawData]:
     """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
-    table, view = quote_name(name_table(file)), quote_name(file.name)
+    table = name_table(file)
+    names = ", ".join(f"{quote_name(name)} TEXT" for name in open_file(file, config)[0])
+    database.execute(f"CREATE TABLE {quote_name(table)} ({names})")
+    database.execute(f"CREATE VIEW {quote_name(file.name)} AS FROM {quote_name(table)}")
 
-    types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
-    database.from_arrow(types.empty_table()).create(table)
-    database.execute(f"CREATE VIEW {view} AS FROM {table}")
-
+    nothing = pd.DataFrame(columns=columns, dtype="str")
     for batch in read_batches([file], [], config):
-        filled = batch.rows.mask(batch.rows == "")
-        database.from_arrow(pa.Table.from_pandas(filled, types)).insert_into(table)
-
-        nothing = batch.rows[:0].reindex(columns=columns).astype("str")
+        database.append(table, batch.rows.mask(batch.rows == ""))
         yield batch._replace(rows=nothing)
 
 
 @contextmanager
 def open_duckdb(memory: str, folder: Path | None) -> Iterator:
-    """Open an empty database; what its memory can't hold is in the folder meanwhile."""
+    """Open an empty database; what its memory can't hold is in the folder meanwhile.
+
+    Its errors become an OSError: most are about files.
+    """
     with TemporaryDirectory(dir=folder) as room:
         config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
-        with duckdb.connect(f"{room}/database", config=config) as database:
-            yield database
+        try:
+            with duckdb.connect(f"{room}/database", config=config) as database:
+                yield database
+        except duckdb.Error as error:
+            raise OSError(" ".join(str(error).split())) from error
 
 
 @contextmanager
