@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .utils import UserError
 
@@ -222,17 +222,17 @@ def read_config(start: Path | None = None) -> Config:
         config = Config(root=root, **content)
     except ValidationError as error:
         raise UserError(_describe_error(error)) from error
-    except SettingsError as error:
-        hint = "write a list as JSON: TABLE__KEY='[\"id\"]'"
-        raise UserError(f"{error}; {hint}") from error
     except (yaml.YAMLError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{FILE_NAME} is not valid YAML: {reason}") from error
+        raise UserError(
+            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {reason}"
+        ) from error
 
     paths: dict = {name: root / path for name, path in config.paths}
     paths["raw"] = str(Path(escape(str(root)), config.paths.raw))
-    query = config.source.query and root / config.source.query
-    source = config.source.model_copy(update={"query": query})
+    source = config.source
+    if source.query:
+        source = source.model_copy(update={"query": root / source.query})
     return config.model_copy(update={"paths": Paths(**paths), "source": source})
 
 

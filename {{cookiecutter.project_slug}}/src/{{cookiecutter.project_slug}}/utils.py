@@ -142,7 +142,6 @@ def append_record(record: dict, file: Path) -> None:
     """Append a line of JSON to a file; after an interrupted write, on a new line."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
         with file.open("a", encoding="utf-8", newline="\n") as lines:
             lines.write("\n" * cut + line)

@@ -6,9 +6,8 @@ in parallel: what is written from them, in their order, is the same.
 
 import logging
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..data_preprocessing import Transformed
 from ..schema import Table
 from ..utils import UserError, quote_name, write_atomically
 from .raw_csv import RawData
@@ -29,15 +27,15 @@ from .sources import open_duckdb
 
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
-NEWS = 30  # seconds between two lines in the log
+NEWS = 50  # parts between two lines in the log
 
 log = logging.getLogger("pipeline")
 
 Part = tuple[dict, pa.Table, pd.DataFrame]  # counts, kept rows, rejected rows
 
 
-def make_part(raw: RawData, process: Callable[[pd.DataFrame], Transformed]) -> Part:
-    """Process a batch of rows, and count what became of them."""
+def make_part(raw: RawData, process: Callable) -> Part:
+    """Process a batch of rows, as `transform` does, and count what became of them."""
     result = process(raw.rows)
     rejected = list_rejected(raw, result.rejected)
 
@@ -82,11 +80,10 @@ def write_parts(
     Returns the counts, a row for each part. Raises UserError if all parts are empty.
     """
     counts: list[dict] = []
-    with (
-        ExitStack() as stack,
-        (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
-    ):
-        for count, kept, rejected in show_progress(parts):
+    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
+    file = (folder / "rejected").open("w", encoding="utf-8", newline="")
+    with bar, logging_redirect_tqdm(), file, ExitStack() as stack:
+        for count, kept, rejected in parts:
             if not counts:
                 new = open_writer(folder / "kept", kept.schema)
                 writer = stack.enter_context(new)
@@ -94,6 +91,9 @@ def write_parts(
             writer.write_table(kept)
             # With \n at their ends, Python leaves a cell with a \r unquoted.
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
+
+            bar.update(count["rows"])
+            log_progress(counts, count)
             counts.append(count)
 
     if not any(count["rows"] for count in counts):
@@ -101,22 +101,11 @@ def write_parts(
     return pd.DataFrame(counts)
 
 
-def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
-    """Show in a bar, and now and then in the log, how many rows are done."""
-    rows, next_news = 0, time.monotonic() + NEWS
-
-    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
-    with bar, logging_redirect_tqdm():
-        for number, part in enumerate(parts):
-            yield part
-            count, kept = part[0]["rows"], part[0]["kept"]
-            bar.update(count)
-            log.debug("part %d: %d of %d rows kept", number, kept, count)
-
-            rows += count
-            if time.monotonic() > next_news:
-                log.info("%d rows so far", rows)
-                next_news += NEWS
+def log_progress(counts: list, new: dict) -> None:
+    """Log a part, if that is wanted, and now and then how many rows are done."""
+    log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
+    if len(counts) % NEWS == NEWS - 1:
+        log.info("%d rows so far", sum(count["rows"] for count in counts))
 
 
 def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:

@@ -3,11 +3,11 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import pandas as pd
 import pyarrow as pa
@@ -25,12 +25,14 @@ ERRORS = (
     csv.Error,
     LookupError,
     OSError,
-    pa.ArrowInvalid,
     python_calamine.CalamineError,
-    UnicodeError,
+    ValueError,
 )
 
 csv.field_size_limit(LONGEST_LINE)
+
+
+NO_LINES = pd.DataFrame(columns=["source", "line", "reason", "raw"])
 
 
 class RawData(NamedTuple):
@@ -38,24 +40,16 @@ class RawData(NamedTuple):
 
     `rows` holds text, one column for each of the schema's; the label of a row is the
     line where it begins (of Parquet, a sheet or a query: the row). `broken` has the
-    columns `source`, `line`, `reason` and `raw`, the line's text, in which \\x.. is a
-    byte that can't be text.
+    columns of NO_LINES: `raw` is the line's text, in which \\x.. is a byte that can't
+    be text.
     """
 
     rows: pd.DataFrame
-    broken: pd.DataFrame
+    broken: pd.DataFrame = NO_LINES
     source: str = ""
 
 
 Opened = tuple[list[str], Iterator[RawData]]
-
-
-def make_batch(
-    source: str, rows: pd.DataFrame, lines: Any, broken: Any = ()
-) -> RawData:
-    """Return rows with their lines, and malformed lines with all that RawData names."""
-    malformed = pd.DataFrame(broken, columns=["source", "line", "reason", "raw"])
-    return RawData(rows.set_axis(pd.Index(lines, dtype="int64")), malformed, source)
 
 
 @contextmanager
@@ -95,7 +89,7 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     return header, read_blocks(path.name, text, reader.line_num + 1, header, config)
 
 
-def name_columns(header: Sequence) -> list:
+def name_columns(header: Iterable) -> list:
     """Normalize the names of columns; one without a name is called by its place."""
     numbered = enumerate(header, start=1)
     return [normalize_name(name) or f"column {place}" for place, name in numbered]
@@ -117,7 +111,7 @@ def read_blocks(
         rows = read_plain_lines(block, header, config.separator)
         if rows is not None:
             count = len(rows)
-            yield make_batch(source, rows, range(first, first + count))
+            yield RawData(rows.set_axis(range(first, first + count)), source=source)
         else:
             lines = list(io.StringIO(block, newline=""))
             yield read_lines(source, lines, text, first, header, config)
@@ -127,8 +121,8 @@ def read_blocks(
 
 def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
     """Read a block in which each line is a row without quotes; or return None."""
-    is_plain = '"' not in block and "\0" not in block and separator.isascii()
-    if not is_plain or block.count("\r") != block.count("\r\n"):
+    is_odd = '"' in block or "\0" in block
+    if is_odd or block.count("\r") != block.count("\r\n"):
         return None
 
     types = dict.fromkeys(header, pa.string())
@@ -140,7 +134,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
             pa.csv.ParseOptions(delimiter=separator),
             pa.csv.ConvertOptions(column_types=types),
         )
-    except (UnicodeEncodeError, pa.ArrowInvalid):
+    except ValueError:  # another number of cells, a byte that is not text
         return None
 
     count = block.count("\n") + (not block.endswith("\n"))
@@ -176,8 +170,9 @@ def read_lines(
             numbers.append(first + at)
         at += count
 
-    table = pd.DataFrame(rows, columns=header, dtype="str")
-    return make_batch(source, table, numbers, broken)
+    places = pd.Index(numbers, dtype="int64")
+    table = pd.DataFrame(rows, places, header, dtype="str")
+    return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
 
 
 def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:

@@ -9,11 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
-import python_calamine
 
 from ..config import TableConfig
 from ..utils import UserError, nearest
-from .raw_csv import Opened, RawData, make_batch, name_columns, open_csv, reading
+from .raw_csv import Opened, RawData, name_columns, open_csv, reading
 
 BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
 
@@ -90,10 +89,10 @@ def read_arrow(
     first = 1
     for batch in batches:
         texts = [write_as_text(column, decimal) for column in batch.columns]
-        rows = pd.DataFrame(dict(enumerate(texts)), dtype="str")
-        rows = rows.mask(rows == "nan").set_axis(header, axis=1)
+        rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
+        rows = rows.set_axis(range(first, first + len(rows)))
 
-        yield make_batch(source, rows, range(first, first + len(rows)))
+        yield RawData(rows.mask(rows == "nan"), source=source)
         first += len(rows)
 
 
@@ -111,21 +110,26 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
 
 def open_excel(path: Path, config: TableConfig) -> Opened:
     """Return the first row of a sheet of an Excel file, and the others as text."""
-    book = python_calamine.CalamineWorkbook.from_path(path)
-    sheet = book.get_sheet_by_name(config.sheet or book.sheet_names[0])
-    header, *others = sheet.to_python(skip_empty_area=False) or [[]]
+    cells = pd.read_excel(
+        path,
+        config.sheet or 0,
+        header=None,
+        dtype=object,
+        na_filter=False,
+        engine="calamine",
+    )
+    texts = cells.map(write_cell, decimal=config.decimal).astype("str")
+    header = name_columns(texts.iloc[0] if len(texts) else [])
 
-    names = name_columns([write_cell(cell, config.decimal) for cell in header])
-    rows = pd.DataFrame(others, columns=names, dtype=object)
-    rows = rows.map(write_cell, decimal=config.decimal)
+    rows = texts[1:].set_axis(header, axis=1)
     rows = rows[(rows != "").any(axis=1)]
-    return names, iter([make_batch(path.name, rows.astype("str"), rows.index + 2)])
+    return header, iter([RawData(rows.set_axis(rows.index + 1), source=path.name)])
 
 
 def write_cell(cell: object, decimal: str) -> str:
     """Return a cell of a sheet as the text that it would be in a CSV file."""
     if isinstance(cell, float):
-        return str(cell).removesuffix(".0").replace(".", decimal)
+        return str(cell).replace(".", decimal)
     return str(cell).removesuffix(" 00:00:00")  # a date
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,10 +27,13 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
 
     Raises UserError, and writes nothing, while another run is going on.
     """
-    start, now = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    record: dict = {"time": now, "status": "failed", **dict.fromkeys(COUNTS, 0)}
-    record["output"] = str(output)
-
+    start = datetime.now(UTC)
+    record: dict = {
+        "time": start.isoformat(timespec="seconds"),
+        "status": "failed",
+        **dict.fromkeys(COUNTS, 0),
+        "output": str(output),
+    }
     if dry:
         yield record
         return
@@ -44,7 +46,8 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
             record["error"] = str(error)
             raise
         finally:
-            record["seconds"] = round(time.perf_counter() - start, 3)
+            seconds = (datetime.now(UTC) - start).total_seconds()
+            record["seconds"] = round(seconds, 3)
             append_record(record, logs / "pipeline.jsonl")
 
 

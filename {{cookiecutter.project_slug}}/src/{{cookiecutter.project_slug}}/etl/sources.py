@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,13 +45,13 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def load_table(config: Config | None = None) -> pd.DataFrame:
+def load_table() -> pd.DataFrame:
     """Return the clean table: typed, without rejected rows and duplicates.
 
     The raw rows are cleaned in memory, so the pipeline need not have run. Each row
     has the label that it has in `load_raw()`.
     """
-    config = config or read_config()
+    config = read_config()
     return transform(load_raw(config), read_table(config)).kept
 
 
@@ -155,7 +156,6 @@ def connect(database: str) -> Iterator:
 
     url = os.path.expandvars(database)
     kind = "postgresql" if url.startswith("postgres") else "sqlite"
-
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
@@ -180,15 +180,15 @@ def fill_table(sink: SinkConfig, file: Path) -> None:
     A table that does not exist is created. Until the end readers see the old rows;
     views of the table, its indexes and permissions stay.
     """
-    *schema, table = sink.table.split(".")
-    name = ".".join(map(quote_name, [*schema, table]))
-    place = {"db_schema_name": schema[0]} if schema else {}
+    schema, _, table = sink.table.rpartition(".")
+    name = ".".join(map(quote_name, sink.table.split(".")))
 
     with connect(sink.database) as cursor, pq.ParquetFile(file) as rows:
         types = rows.schema_arrow.remove_metadata()
-        cursor.adbc_ingest(table, types.empty_table(), mode="create_append", **place)
-        cursor.execute(f"DELETE FROM {name}")
-
         batches = rows.iter_batches(BATCH_ROWS)
         reader = pa.RecordBatchReader.from_batches(types, batches)
-        cursor.adbc_ingest(table, reader, mode="append", **place)
+
+        ingest = partial(cursor.adbc_ingest, table, db_schema_name=schema or None)
+        ingest(types.empty_table(), mode="create_append")
+        cursor.execute(f"DELETE FROM {name}")
+        ingest(reader, mode="append")

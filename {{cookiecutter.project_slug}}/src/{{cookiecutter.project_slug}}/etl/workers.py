@@ -80,10 +80,11 @@ def share(
 def _prepare() -> None:
     """Leave Ctrl+C to the first process, and end when it does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
-    """End this process when the other one has ended."""
+def _end_with_parent() -> None:
+    """End this process when the first one has ended."""
+    parent: Any = parent_process()
     parent.join()
     os._exit(1)
