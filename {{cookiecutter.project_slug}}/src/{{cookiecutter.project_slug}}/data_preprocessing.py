@@ -86,6 +86,7 @@ def parse_table(
         for row, text in cells[is_unreadable].items():
             problem = f"{text[:50]!r} {UNREADABLE}"
             problems.append((row, column.name, problem, UNREADABLE))
+
     return pd.DataFrame(parsed, index=raw.index), problems
 
 
@@ -119,6 +120,7 @@ def clean_column(text: pd.Series, column: Column) -> pd.Series:
 
     if column.replace:
         text = text.replace(dict(column.replace))
+
     return text.mask(text.str.casefold().isin(cleaned(column.spelling.missing)))
 
 
@@ -136,11 +138,12 @@ def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
 
     if column.spelling.decimal == ",":
         text = text.mask(text.str.contains(".", regex=False, na=False))
-    numbers = pd.to_numeric(text, errors="coerce").astype(float)
 
+    numbers = pd.to_numeric(text, errors="coerce").astype(float)
     is_plain = numbers.abs() <= LARGEST_EXACT_INTEGER
     if column.kind == "integer":
         is_plain &= numbers % 1 == 0
+
     return numbers.where(is_plain)
 
 
@@ -164,6 +167,7 @@ def check_limits(
                 problems.append((row, column.name, problem, check + done))
             if is_emptied:
                 checked[column.name] = checked[column.name].mask(is_wrong)
+
     return checked, problems
 
 
@@ -171,10 +175,12 @@ def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
     """Give each check of a column, and which values fail it."""
     if not column.nullable:
         yield MISSING, values.isna()
+
     if column.minimum is not None:
         yield f"is below {column.minimum}", values < column.minimum
     if column.maximum is not None:
         yield f"is above {column.maximum}", values > column.maximum
+
     if column.categories and column.is_closed:
         listed = ", ".join(map(str, column.categories[:6]))
         is_unknown = values.notna() & ~values.isin(column.categories)

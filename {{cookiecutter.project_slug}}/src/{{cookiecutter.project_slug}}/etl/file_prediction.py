@@ -130,7 +130,7 @@ def main() -> None:
     """Predict from the command line."""
     parser = command_line(__doc__)
     add = parser.add_argument
-    add("--data", metavar="GLOB", required=True, help="CSV, Parquet or Excel files")
+    add("--data", metavar="PATH", required=True, help="CSV, Parquet or Excel")
     add("--output", metavar="PATH", type=Path, required=True, help="file to write")
     add("--model", metavar="PATH", type=Path, help="model file")
     add("--workers", metavar="N", type=positive_integer, help="processes")

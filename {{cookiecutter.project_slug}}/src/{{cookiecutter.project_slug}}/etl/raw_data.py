@@ -50,6 +50,7 @@ def find_files(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
+
     if path.is_file():
         return [path]
 
@@ -105,6 +106,7 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
+
     return texts.to_pandas()
 
 
@@ -130,6 +132,7 @@ def write_cell(cell: object, decimal: str) -> str:
     """Return a cell of a sheet as the text that it would be in a CSV file."""
     if isinstance(cell, float):
         return str(cell).replace(".", decimal)
+
     return str(cell).removesuffix(" 00:00:00")  # a date
 
 

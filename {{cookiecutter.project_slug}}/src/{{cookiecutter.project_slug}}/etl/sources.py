@@ -156,6 +156,7 @@ def connect(database: str) -> Iterator:
 
     url = os.path.expandvars(database)
     kind = "postgresql" if url.startswith("postgres") else "sqlite"
+
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
