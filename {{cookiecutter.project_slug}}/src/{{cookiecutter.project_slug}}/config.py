@@ -6,7 +6,7 @@ An environment variable overrides the file: SERVING__PORT=9000 sets `port` of `s
 import os
 from glob import escape
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
@@ -33,7 +33,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value):
     """Let a single name be written without brackets, and none as null."""
     if value is None:
         return []
@@ -122,7 +122,7 @@ class Threshold(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, value: Any) -> Any:
+    def _read(cls, value):
         """Let it be written as a number. Refuse more than one rule."""
         rules = value if isinstance(value, dict) else {"value": value}
         if len(rules) != 1:
@@ -184,8 +184,8 @@ class Config(BaseSettings):
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
-        cls, settings_cls: Any, init_settings: Any, env_settings: Any, **others: Any
-    ) -> tuple[Any, ...]:
+        cls, settings_cls, init_settings, env_settings, **others
+    ):
         """Let the environment override the file; TABLE or ROOT alone are not ours."""
         variables = env_settings.env_vars.items()
         env_settings.env_vars = {

@@ -159,11 +159,11 @@ def check_limits(
     for column in columns:
         values = parsed[column.name]
         is_emptied = column.nullable and column.out_of_range == "missing"
+        done = EMPTIED if is_emptied else ""
 
         for check, is_wrong in _failed_checks(values, column):
             for row, value in values[is_wrong].items():
                 problem = check if check == MISSING else f"{str(value)[:50]} {check}"
-                done = EMPTIED if is_emptied else ""
                 problems.append((row, column.name, problem, check + done))
             if is_emptied:
                 checked[column.name] = checked[column.name].mask(is_wrong)

@@ -156,11 +156,11 @@ def set_up_logging(file: Path | None) -> None:
     if file:
         with writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        size, kept = 1_000_000, 5
-        rotated = RotatingFileHandler(
-            file, "a", size, kept, encoding="utf-8", delay=True
+        handlers.append(
+            RotatingFileHandler(
+                file, maxBytes=1_000_000, backupCount=5, encoding="utf-8", delay=True
+            )
         )
-        handlers.append(rotated)
     logging.raiseExceptions = False  # a full disk is reported once, not by each line
     logging.basicConfig(
         level=logging.INFO,

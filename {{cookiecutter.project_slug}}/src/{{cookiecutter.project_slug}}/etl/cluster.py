@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import joblib
 
@@ -19,7 +18,7 @@ except ImportError as error:
 PATIENCE = 10  # seconds to wait for a scheduler to answer
 START = 30  # seconds to wait for a worker
 LAST = 120  # seconds to wait for an item
-LOCAL: Any = {
+LOCAL: dict = {
     "threads_per_worker": 1,
     "dashboard_address": None,
     "silence_logs": logging.CRITICAL,

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -73,7 +73,7 @@ def name_new(name: str, taken: Iterable) -> str:
 
 
 def write_parts(
-    parts: Iterable[Part], open_writer: Any, folder: Path, origin: str
+    parts: Iterable[Part], open_writer: Callable, folder: Path, origin: str
 ) -> pd.DataFrame:
     """Write the kept and the rejected rows of all parts into two files of the folder.
 
@@ -140,7 +140,7 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
     return unique
 
 
-def find_duplicates(database: Any, file: Path, table: Table) -> None:
+def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> None:
     """Make a table of the rows whose key another row has that is kept instead."""
     pa.default_memory_pool().release_unused()  # for DuckDB
 
@@ -157,7 +157,7 @@ def find_duplicates(database: Any, file: Path, table: Table) -> None:
     )
 
 
-def log_replaced(database: Any, counts: pd.DataFrame) -> None:
+def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
     """Log how many rows of a source were replaced by rows of another."""
     parts = counts[["source"]].assign(end=counts["kept"].cumsum())
     parts = parts.drop_duplicates("end")  # without those that are empty

@@ -94,7 +94,7 @@ def remove_leftovers(output: Path) -> None:
 
 def follow(pattern: str, run: Callable) -> None:
     """Run now, and again when a file that matches is new or changed, and complete."""
-    folder = Path(pattern).parent
+    folder, name = Path(pattern).parent, Path(pattern).name
     while has_magic(str(folder)):
         folder = folder.parent
     if not folder.is_dir():
@@ -104,7 +104,7 @@ def follow(pattern: str, run: Callable) -> None:
     is_due = True
     for changes in watchfiles.watch(
         folder,
-        watch_filter=lambda _, path: fnmatch(Path(path).name, Path(pattern).name),
+        watch_filter=lambda _, path: fnmatch(Path(path).name, name),
         force_polling=True,  # works on network drives, and where inotify is used up
         rust_timeout=QUIET,
         yield_on_timeout=True,

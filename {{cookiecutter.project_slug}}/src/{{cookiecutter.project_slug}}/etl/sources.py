@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -62,7 +61,7 @@ def name_source(config: Config, pattern: str | None = None) -> str:
 
 def read_source(
     config: Config,
-    columns: Any = (),
+    columns: Sequence = (),
     pattern: str | None = None,
     folder: Path | None = None,
 ) -> Iterator[RawData]:
@@ -72,12 +71,12 @@ def read_source(
     its memory is kept in the folder, by default the system's own.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, columns, folder)
+        return read_query(config, config.source.query, list(columns), folder)
     return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_query(
-    config: Config, query: Path, columns: Any, folder: Path | None
+    config: Config, query: Path, columns: list, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
     database, table = config.source.database, config.table
@@ -91,8 +90,9 @@ def read_query(
             batches = cursor.fetch_record_batch()
         else:
             for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
-                if re.search(rf"\b{re.escape(name_table(file))}\b", sql, re.IGNORECASE):
-                    yield from copy_file(cursor, file, columns, table)
+                name = file.name.partition(".")[0]  # orders of orders.csv.gz
+                if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
+                    yield from copy_file(cursor, name, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
 
         header = name_columns(batches.schema.names)
@@ -103,16 +103,14 @@ def read_query(
             yield batch._replace(rows=batch.rows[columns])
 
 
-def name_table(file: Path) -> str:
-    """Return the name of a file's table: orders for orders.csv and orders.csv.gz."""
-    return file.name.partition(".")[0]
-
-
 def copy_file(
-    database: Any, file: Path, columns: Any, config: TableConfig
+    database: duckdb.DuckDBPyConnection,
+    table: str,
+    file: Path,
+    columns: list,
+    config: TableConfig,
 ) -> Iterator[RawData]:
     """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
-    table = name_table(file)
     names = ", ".join(f"{quote_name(name)} TEXT" for name in open_file(file, config)[0])
     database.execute(f"CREATE TABLE {quote_name(table)} ({names})")
     database.execute(f"CREATE VIEW {quote_name(file.name)} AS FROM {quote_name(table)}")
@@ -130,7 +128,7 @@ def open_duckdb(memory: str, folder: Path | None) -> Iterator:
     Its errors become an OSError: most are about files.
     """
     with TemporaryDirectory(dir=folder) as room:
-        config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
+        config: dict = {"memory_limit": memory, "temp_directory": room, "threads": 2}
         try:
             with duckdb.connect(f"{room}/database", config=config) as database:
                 yield database

@@ -9,7 +9,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Any
 
 import joblib
 
@@ -85,6 +84,6 @@ def _prepare() -> None:
 
 def _end_with_parent() -> None:
     """End this process when the first one has ended."""
-    parent: Any = parent_process()
-    parent.join()
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
