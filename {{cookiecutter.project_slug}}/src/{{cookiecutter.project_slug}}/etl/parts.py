@@ -31,11 +31,12 @@ NEWS = 50  # parts between two lines in the log
 
 log = logging.getLogger("pipeline")
 
-Part = tuple[dict, pa.Table, pd.DataFrame]  # counts, kept rows, rejected rows
 
+def make_part(raw: RawData, process: Callable) -> tuple:
+    """Process a batch of rows, as `transform` does, and count what became of them.
 
-def make_part(raw: RawData, process: Callable) -> Part:
-    """Process a batch of rows, as `transform` does, and count what became of them."""
+    Returns the counts, the kept rows as a pa.Table, and the rejected rows.
+    """
     result = process(raw.rows)
     rejected = list_rejected(raw, result.rejected)
 
@@ -73,7 +74,7 @@ def name_new(name: str, taken: Iterable) -> str:
 
 
 def write_parts(
-    parts: Iterable[Part], open_writer: Callable, folder: Path, origin: str
+    parts: Iterable, open_writer: Callable, folder: Path, origin: str
 ) -> pd.DataFrame:
     """Write the kept and the rejected rows of all parts into two files of the folder.
 
