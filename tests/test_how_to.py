@@ -221,6 +221,16 @@ def test_change_notebook(fresh):
     assert "support_calls" in report
 
 
+def test_change_command(fresh):
+    counted = dict(line.split() for line in fresh.follow("Add a command").splitlines()[1:])
+    assert counted.keys() == {"North", "South", "East", "West"}
+    result = fresh.run("uv", "run", "count-values", "shoe")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: the clean table has no column 'shoe'\n"
+    help_text = fresh.run("uv", "run", "count-values", "--help").stdout
+    assert "Count the values of a column in the clean table." in help_text
+
+
 def test_change_metric(fresh):
     fresh.follow("Change the metric")
     assert fresh.model()["metric"] == "average_precision"

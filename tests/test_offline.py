@@ -1,4 +1,4 @@
-"""After the install, everything works on a machine without a network."""
+"""After the install, everything works without a network, whatever the answers and the folder."""
 
 import json
 import os
@@ -11,6 +11,12 @@ from conftest import Project, install
 
 pytestmark = pytest.mark.slow
 
+HOSTILE = {
+    "project_name": '"It\'s" {{ 1 }} \\ 客户流失 🎉 <b>',
+    "project_slug": "x" * 30,
+    "description": 'say "hi" \\n {% raw %} `id`',
+    "author_name": 'O\'Neil "Ada" \\ Łukasz',
+}
 # A network namespace of its own has no way out, and its loopback is down: bring that up.
 UNSHARE = ["unshare", "--net", *(["--map-root-user"] if os.geteuid() else [])]
 LOOPBACK = """
@@ -55,9 +61,11 @@ class Island(Project):
 
 
 @pytest.fixture(scope="module")
-def island(bake):
-    """A project of its own, for its tables are remade."""
-    return Island(install(bake()).path)
+def island(bake, tmp_path_factory):
+    """A project with hostile answers, in a folder with blanks, whose tables are remade."""
+    folder = tmp_path_factory.mktemp("island") / "My Projects [é] $HOME"
+    folder.mkdir()
+    return Island(install(bake(into=folder, **HOSTILE)).path)
 
 
 def test_there_is_no_network(island):

@@ -16,12 +16,6 @@ import pytest
 from conftest import PATIENCE, TEMPLATE
 
 HEALTH = "http://127.0.0.1:8000/health"
-HOSTILE = {
-    "project_name": '"It\'s" {{ 1 }} \\ 客户流失 🎉 <b>',
-    "project_slug": "x" * 30,
-    "description": 'say "hi" \\n {% raw %} `id`',
-    "author_name": 'O\'Neil "Ada" \\ Łukasz',
-}
 
 
 def blocks(readme, language="sh"):
@@ -163,13 +157,3 @@ def test_the_readme_of_the_project_word_for_word(bake, bare):
         help_text = shell(f"{path}{command} --help", project.path).stdout
         assert help_text.startswith("usage: ")
     assert shell("git status --porcelain", project.path).stdout == ""
-
-
-@pytest.mark.slow
-def test_a_project_with_hostile_answers_in_a_path_with_blanks_passes_its_tests(bake, tmp_path):
-    folder = tmp_path / "My Projects [é] $HOME"
-    folder.mkdir()
-    project = bake(into=folder, **HOSTILE)
-    shell("uv run -q pytest", project.path)
-    shell("uv run -q pipeline.py && uv run -q train", project.path)
-    assert (project.path / "models" / "model.onnx").exists()
