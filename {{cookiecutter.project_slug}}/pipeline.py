@@ -11,7 +11,6 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,29 +18,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from {{ cookiecutter.project_slug }} import utils
+from {{ cookiecutter.project_slug }} import data_preprocessing, utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.data_preprocessing import OUT_OF_SCOPE
-from {{ cookiecutter.project_slug }}.data_preprocessing import transform as clean
 from {{ cookiecutter.project_slug }}.drift import log_drift
-from {{ cookiecutter.project_slug }}.etl import parts as etl
-from {{ cookiecutter.project_slug }}.etl.raw_csv import RawData
-from {{ cookiecutter.project_slug }}.etl.runs import (
-    COUNTS,
-    follow,
-    make_room,
-    record_run,
-    remove_leftovers,
-    show_progress,
-)
-from {{ cookiecutter.project_slug }}.etl.sources import (
-    fill_table,
-    name_source,
-    read_source,
-)
+from {{ cookiecutter.project_slug }}.etl import parts, runs, sources
 from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
-from {{ cookiecutter.project_slug }}.utils import UserError
 
 SHOWN = 20  # reasons why rows were rejected
 
@@ -50,31 +32,30 @@ log = logging.getLogger("pipeline")
 
 def extract(
     pattern: str | None, folder: Path, table: Table, config: Config
-) -> Iterator[RawData]:
+) -> Iterator:
     """Read the raw rows, batch by batch."""
     columns = [column.name for column in table.columns]
-    log.info("extract: %s", name_source(config, pattern))
-    return read_source(config, columns, pattern, folder)
+    log.info("extract: %s", sources.name_source(config, pattern))
+    return sources.read_source(config, columns, pattern, folder)
 
 
-def transform(
-    batches: Iterator[RawData], table: Table, share: Callable
-) -> Iterator[etl.Part]:
+def transform(batches: Iterator, table: Table, share: Callable) -> Iterator:
     """Clean the rows and check them against the schema, batch by batch."""
-    process = partial(etl.make_part, process=partial(clean, table=table))
-    return show_progress(share(process, batches))
+    clean = partial(data_preprocessing.transform, table=table)
+    return share(partial(parts.make_part, process=clean), batches)
 
 
-def load(new: Path, output: Path, config: Config) -> dict[str, object]:
+def load(new: Path, output: Path, config: Config) -> dict:
     """Replace the old clean table, in the database too if config.yaml names a sink.
 
     Returns how far the table has drifted from the training data, if there is a model.
     """
     if config.sink:
-        fill_table(config.sink, new)
+        sources.fill_table(config.sink, new)
         log.info("load: table %s", config.sink.table)
     utils.replace_file(new, output)
     log.info("load: %s", output)
+
     drift = log_drift(config.paths.model, output, config.training.max_drift)
     return {"drift": drift} if drift else {}
 
@@ -93,21 +74,21 @@ def run(
     """
     table, paths = read_table(config), config.paths
     with (
-        record_run(output, paths.logs, dry) as record,
-        make_room(output, dry) as folder,
+        runs.record_run(output, paths.logs, dry) as record,
+        runs.make_room(output, dry) as folder,
     ):
         if not dry:
-            remove_leftovers(paths.rejected)
+            runs.remove_leftovers(paths.rejected)
 
         batches = extract(pattern, folder, table, config)
-        parts = transform(batches, table, share)
-        origin = name_source(config, pattern)
-        counts = etl.write_parts(parts, pq.ParquetWriter, folder, origin)
+        cleaned = transform(batches, table, share)
+        origin = sources.name_source(config, pattern)
+        counts = parts.write_parts(cleaned, pq.ParquetWriter, folder, origin)
 
-        new = etl.drop_duplicates(folder, counts, table)
+        new = parts.drop_duplicates(folder, counts, table)
         record.update(count_rows(counts, new))
         if not dry:
-            etl.save_rejected(folder, paths.rejected, counts)
+            parts.save_rejected(folder, paths.rejected, counts)
 
         judge(counts, config)
         if not dry:
@@ -115,14 +96,14 @@ def run(
     return record
 
 
-def count_rows(counts: pd.DataFrame, new: Path) -> dict[str, int]:
+def count_rows(counts: pd.DataFrame, new: Path) -> dict:
     """Return what became of all rows, and log it."""
     read, rejected = counts[["rows", "rejected"]].sum().tolist()
     kept = pq.read_metadata(new).num_rows
 
     numbers = (read, kept, rejected, read - kept - rejected)
     log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *numbers)
-    return dict(zip(COUNTS, numbers, strict=True))
+    return dict(zip(runs.COUNTS, numbers, strict=True))
 
 
 def judge(counts: pd.DataFrame, config: Config) -> None:
@@ -130,20 +111,20 @@ def judge(counts: pd.DataFrame, config: Config) -> None:
 
     Rows out of scope do not count.
     """
-    reasons = sum(counts["reasons"], Counter[str]()).most_common()
-    for reason, cells in reasons[:SHOWN]:
+    columns = ["rows", "kept", "rejected", "reasons"]
+    read, kept, rejected, reasons = counts[columns].sum()
+    for reason, cells in reasons.most_common(SHOWN):
         log.warning("rejected: %s, %d times", reason, cells)
 
-    aside = sum(count for reason, count in reasons if reason.startswith(OUT_OF_SCOPE))
-
-    read, kept, rejected = counts[["rows", "kept", "rejected"]].sum()
+    scope = data_preprocessing.OUT_OF_SCOPE
+    aside = sum(reasons[reason] for reason in reasons if reason.startswith(scope))
     share = (rejected - aside) / max(read - aside, 1)
     limit = config.table.max_rejected_share
-
     if share > limit or not kept:
-        raise UserError(
+        reason, _ = reasons.most_common(1)[0]
+        raise utils.UserError(
             f"{share:.1%} of the rows are rejected, most often "
-            f"{reasons[0][0]}; max_rejected_share in config.yaml allows {limit:.1%}; "
+            f"{reason}; max_rejected_share in config.yaml allows {limit:.1%}; "
             f"see {config.paths.rejected}"
         )
 
@@ -170,7 +151,8 @@ def main() -> None:
     options, config = read_options(), read_config()
     log_file = None if options.dry_run else config.paths.logs / "pipeline.log"
     utils.set_up_logging(log_file)
-    log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    if options.verbose:
+        log.setLevel(logging.DEBUG)
 
     share = partial(run_parallel, workers=options.workers)
     if options.engine == "dask" or options.scheduler:
@@ -181,7 +163,7 @@ def main() -> None:
     output = options.output or config.paths.processed
     night = partial(run, options.raw, output, config, share, options.dry_run)
     if options.watch:
-        follow(options.raw or config.paths.raw, night)
+        runs.follow(options.raw or config.paths.raw, night)
     else:
         night()
 

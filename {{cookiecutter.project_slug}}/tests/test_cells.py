@@ -122,7 +122,7 @@ def test_the_own_table_is_read_the_same_as_text_and_with_types(
 ) -> None:
     raw = own_raw.rows.head(500)
     parsed, problems = parse_table(raw, own_table.features)
-    unreadable = set(zip(problems["row"], problems["column"], strict=True))
+    unreadable = {(row, name) for row, name, *_ in problems}
     for column in own_table.features:
         for row, text in raw[column.name].items():
             if (row, column.name) in unreadable or not isinstance(text, str):

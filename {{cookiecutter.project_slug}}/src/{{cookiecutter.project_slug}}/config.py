@@ -6,7 +6,7 @@ An environment variable overrides the file: SERVING__PORT=9000 sets `port` of `s
 import os
 from glob import escape
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
@@ -14,10 +14,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .utils import UserError
 
@@ -25,9 +28,12 @@ FILE_NAME = "config.yaml"
 DELIMITER = "__"  # in SERVING__PORT
 
 Task = Literal["classification", "regression"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value):
     """Let a single name be written without brackets, and none as null."""
     if value is None:
         return []
@@ -102,21 +108,21 @@ class TableConfig(Section):
 class Cost(Section):
     """The cost of each kind of error, in any unit."""
 
-    false_positive: float = Field(ge=0)
-    false_negative: float = Field(ge=0)
+    false_positive: NonNegativeFloat
+    false_negative: NonNegativeFloat
 
 
 class Threshold(Section):
     """The threshold of the positive class, or how to choose it: one of these."""
 
-    value: float | None = Field(default=None, gt=0, lt=1)
-    recall: float | None = Field(default=None, gt=0, le=1)
-    precision: float | None = Field(default=None, gt=0, le=1)
+    value: Share | None = None
+    recall: Rate | None = None
+    precision: Rate | None = None
     cost: Cost | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, value: Any) -> Any:
+    def _read(cls, value):
         """Let it be written as a number. Refuse more than one rule."""
         rules = value if isinstance(value, dict) else {"value": value}
         if len(rules) != 1:
@@ -133,8 +139,8 @@ class TrainingConfig(Section):
     positive: bool | int | str | None = None
     promote: Literal["if_better", "always", "never"] = "if_better"
     keep_models: int = Field(default=10, ge=2)
-    max_drift: float = Field(default=0.1, gt=0)
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    max_drift: PositiveFloat = 0.1
+    test_share: Share = 0.2
     date: str | None = None
     group: str | None = None
     slices: list[str] | None = None
@@ -151,13 +157,13 @@ class ServingConfig(Section):
     """How the model is served over HTTP."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    workers: int = Field(default=1, ge=1)
+    port: Port = 8000
+    workers: PositiveInt = 1
     unknown_categories: Literal["accept", "reject"] = "accept"
-    max_rows: int = Field(default=10_000, ge=1)
-    max_bytes: int = Field(default=10_000_000, ge=1)
+    max_rows: PositiveInt = 10_000
+    max_bytes: PositiveInt = 10_000_000
     access_log: bool = True
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    metrics_port: Port | None = None
     log_predictions: Path | None = None
 
 
@@ -178,8 +184,8 @@ class Config(BaseSettings):
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
-        cls, settings_cls: Any, init_settings: Any, env_settings: Any, **others: Any
-    ) -> tuple[Any, ...]:
+        cls, settings_cls, init_settings, env_settings, **others
+    ):
         """Let the environment override the file; TABLE or ROOT alone are not ours."""
         variables = env_settings.env_vars.items()
         env_settings.env_vars = {
@@ -213,25 +219,21 @@ def read_config(start: Path | None = None) -> Config:
         root = Path(os.path.relpath(root))
     try:
         content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
-        config = Config(**{**(content or {}), "root": root})
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{FILE_NAME} is not valid YAML: {reason}") from error
+        config = Config(root=root, **content)
     except ValidationError as error:
         raise UserError(_describe_error(error)) from error
-    except SettingsError as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"{error}; write a list as JSON: TABLE__KEY='[\"id\"]'"
+            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {reason}"
         ) from error
 
-    paths = {name: root / path for name, path in config.paths if name != "raw"}
-    raw = str(Path(escape(str(root)), config.paths.raw))
-    query = config.source.query and root / config.source.query
-    updated = {
-        "paths": Paths(raw=raw, **paths),
-        "source": config.source.model_copy(update={"query": query}),
-    }
-    return config.model_copy(update=updated)
+    paths: dict = {name: root / path for name, path in config.paths}
+    paths["raw"] = str(Path(escape(str(root)), config.paths.raw))
+    source = config.source
+    if source.query:
+        source = source.model_copy(update={"query": root / source.query})
+    return config.model_copy(update={"paths": Paths(**paths), "source": source})
 
 
 def _describe_error(error: ValidationError) -> str:

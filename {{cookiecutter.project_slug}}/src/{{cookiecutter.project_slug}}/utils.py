@@ -91,13 +91,21 @@ def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
 
 def fingerprint(path: Path) -> str:
     """Return the SHA-256 of a file, or of all files in a folder, as 64 hex digits."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(path.rglob("*")) or [path]:
         if file.is_file():
             with file.open("rb") as content:
                 hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -109,15 +117,14 @@ def write_atomically(path: Path) -> Iterator[Path]:
     """
     place = path.resolve()
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        replace_file(temporary, place)
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # a read-only file system
-            temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            replace_file(temporary, place)
+        finally:
+            with suppress(OSError):  # a read-only file system
+                temporary.unlink(missing_ok=True)
 
 
 def replace_file(new: Path, old: Path) -> None:
@@ -135,7 +142,6 @@ def append_record(record: dict, file: Path) -> None:
     """Append a line of JSON to a file; after an interrupted write, on a new line."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
         with file.open("a", encoding="utf-8", newline="\n") as lines:
             lines.write("\n" * cut + line)
@@ -148,13 +154,12 @@ def set_up_logging(file: Path | None) -> None:
     """Log to the console and to a file, which is rotated."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file:
-        try:
+        with writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"can't write {file}: {error.strerror or error}") from error
-        size, kept = 1_000_000, 5
         handlers.append(
-            RotatingFileHandler(file, "a", size, kept, encoding="utf-8", delay=True)
+            RotatingFileHandler(
+                file, maxBytes=1_000_000, backupCount=5, encoding="utf-8", delay=True
+            )
         )
     logging.raiseExceptions = False  # a full disk is reported once, not by each line
     logging.basicConfig(

@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import joblib
 
@@ -19,7 +18,7 @@ except ImportError as error:
 PATIENCE = 10  # seconds to wait for a scheduler to answer
 START = 30  # seconds to wait for a worker
 LAST = 120  # seconds to wait for an item
-LOCAL: Any = {
+LOCAL: dict = {
     "threads_per_worker": 1,
     "dashboard_address": None,
     "silence_logs": logging.CRITICAL,
@@ -32,8 +31,8 @@ def run_parallel(
     """Call a function with each item, on the workers and here, as on one machine."""
     with connect(scheduler) as client:
         client.wait_for_workers(1, timeout=START)
-        workers, pool = client.nthreads(), client.get_executor(pure=False)
-        yield from share(function, items, pool, sum(workers.values()), LAST)
+        others = sum(client.nthreads().values())
+        yield from share(function, items, client.get_executor(pure=False), others, LAST)
 
 
 @contextmanager
@@ -42,7 +41,6 @@ def connect(scheduler: str | None) -> Iterator:
 
     Raises UserError where it does not answer, or its workers are gone.
     """
-    page = "see docs/production.md"
     warnings.filterwarnings("ignore", "Sending large graph")
     for name in ("asyncio", "distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -51,15 +49,19 @@ def connect(scheduler: str | None) -> Iterator:
         options = {} if scheduler else LOCAL
         client = distributed.Client(scheduler, timeout=PATIENCE, **options)
     except (OSError, ValueError) as error:
-        message = f"no Dask scheduler answers at {scheduler}; {page}"
-        raise UserError(message) from error
+        raise UserError(
+            f"no Dask scheduler answers at {scheduler}; see docs/production.md"
+        ) from error
 
     with client:
         try:
             yield client
         except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
-            reason = "the workers of the Dask scheduler exit"
-            raise UserError(f"{reason} ({str(error)[:200]}); {page}") from error
+            reason = str(error)[:200]
+            raise UserError(
+                f"the workers of the Dask scheduler exit ({reason}); "
+                "see docs/production.md"
+            ) from error
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Examples:
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from ..utils import (
 from .parts import make_part, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
-from .runs import make_room, show_progress
+from .runs import make_room
 from .workers import run_parallel
 
 log = logging.getLogger("predict")
@@ -51,7 +50,7 @@ def predict_file(
 
     The old output stays until all is done, and also where no row fits.
     """
-    start, files, model = time.perf_counter(), find_files(data), load_model(model_path)
+    files, model = find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
 
@@ -61,10 +60,10 @@ def predict_file(
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
 
     with make_room(output) as folder:
-        counts = write_parts(show_progress(parts), writer, folder, data)
+        counts = write_parts(parts, writer, folder, data)
         save_rejected(folder, rejected, counts)
 
-        rows, answered, reasons = counts[["rows", "kept", "reasons"]].sum()
+        answered, reasons = counts[["kept", "reasons"]].sum()
         if not answered:
             reason, _ = reasons.most_common(1)[0]
             raise UserError(
@@ -73,18 +72,17 @@ def predict_file(
 
         replace_file(folder / "kept", output)
 
-    speed = rows / (time.perf_counter() - start)
-    log.info("predict: %d rows to %s, %d rows/s", answered, output, speed)
+    log.info("predict: %d rows to %s", answered, output)
     log_drift(next(read_rows(files, model, config)), model, config)
 
 
 def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
     """Refuse an output that can't be written, or that is read as well."""
+    taken = [file.resolve() for file in files]
     for path in outputs:
         if path.suffix not in (".csv", ".parquet"):
             raise UserError(f"{path}: the name must end in .csv or .parquet")
-
-        if path.resolve() in [file.resolve() for file in files]:
+        if path.resolve() in taken:
             raise UserError(
                 f"{path} would be read and written; choose another --output"
             )
@@ -132,12 +130,10 @@ def main() -> None:
     """Predict from the command line."""
     parser = command_line(__doc__)
     add = parser.add_argument
-    about = "CSV, Parquet or Excel, or a glob"
-    add("--data", metavar="PATH", required=True, help=about)
+    add("--data", metavar="PATH", required=True, help="CSV, Parquet or Excel")
     add("--output", metavar="PATH", type=Path, required=True, help="file to write")
     add("--model", metavar="PATH", type=Path, help="model file")
-    about = "number of processes; default: chosen automatically"
-    add("--workers", metavar="N", type=positive_integer, help=about)
+    add("--workers", metavar="N", type=positive_integer, help="processes")
     options = parser.parse_args()
 
     config = read_config()

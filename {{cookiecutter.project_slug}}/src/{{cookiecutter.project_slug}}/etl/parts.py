@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..data_preprocessing import Transformed
 from ..schema import Table
 from ..utils import UserError, quote_name, write_atomically
 from .raw_csv import RawData
@@ -26,30 +27,29 @@ from .sources import open_duckdb
 
 MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
 
-SHOWN = 20  # sources of rows that were replaced
+NEWS = 50  # parts between two lines in the log
 
 log = logging.getLogger("pipeline")
 
-Part = tuple[dict, pa.Table, pd.DataFrame]  # counts, kept rows, rejected rows
 
+def make_part(raw: RawData, process: Callable) -> tuple:
+    """Process a batch of rows, as `transform` does, and count what became of them.
 
-def make_part(raw: RawData, process: Callable[[pd.DataFrame], Transformed]) -> Part:
-    """Process a batch of rows, and count what became of them."""
+    Returns the counts, the kept rows as a pa.Table, and the rejected rows.
+    """
     result = process(raw.rows)
-    kept = pa.Table.from_pandas(result.kept, preserve_index=False)
-
     rejected = list_rejected(raw, result.rejected)
+
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
-
     counts = {
         "source": raw.source,
         "rows": len(raw.rows) + len(raw.broken),
-        "kept": len(kept),
+        "kept": len(result.kept),
         "rejected": len(rejected),
         "reasons": reasons,
     }
-    return counts, kept, rejected
+    return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
 
 
 def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
@@ -57,34 +57,33 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
 
     A malformed line is whole in the last column, `raw`.
     """
-    columns = raw.rows.columns.tolist()
-    names = [name_new(name, columns) for name in ("source", "line", "reason", "raw")]
+    new = [name_new(name, raw.rows) for name in ("source", "line", "reason", "raw")]
+    source, line, reason, text = new
 
-    places = {"source": raw.source, "line": reasons.index, "reason": reasons}
-    cells = raw.rows.loc[reasons.index].set_axis(range(len(columns)), axis=1)
+    places: dict = {source: raw.source, line: reasons.index, reason: reasons}
+    rows = raw.rows.loc[reasons.index].assign(**places)
+    rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
 
-    rejected = pd.concat([pd.concat([pd.DataFrame(places), cells], axis=1), raw.broken])
-    rejected = rejected.sort_values("line", kind="stable")
-    return rejected.set_axis([*names[:3], *columns, names[3]], axis=1)
+    rejected = rejected.sort_values(line, kind="stable")
+    return rejected[[source, line, reason, *raw.rows, text]]
 
 
-def name_new(name: str, taken: Iterable[str]) -> str:
+def name_new(name: str, taken: Iterable) -> str:
     """Return a name for a new column that none of the others has."""
     return name_new(f"{name}_", taken) if name in taken else name
 
 
 def write_parts(
-    parts: Iterable[Part], open_writer: Any, folder: Path, origin: str
+    parts: Iterable, open_writer: Callable, folder: Path, origin: str
 ) -> pd.DataFrame:
     """Write the kept and the rejected rows of all parts into two files of the folder.
 
     Returns the counts, a row for each part. Raises UserError if all parts are empty.
     """
     counts: list[dict] = []
-    with (
-        ExitStack() as stack,
-        (folder / "rejected").open("w", encoding="utf-8", newline="") as file,
-    ):
+    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
+    file = (folder / "rejected").open("w", encoding="utf-8", newline="")
+    with bar, logging_redirect_tqdm(), file, ExitStack() as stack:
         for count, kept, rejected in parts:
             if not counts:
                 new = open_writer(folder / "kept", kept.schema)
@@ -93,11 +92,21 @@ def write_parts(
             writer.write_table(kept)
             # With \n at their ends, Python leaves a cell with a \r unquoted.
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
+
+            bar.update(count["rows"])
+            log_progress(counts, count)
             counts.append(count)
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
     return pd.DataFrame(counts)
+
+
+def log_progress(counts: list, new: dict) -> None:
+    """Log a part, if that is wanted, and now and then how many rows are done."""
+    log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
+    if len(counts) % NEWS == NEWS - 1:
+        log.info("%d rows so far", sum(count["rows"] for count in counts))
 
 
 def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
@@ -113,35 +122,26 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
     if not table.key:
         return kept
 
-    sources, ends = counts["source"].to_numpy(), counts["kept"].cumsum()
-    replaced, first = Counter[tuple](), 0
-
     with (
         open_duckdb(MEMORY, folder) as database,
         pq.ParquetFile(kept) as rows,
         pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
         find_duplicates(database, kept, table)
+        first = 0
         for batch in rows.iter_batches(BATCH_ROWS):
             numbers = range(first, first + len(batch))
-            query = "SELECT row, winner FROM duplicates WHERE row >= ? AND row < ?"
+            query = "SELECT row FROM duplicates WHERE row >= ? AND row < ?"
             found = database.execute(query, [first, numbers.stop]).fetchnumpy()
 
             is_unique = ~np.isin(numbers, found["row"])
             writer.write_batch(batch.filter(pa.array(is_unique)))
-
-            places = [np.searchsorted(ends, found[each], "right") for each in found]
-            replaced.update(zip(*(sources[place] for place in places), strict=True))
-
             first = numbers.stop
-
-    for (source, winner), count in replaced.most_common(SHOWN):
-        if source != winner:
-            log.info("replaced: %d rows of %s by rows of %s", count, source, winner)
+        log_replaced(database, counts)
     return unique
 
 
-def find_duplicates(database: Any, file: Path, table: Table) -> None:
+def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> None:
     """Make a table of the rows whose key another row has that is kept instead."""
     pa.default_memory_pool().release_unused()  # for DuckDB
 
@@ -156,3 +156,23 @@ def find_duplicates(database: Any, file: Path, table: Table) -> None:
         """,
         [str(file)],
     )
+
+
+def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
+    """Log how many rows of a source were replaced by rows of another."""
+    parts = counts[["source"]].assign(end=counts["kept"].cumsum())
+    parts = parts.drop_duplicates("end")  # without those that are empty
+    database.register("parts", pa.Table.from_pandas(parts))
+
+    replaced = database.sql(
+        """
+        SELECT count(*), loser.source, winner.source
+        FROM duplicates
+        ASOF JOIN parts AS loser ON duplicates.row < loser.end
+        ASOF JOIN parts AS winner ON duplicates.winner < winner.end
+        WHERE loser.source <> winner.source
+        GROUP BY ALL ORDER BY count(*) DESC LIMIT 20
+        """
+    )
+    for found in replaced.fetchall():
+        log.info("replaced: %d rows of %s by rows of %s", *found)

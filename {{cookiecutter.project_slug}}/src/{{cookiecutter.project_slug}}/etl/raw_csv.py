@@ -3,12 +3,12 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -21,18 +21,18 @@ from ..utils import UserError
 BATCH = 8_000_000  # characters that are read at once
 LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
 LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
-OPEN_QUOTE = "a quote is not closed"
 ERRORS = (
     csv.Error,
-    duckdb.Error,
     LookupError,
     OSError,
-    pa.ArrowInvalid,
     python_calamine.CalamineError,
-    UnicodeError,
+    ValueError,
 )
 
 csv.field_size_limit(LONGEST_LINE)
+
+
+NO_LINES = pd.DataFrame(columns=["source", "line", "reason", "raw"])
 
 
 class RawData(NamedTuple):
@@ -40,25 +40,16 @@ class RawData(NamedTuple):
 
     `rows` holds text, one column for each of the schema's; the label of a row is the
     line where it begins (of Parquet, a sheet or a query: the row). `broken` has the
-    columns `source`, `line`, `reason` and `raw`, the line's text, in which \\x.. is a
-    byte that can't be text.
+    columns of NO_LINES: `raw` is the line's text, in which \\x.. is a byte that can't
+    be text.
     """
 
     rows: pd.DataFrame
-    broken: pd.DataFrame
+    broken: pd.DataFrame = NO_LINES
     source: str = ""
 
 
 Opened = tuple[list[str], Iterator[RawData]]
-
-
-def make_batch(
-    source: str, rows: pd.DataFrame, lines: Any, broken: Any = ()
-) -> RawData:
-    """Return rows with their lines, and malformed lines: each a line, reason, text."""
-    malformed = pd.DataFrame(broken, columns=["line", "reason", "raw"])
-    malformed.insert(0, "source", source)
-    return RawData(rows.set_axis(pd.Index(lines, dtype="int64")), malformed, source)
 
 
 @contextmanager
@@ -88,123 +79,126 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
-    lines = iter(lambda: text.readline(LONGEST_LINE), "")
+    lines = iter(partial(read_line, text), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     header = next(filter(any, reader), [])  # after empty lines
     if damage := find_damage("".join(header), config.encoding):
         raise UserError(f"{path}, line 1: {damage}")
+
     header = name_columns(header)
-    return header, read_lines(path, text, reader.line_num + 1, header, config)
+    return header, read_blocks(path.name, text, reader.line_num + 1, header, config)
 
 
-def name_columns(header: Sequence) -> list:
+def name_columns(header: Iterable) -> list:
     """Normalize the names of columns; one without a name is called by its place."""
     numbered = enumerate(header, start=1)
     return [normalize_name(name) or f"column {place}" for place, name in numbered]
 
 
-def read_lines(
-    path: Path, text: TextIO, line: int, header: list, config: TableConfig
+def read_line(text: TextIO) -> str:
+    """Read a line with its end, or nothing at the end of the file."""
+    line = text.readline(LONGEST_LINE)
+    if len(line) == LONGEST_LINE:
+        raise OSError(f"a line has more than {LONGEST_LINE} characters")
+    return line
+
+
+def read_blocks(
+    source: str, text: TextIO, first: int, header: list, config: TableConfig
 ) -> Iterator[RawData]:
-    """Read the rest of a CSV file, in batches that end where a row ends."""
-    rest, is_last = "", False
-    while not is_last:
-        new = text.read(BATCH)
-        end = text.readline(LONGEST_LINE)
-        if len(end) == LONGEST_LINE:
-            raise UserError(f"{path} has a line of more than {LONGEST_LINE} characters")
-
-        block, is_last = rest + new + end, not new
-        batch, used, count = read_block(path.name, block, line, header, config, is_last)
-
-        rest, line = block[used:], line + count
-        if count:
-            yield batch
-
-
-def read_block(
-    source: str,
-    block: str,
-    line: int,
-    header: list,
-    config: TableConfig,
-    is_last: bool,
-) -> tuple[RawData, int, int]:
-    """Read the rows of a block of whole lines, the first of which is number `line`.
-
-    Also returns how many characters and lines of it were used: a row that is still open
-    at the end of a block is left for the next one, if there is one.
-    """
-    plain = read_plain_lines(block, header, config.separator)
-    if plain is not None:
-        numbers = range(line, line + len(plain))
-        return make_batch(source, plain, numbers), len(block), len(plain)
-
-    rows, firsts, broken = [], [], []
-    lines, at = list(io.StringIO(block, newline="")), 0
-    while at < len(lines):
-        cells, count, problem = read_row(lines, at, config.separator)
-        is_cut = at + LINES_OF_A_ROW > len(lines) and not is_last
-        if problem == OPEN_QUOTE and is_cut:
-            break
-
-        text = "".join(lines[at : at + count])
-        problem = problem or find_damage(text, config.encoding)
-        if not problem and cells and len(cells) != len(header):
-            problem = f"{len(cells)} fields instead of {len(header)}"
-
-        if problem:
-            known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
-            readable = known.decode("utf-8", "backslashreplace")
-            broken.append((line + at, problem, readable))
-            count = 1  # what follows a malformed line may be a row
-        elif cells:  # otherwise an empty line
-            rows.append(cells)
-            firsts.append(line + at)
-        at += count
-
-    table = pd.DataFrame(rows, columns=header, dtype="str")
-    used = len(block) - sum(map(len, lines[at:]))
-    return make_batch(source, table, firsts, broken), used, at
+    """Read the rest of a CSV file, a block of whole lines at a time."""
+    while block := text.read(BATCH) + read_line(text):
+        rows = read_plain_lines(block, header, config.separator)
+        if rows is not None:
+            count = len(rows)
+            yield RawData(rows.set_axis(range(first, first + count)), source=source)
+        else:
+            lines = list(io.StringIO(block, newline=""))
+            yield read_lines(source, lines, text, first, header, config)
+            count = len(lines)  # with those that the last row needed
+        first += count
 
 
 def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
     """Read a block in which each line is a row without quotes; or return None."""
-    is_plain = '"' not in block and "\0" not in block and separator.isascii()
-    if not block or not is_plain or block.count("\r") != block.count("\r\n"):
+    is_odd = '"' in block or "\0" in block
+    if is_odd or block.count("\r") != block.count("\r\n"):
         return None
 
-    count = block.count("\n") + (not block.endswith("\n"))
     types = dict.fromkeys(header, pa.string())
     try:
         content = block.encode()
         table = pa.csv.read_csv(
             pa.BufferReader(content),
             pa.csv.ReadOptions(column_names=header, block_size=len(content) + 1),
-            pa.csv.ParseOptions(delimiter=separator, quote_char=False),
-            pa.csv.ConvertOptions(column_types=types, null_values=[]),
+            pa.csv.ParseOptions(delimiter=separator),
+            pa.csv.ConvertOptions(column_types=types),
         )
-    except (UnicodeEncodeError, pa.ArrowInvalid):
+    except ValueError:  # another number of cells, a byte that is not text
         return None
+
+    count = block.count("\n") + (not block.endswith("\n"))
     return table.to_pandas() if len(table) == count else None
 
 
-def read_row(lines: list, at: int, separator: str) -> tuple[list, int, str]:
+def read_lines(
+    source: str,
+    lines: list,
+    text: TextIO,
+    first: int,
+    header: list,
+    config: TableConfig,
+) -> RawData:
+    """Read the rows that begin in a list of lines, and set aside malformed lines.
+
+    Where a row goes on after the last line, lines are added from the file.
+    """
+    rows, numbers, broken = [], [], []
+    at = 0
+    while at < len(lines):
+        cells, count, problem = read_row(lines, at, text, config)
+        if not problem and cells and len(cells) != len(header):
+            problem = f"{len(cells)} fields instead of {len(header)}"
+
+        if problem:
+            known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
+            readable = known.decode("utf-8", "backslashreplace")
+            broken.append((source, first + at, problem, readable))
+            count = 1  # what follows a malformed line may be a row
+        elif cells:  # otherwise an empty line
+            rows.append(cells)
+            numbers.append(first + at)
+        at += count
+
+    places = pd.Index(numbers, dtype="int64")
+    table = pd.DataFrame(rows, places, header, dtype="str")
+    return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
+
+
+def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
     """Return the cells of the row that begins at a line, its lines, what is wrong."""
-    if '"' not in lines[at]:
-        line = lines[at].rstrip("\r\n")
-        return line.split(separator) if line else [], 1, ""
+    line = lines[at].rstrip("\r\n")
+    cells, count = line.split(config.separator) if line else [], 1
 
-    ahead = range(at, min(at + LINES_OF_A_ROW, len(lines)))
-    following = (lines[place] for place in ahead)
-    reader = csv.reader(
-        following, delimiter=separator, skipinitialspace=True, strict=True
-    )
+    if '"' in line:
+        following = follow_lines(lines, at, text)
+        dialect: dict = {"delimiter": config.separator, "skipinitialspace": True}
+        reader = csv.reader(following, **dialect, strict=True)
+        try:
+            cells, count = next(reader), reader.line_num
+        except csv.Error as error:
+            is_open = "end of data" in str(error)
+            return [], 1, "a quote is not closed" if is_open else f"quotes: {error}"
 
-    try:
-        return next(reader), reader.line_num, ""
-    except csv.Error as error:
-        return [], 1, OPEN_QUOTE if "end of data" in str(error) else f"quotes: {error}"
+    return cells, count, find_damage("".join(lines[at : at + count]), config.encoding)
+
+
+def follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
+    """Give the lines of a row; where the list ends, add lines from the file to it."""
+    for place in range(at, at + LINES_OF_A_ROW):
+        if place == len(lines):
+            lines.append(read_line(text))  # empty at the end of the file
+        yield lines[place]
 
 
 def find_damage(text: str, encoding: str) -> str:

@@ -9,11 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
-import python_calamine
 
 from ..config import TableConfig
 from ..utils import UserError, nearest
-from .raw_csv import Opened, RawData, make_batch, name_columns, open_csv, reading
+from .raw_csv import Opened, RawData, name_columns, open_csv, reading
 
 BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
 
@@ -48,12 +47,15 @@ def read_batches(
 
 def find_files(pattern: str) -> list[Path]:
     """Return the files that match, sorted; a file's own name means that file."""
-    if Path(pattern).is_dir():
+    path = Path(pattern)
+    if path.is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
 
-    names = [pattern] if Path(pattern).is_file() else glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    files = [path for path in map(Path, sorted(names)) if path.is_file()]
+    if path.is_file():
+        return [path]
 
+    names = glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = [path for path in map(Path, sorted(names)) if path.is_file()]
     if not files:
         raise UserError(
             f"no file matches {pattern}; put your table there or give --raw GLOB"
@@ -88,10 +90,10 @@ def read_arrow(
     first = 1
     for batch in batches:
         texts = [write_as_text(column, decimal) for column in batch.columns]
-        rows = pd.DataFrame(dict(enumerate(texts)), dtype="str")
-        rows = rows.mask(rows == "nan").set_axis(header, axis=1)
+        rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
+        rows = rows.set_axis(range(first, first + len(rows)))
 
-        yield make_batch(source, rows, range(first, first + len(rows)))
+        yield RawData(rows.mask(rows == "nan"), source=source)
         first += len(rows)
 
 
@@ -104,54 +106,56 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
+
     return texts.to_pandas()
 
 
 def open_excel(path: Path, config: TableConfig) -> Opened:
     """Return the first row of a sheet of an Excel file, and the others as text."""
-    book = python_calamine.CalamineWorkbook.from_path(path)
-    sheet = book.get_sheet_by_name(config.sheet or book.sheet_names[0])
-    cells = sheet.to_python(skip_empty_area=False)
+    cells = pd.read_excel(
+        path,
+        config.sheet or 0,
+        header=None,
+        dtype=object,
+        na_filter=False,
+        engine="calamine",
+    )
+    texts = cells.map(write_cell, decimal=config.decimal).astype("str")
+    header = name_columns(texts.iloc[0] if len(texts) else [])
 
-    texts = [[write_cell(cell, config.decimal) for cell in row] for row in cells]
-
-    header = name_columns(texts[0] if texts else [])
-    numbers = [number for number, row in enumerate(texts) if number and any(row)]
-    rows = pd.DataFrame([texts[n] for n in numbers], columns=header, dtype="str")
-    return header, iter([make_batch(path.name, rows, [n + 1 for n in numbers])])
+    rows = texts[1:].set_axis(header, axis=1)
+    rows = rows[(rows != "").any(axis=1)]
+    return header, iter([RawData(rows.set_axis(rows.index + 1), source=path.name)])
 
 
 def write_cell(cell: object, decimal: str) -> str:
     """Return a cell of a sheet as the text that it would be in a CSV file."""
     if isinstance(cell, float):
-        return str(cell).removesuffix(".0").replace(".", decimal)
+        return str(cell).replace(".", decimal)
+
     return str(cell).removesuffix(" 00:00:00")  # a date
 
 
 def check_header(
-    path: Path,
-    header: Sequence,
-    columns: Sequence,
-    optional: Sequence,
-    separator: str,
+    path: Path, header: list, columns: list, optional: Sequence, separator: str
 ) -> None:
     """Refuse a file whose columns are not the schema's, and name each that differs."""
     if not header:
         raise UserError(f"{path} is empty; it must begin with a line of column names")
 
     missing = [name for name in columns if name not in header]
-    unknown = [name for name in header if name not in (*columns, *optional)]
-
     if missing and len(header) == 1:
         raise UserError(
             f"{path} is not separated by {separator!r} in its first line, "
             f"{header[0][:80]!r}; set `separator` in config.yaml"
         )
 
-    problems = [f"no column {name!r}{nearest(name, unknown)}" for name in missing]
-    problems += [f"unknown column {name!r}" for name in unknown]
-    twice = dict.fromkeys(name for name in header if header.count(name) > 1)
-    problems += [f"column {name!r} twice" for name in twice]
-
+    unknown = [name for name in header if name not in (*columns, *optional)]
+    twice = {name for name in header if header.count(name) > 1}
+    problems = [
+        *(f"no column {name!r}{nearest(name, unknown)}" for name in missing),
+        *(f"unknown column {name!r}" for name in unknown),
+        *(f"column {name!r} twice" for name in sorted(twice)),
+    ]
     if problems:
         raise UserError(f"{path} has other columns: {'; '.join(problems)}")

@@ -2,8 +2,7 @@
 
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -11,17 +10,12 @@ from glob import escape, has_magic
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 import watchfiles
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..utils import UserError, append_record
-from .parts import Part
+from ..utils import UserError, append_record, writing
 
 QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
-NEWS = 30  # seconds between two lines in the log, where no terminal shows a bar
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
 
 log = logging.getLogger("pipeline")
@@ -33,10 +27,13 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
 
     Raises UserError, and writes nothing, while another run is going on.
     """
-    start, now = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    record: dict = {"time": now, "status": "failed", **dict.fromkeys(COUNTS, 0)}
-    record["output"] = str(output)
-
+    start = datetime.now(UTC)
+    record: dict = {
+        "time": start.isoformat(timespec="seconds"),
+        "status": "failed",
+        **dict.fromkeys(COUNTS, 0),
+        "output": str(output),
+    }
     if dry:
         yield record
         return
@@ -49,23 +46,22 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
             record["error"] = str(error)
             raise
         finally:
-            record["seconds"] = round(time.perf_counter() - start, 3)
+            seconds = (datetime.now(UTC) - start).total_seconds()
+            record["seconds"] = round(seconds, 3)
             append_record(record, logs / "pipeline.jsonl")
 
 
 def take_lock(logs: Path) -> AcquireReturnProxy:
     """Take the lock of the pipeline, which the system releases when a process dies."""
-    lock = FileLock(logs / "pipeline.lock")
-    try:
+    file = logs / "pipeline.lock"
+    with writing(file):
         logs.mkdir(parents=True, exist_ok=True)
-        return lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"another run is in progress; it holds the lock {lock.lock_file}"
-        ) from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"can't write {lock.lock_file}: {reason}") from error
+        try:
+            return FileLock(file).acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"another run is in progress; it holds the lock {file}"
+            ) from error
 
 
 @contextmanager
@@ -75,20 +71,18 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
     What a killed run left there is removed first. Raises UserError if nothing can be
     written.
     """
-    place = output.resolve()
-    try:
+    with writing(output):
+        place, where = output.resolve(), None
         if not dry:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            where = place.parent
+            where.mkdir(parents=True, exist_ok=True)
             remove_leftovers(place)
 
-        where, prefix = None if dry else place.parent, f".{place.name}."
+        prefix = f".{place.name}."
         with TemporaryDirectory(
             ".tmp", prefix, where, ignore_cleanup_errors=True
         ) as folder:
             yield Path(folder)
-    except (OSError, duckdb.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise UserError(f"can't write {output}: {reason}") from error
 
 
 def remove_leftovers(output: Path) -> None:
@@ -98,27 +92,9 @@ def remove_leftovers(output: Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def show_progress(parts: Iterable[Part]) -> Iterator[Part]:
-    """Show in a bar or in the log how many rows are done."""
-    rows, next_news = 0, time.monotonic() + NEWS
-
-    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
-    with bar, logging_redirect_tqdm():
-        for number, part in enumerate(parts):
-            yield part
-            count = part[0]["rows"]
-            rows += count
-            bar.update(count)
-            log.debug("part %d: %d of %d rows kept", number, part[0]["kept"], count)
-
-            if bar.disable and time.monotonic() > next_news:
-                log.info("%d rows so far", rows)
-                next_news = time.monotonic() + NEWS
-
-
 def follow(pattern: str, run: Callable) -> None:
     """Run now, and again when a file that matches is new or changed, and complete."""
-    folder = Path(pattern).parent
+    folder, name = Path(pattern).parent, Path(pattern).name
     while has_magic(str(folder)):
         folder = folder.parent
     if not folder.is_dir():
@@ -128,7 +104,7 @@ def follow(pattern: str, run: Callable) -> None:
     is_due = True
     for changes in watchfiles.watch(
         folder,
-        watch_filter=lambda _, path: fnmatch(Path(path).name, Path(pattern).name),
+        watch_filter=lambda _, path: fnmatch(Path(path).name, name),
         force_polling=True,  # works on network drives, and where inotify is used up
         rust_timeout=QUIET,
         yield_on_timeout=True,

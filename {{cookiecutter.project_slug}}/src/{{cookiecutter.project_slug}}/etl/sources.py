@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -44,13 +44,13 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def load_table(config: Config | None = None) -> pd.DataFrame:
+def load_table() -> pd.DataFrame:
     """Return the clean table: typed, without rejected rows and duplicates.
 
     The raw rows are cleaned in memory, so the pipeline need not have run. Each row
     has the label that it has in `load_raw()`.
     """
-    config = config or read_config()
+    config = read_config()
     return transform(load_raw(config), read_table(config)).kept
 
 
@@ -61,7 +61,7 @@ def name_source(config: Config, pattern: str | None = None) -> str:
 
 def read_source(
     config: Config,
-    columns: Any = (),
+    columns: Sequence = (),
     pattern: str | None = None,
     folder: Path | None = None,
 ) -> Iterator[RawData]:
@@ -71,12 +71,12 @@ def read_source(
     its memory is kept in the folder, by default the system's own.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, columns, folder)
+        return read_query(config, config.source.query, list(columns), folder)
     return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_query(
-    config: Config, query: Path, columns: Any, folder: Path | None
+    config: Config, query: Path, columns: list, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
     database, table = config.source.database, config.table
@@ -90,8 +90,9 @@ def read_query(
             batches = cursor.fetch_record_batch()
         else:
             for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
-                if re.search(rf"\b{re.escape(name_table(file))}\b", sql, re.IGNORECASE):
-                    yield from copy_file(cursor, file, columns, table)
+                name = file.name.partition(".")[0]  # orders of orders.csv.gz
+                if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
+                    yield from copy_file(cursor, name, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
 
         header = name_columns(batches.schema.names)
@@ -102,36 +103,37 @@ def read_query(
             yield batch._replace(rows=batch.rows[columns])
 
 
-def name_table(file: Path) -> str:
-    """Return the name of a file's table: orders for orders.csv and orders.csv.gz."""
-    return file.name.partition(".")[0]
-
-
 def copy_file(
-    database: Any, file: Path, columns: Any, config: TableConfig
+    database: duckdb.DuckDBPyConnection,
+    table: str,
+    file: Path,
+    columns: list,
+    config: TableConfig,
 ) -> Iterator[RawData]:
     """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
-    table, view = quote_name(name_table(file)), quote_name(file.name)
+    names = ", ".join(f"{quote_name(name)} TEXT" for name in open_file(file, config)[0])
+    database.execute(f"CREATE TABLE {quote_name(table)} ({names})")
+    database.execute(f"CREATE VIEW {quote_name(file.name)} AS FROM {quote_name(table)}")
 
-    types = pa.schema(dict.fromkeys(open_file(file, config)[0], pa.string()))
-    database.from_arrow(types.empty_table()).create(table)
-    database.execute(f"CREATE VIEW {view} AS FROM {table}")
-
+    nothing = pd.DataFrame(columns=columns, dtype="str")
     for batch in read_batches([file], [], config):
-        filled = batch.rows.mask(batch.rows == "")
-        database.from_arrow(pa.Table.from_pandas(filled, types)).insert_into(table)
-
-        nothing = batch.rows[:0].reindex(columns=columns).astype("str")
+        database.append(table, batch.rows.mask(batch.rows == ""))
         yield batch._replace(rows=nothing)
 
 
 @contextmanager
 def open_duckdb(memory: str, folder: Path | None) -> Iterator:
-    """Open an empty database; what its memory can't hold is in the folder meanwhile."""
+    """Open an empty database; what its memory can't hold is in the folder meanwhile.
+
+    Its errors become an OSError: most are about files.
+    """
     with TemporaryDirectory(dir=folder) as room:
-        config: Any = {"memory_limit": memory, "temp_directory": room, "threads": 2}
-        with duckdb.connect(f"{room}/database", config=config) as database:
-            yield database
+        config: dict = {"memory_limit": memory, "temp_directory": room, "threads": 2}
+        try:
+            with duckdb.connect(f"{room}/database", config=config) as database:
+                yield database
+        except duckdb.Error as error:
+            raise OSError(" ".join(str(error).split())) from error
 
 
 @contextmanager
@@ -177,15 +179,15 @@ def fill_table(sink: SinkConfig, file: Path) -> None:
     A table that does not exist is created. Until the end readers see the old rows;
     views of the table, its indexes and permissions stay.
     """
-    *schema, table = sink.table.split(".")
-    name = ".".join(map(quote_name, [*schema, table]))
-    place = {"db_schema_name": schema[0]} if schema else {}
+    schema, _, table = sink.table.rpartition(".")
+    name = ".".join(map(quote_name, sink.table.split(".")))
 
     with connect(sink.database) as cursor, pq.ParquetFile(file) as rows:
         types = rows.schema_arrow.remove_metadata()
-        cursor.adbc_ingest(table, types.empty_table(), mode="create_append", **place)
-        cursor.execute(f"DELETE FROM {name}")
-
         batches = rows.iter_batches(BATCH_ROWS)
         reader = pa.RecordBatchReader.from_batches(types, batches)
-        cursor.adbc_ingest(table, reader, mode="append", **place)
+
+        ingest = partial(cursor.adbc_ingest, table, db_schema_name=schema or None)
+        ingest(types.empty_table(), mode="create_append")
+        cursor.execute(f"DELETE FROM {name}")
+        ingest(reader, mode="append")

@@ -9,7 +9,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Any
 
 import joblib
 
@@ -80,10 +79,11 @@ def share(
 def _prepare() -> None:
     """Leave Ctrl+C to the first process, and end when it does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
-    """End this process when the other one has ended."""
-    parent.join()
+def _end_with_parent() -> None:
+    """End this process when the first one has ended."""
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
