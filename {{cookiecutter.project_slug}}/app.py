@@ -6,6 +6,7 @@ Examples:
 """
 
 import os
+from os.path import abspath
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ from {{ cookiecutter.project_slug }}.service.request_validation import (
 )
 from {{ cookiecutter.project_slug }}.service.server import make_server, one_at_a_time
 from {{ cookiecutter.project_slug }}.utils import command, command_line, set_up_logging
+
+OPTIONS = {
+    "host": "address to listen on; 0.0.0.0 means all",
+    "port": "port to listen on",
+    "workers": "number of worker processes",
+}
 
 
 def create_app(model_path: Path | None = None) -> Flask:
@@ -106,21 +113,17 @@ def answer_error(error: HTTPException) -> Response:
 def main() -> None:
     """Serve from the command line."""
     parser = command_line(__doc__)
-    add = parser.add_argument
-    add("--model", metavar="PATH", type=os.path.abspath, help="model file")
-    add("--host", metavar="HOST", help="address to listen on; 0.0.0.0 means all")
-    add("--port", metavar="PORT", help="port to listen on")
-    add("--workers", metavar="WORKERS", help="number of worker processes")
-    options = parser.parse_args()
+    parser.add_argument("--model", metavar="PATH", type=abspath, help="model file")
+    for name, about in OPTIONS.items():
+        parser.add_argument(f"--{name}", metavar=name.upper(), help=about)
+    options = vars(parser.parse_args())
 
     # The environment overrides config.yaml, here and in the server's processes.
-    variables = {
-        "PATHS__MODEL": options.model,
-        "SERVING__HOST": options.host,
-        "SERVING__PORT": options.port,
-        "SERVING__WORKERS": options.workers,
-    }
-    os.environ |= {name: value for name, value in variables.items() if value}
+    if model := options.pop("model"):
+        os.environ["PATHS__MODEL"] = model
+    for name, value in options.items():
+        if value:
+            os.environ[f"SERVING__{name.upper()}"] = value
     config = read_config()
     check_model(config.paths.model, config)  # reported once, not by every worker
     make_server("app:create_app", config.serving).serve()

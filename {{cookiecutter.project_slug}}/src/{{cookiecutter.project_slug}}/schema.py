@@ -212,7 +212,9 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
     replaced = metadata.get("replace") or {}
-    texts = [*replaced, *replaced.values(), *(categories if kind == "category" else ())]
+    texts = [*replaced, *replaced.values()]
+    if kind == "category":
+        texts += categories
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(
             'categories and `replace` must be text; write "No", "Yes" or "1" in '

@@ -77,8 +77,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
         validation_error_model=ProblemDetails,
         doc_ui=False,
     )
-    Request = describe_request(model, reader)
-    Answer = describe_answer(model)
+    Request, Answer = describe_request(model, reader), describe_answer(model)
 
     @api.post("/predict", operation_id="predict", responses={"200": Answer})
     def predict(body: Request, query: Options) -> None:  # type: ignore[valid-type]
