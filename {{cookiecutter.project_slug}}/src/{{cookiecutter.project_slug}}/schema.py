@@ -151,15 +151,9 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
-    return Table(
-        columns=tuple(by_name.values()),
-        features=tuple(features),
-        target=target,
-        task=find_task(target, config.task),
-        key=tuple(config.key),
-        keep=config.keep,
-        filter=config.filter,
-    )
+    task = find_task(target, config.task)
+    uses = tuple(by_name.values()), tuple(features), target, task
+    return Table(*uses, tuple(config.key), config.keep, config.filter)
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:

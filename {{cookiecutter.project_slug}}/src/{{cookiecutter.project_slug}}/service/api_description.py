@@ -94,15 +94,14 @@ def describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
     ignored = [*model.table.unused, model.table.target.name]
     read = {column.name: describe_column(column) for column in reader.columns}
-    row = {
-        "properties": {name: {} for name in ignored} | read,
-        "required": [each.name for each in reader.columns if not each.nullable],
-    }
+    row: dict = {"properties": {name: {} for name in ignored} | read}
+    if required := [each.name for each in reader.columns if not each.nullable]:
+        row["required"] = required
     closed: Any = {"extra": "forbid"}  # no other names
     Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
     some = Field(min_length=1, max_length=reader.max_rows)
-    examples = {"one row": model.example, "two rows": [model.example, model.example]}
-    shown = {name: {"value": {"features": rows}} for name, rows in examples.items()}
+    one, two = {"features": model.example}, {"features": [model.example] * 2}
+    shown = {"one row": {"value": one}, "two rows": {"value": two}}
     return create_model(
         "Request",
         __config__=closed | {"openapi_extra": {"examples": shown}},

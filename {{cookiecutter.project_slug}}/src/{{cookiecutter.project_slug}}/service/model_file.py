@@ -10,7 +10,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from ..config import Config, ServingConfig
 from ..prediction import Model, load_model
-from ..schema import Column, read_columns
+from ..schema import read_columns
 from ..utils import UserError
 from .request_validation import RequestReader
 
@@ -80,7 +80,7 @@ def check_model(path: Path, config: Config) -> None:
 
 
 def check_columns(
-    path: Path, columns: Iterable[Column], expected: Iterable[Column], advice: str
+    path: Path, columns: Iterable, expected: Iterable, advice: str
 ) -> None:
     """Refuse columns that clients, or schema.yaml, do not expect."""
     kinds = {(column.name, column.kind) for column in columns}
