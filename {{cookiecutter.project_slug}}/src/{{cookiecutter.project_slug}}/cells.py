@@ -10,6 +10,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -62,27 +63,23 @@ def read_value(value: Any, column: Column) -> Any:
     Text is read as in the table's files; so is a number, once it is spelled as there.
     Raises ValueError if it is not a value of the column's kind.
     """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return read_cell(value, column)
-    if isinstance(value, bool) and column.kind == "boolean":
+    is_boolean = isinstance(value, bool)
+    if value is None or (is_boolean and column.kind == "boolean"):
         return value
-
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= sys.float_info.max:
+    is_number = isinstance(value, int | float) and not is_boolean
+    if is_number and abs(value) <= sys.float_info.max:
+        value = _spell_number(value, column)
+    if not isinstance(value, str):
         raise ValueError(_EXPECTED[column.kind])
-    return read_cell(_as_in_file(value, column), column)
+    return read_cell(value, column)
 
 
-def _as_in_file(number: float, column: Column) -> str:
+def _spell_number(number: float, column: Column) -> str:
     """Spell a number as the table's files do."""
     text = repr(number)
     whole = text.removesuffix(".0")
-    if column.kind in ("number", "integer"):
-        return whole.replace(".", column.spelling.decimal)
     if column.kind != "category":
-        return whole
+        return whole.replace(".", column.spelling.decimal)
     is_known = whole in column.categories and text not in column.categories
     return whole if is_known else text.zfill(column.digits)
 
@@ -92,16 +89,18 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
 
     It raises ValueError also for a value that the schema does not allow.
     """
-    limits: list[Any] = [column.minimum, column.maximum]
+    limits: Any = column.minimum, column.maximum
     if column.kind == "date":
         limits = [end and datetime.fromisoformat(end) for end in limits]
     low, high = limits
     spelled = "".join([*column.spelling.missing, *column.replace])
-    is_plain = not any(character.isdigit() for character in spelled)
+    plain = {"number": (int, float), "integer": (int,)}.get(column.kind, ())
+    if any(character.isdigit() for character in spelled):
+        plain = ()  # a number may stand for a missing value
     read_short = lru_cache(MOST_KNOWN)(partial(read_cell, column=column))
 
     def read(value: Any) -> Any:
-        if is_plain and _is_number(value, column.kind):
+        if type(value) in plain and abs(value) <= LARGEST_EXACT_INTEGER:
             result = value
         elif type(value) is str and len(value) <= LONGEST_KNOWN:
             result = read_short(value)
@@ -109,9 +108,11 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
             result = read_value(value, column)
 
         problem = _find_problem(result, column, low, high)
-        if problem and not (column.nullable and column.out_of_range == "missing"):
-            raise ValueError(problem)
-        return None if problem else result
+        if not problem:
+            return result
+        if column.nullable and column.out_of_range == "missing":
+            return None
+        raise ValueError(problem)
 
     return read
 
@@ -128,13 +129,6 @@ def _find_problem(value: Any, column: Column, low: Any, high: Any) -> str:
     if listed and column.is_closed and value not in listed:
         return "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
     return ""
-
-
-def _is_number(value: Any, kind: Kind) -> bool:
-    """Whether JSON holds a number where the column does, which needs no closer look."""
-    if type(value) not in (int, float) or not abs(value) <= LARGEST_EXACT_INTEGER:
-        return False
-    return kind == "number" or (kind == "integer" and value % 1 == 0)
 
 
 def clean_cell(text: str) -> str:
@@ -186,23 +180,21 @@ def read_integer(text: str, column: Column) -> int:
 def read_boolean(text: str, column: Column) -> bool:
     """Read a boolean in any letter case: true, false, and the table's own spellings."""
     text = clean_text(text)
-    for value in (True, False):
-        spelled = column.spelling.true if value else column.spelling.false
-        if text == str(value).lower() or text in cleaned(spelled):
-            return value
+    if text == "true" or text in cleaned(column.spelling.true):
+        return True
+    if text == "false" or text in cleaned(column.spelling.false):
+        return False
     raise ValueError(text)
 
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
     """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
     for form in ("", *formats):
-        try:
+        with suppress(ValueError, OverflowError):
             date = (
                 datetime.strptime(text, form) if form else datetime.fromisoformat(text)
             )
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
-        except (ValueError, OverflowError):
-            continue
     raise ValueError(text)
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -39,30 +39,26 @@ class Feature:
 
     name: str
     columns: tuple[str, ...]
-    function: Callable[..., Any]
-    numbers: frozenset[str] = frozenset()
+    function: Callable
+    numbers: tuple[str, ...] = ()
 
 
 FEATURES: dict[str, Feature] = {}
 
 
-def feature(
-    function: Callable[..., Any] | None = None, *, columns: Iterable[str] = ()
-) -> Any:
+def feature(function: Callable | None = None, *, columns: Iterable[str] = ()) -> Any:
     """Register a feature. Name its `columns` if they are not Python identifiers."""
+    if function is None:
+        return partial(feature, columns=columns)
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        parameters = signature(function).parameters
-        names = tuple(columns) or tuple(parameters)
-        types = [parameter.annotation for parameter in parameters.values()]
-        numbers = {
-            name for name, type_ in zip(names, types, strict=False) if type_ is float
-        }
-        name = function.__name__
-        FEATURES[name] = Feature(name, names, function, frozenset(numbers))
-        return function
-
-    return register(function) if function else register
+    parameters = signature(function).parameters
+    names = tuple(columns) or tuple(parameters)
+    types = [parameter.annotation for parameter in parameters.values()]
+    pairs = zip(names, types, strict=False)
+    numbers = tuple(name for name, type_ in pairs if type_ is float)
+    name = function.__name__
+    FEATURES[name] = Feature(name, names, function, numbers)
+    return function
 
 
 # --- The features of the sample table ------------------------------------------------
@@ -107,65 +103,57 @@ def features_of_table(
         else:
             cells[column.name] = values.astype(float)
 
-    numbers, categories = _arrange(cells, columns, usable_features(columns))
+    arranged = _arrange(cells, columns, usable_features(columns))
+    numbers, categories = _stack(*arranged, len(table))
     number_names, category_names = feature_names(columns)
-    X = pd.DataFrame(index=table.index, dtype=float)
-    X = X.assign(**dict(zip(number_names, numbers, strict=True)))
-    X = X.clip(-LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
-    return X.assign(**dict(zip(category_names, categories, strict=True)))
+    text = pd.DataFrame(categories, table.index, category_names, dtype=object)
+    X = pd.DataFrame(numbers, table.index, number_names)
+    return pd.concat([X, text], axis=1)
 
 
 def features_of_rows(
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[Column],
-    features: Sequence[Feature],
+    rows: Sequence[Mapping], columns: Sequence[Column]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the usable features of rows, for the service, as `features_of_table` does.
+    """Return the features of rows, for the service, as `features_of_table` does.
 
     The numbers have the shape (rows, n), the categories (rows, m). A value may be
     absent.
     """
+    features = usable_features(columns)
     if len(rows) <= FEW_ROWS:
         single = [features_of_row(row, columns, features) for row in rows]
         numbers = np.array([numbers for numbers, _ in single], dtype=float)
         categories = np.array([texts for _, texts in single], dtype=object)
-    else:
-        cells = {
-            column.name: _column_of_rows([row.get(column.name) for row in rows], column)
-            for column in columns
-        }
-        arrays, texts = _arrange(cells, columns, features)
-        shape = (-1, len(rows))
-        arrays = [np.broadcast_to(array, len(rows)) for array in arrays]
-        numbers = np.array(arrays, dtype=float).reshape(shape).T
-        categories = np.array(texts, dtype=object).reshape(shape).T
-    numbers = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-    return numbers.astype(np.float32), categories
+        return _bound(numbers), categories
+
+    cells = {}
+    for column in columns:
+        values = [row.get(column.name) for row in rows]
+        if column.kind in ("category", "date"):
+            values = [_read_cell(value, column) for value in values]
+        kind = object if column.kind == "category" else float  # None becomes NaN
+        cells[column.name] = np.array(values, dtype=kind).T  # a date has several parts
+    return _stack(*_arrange(cells, columns, features), len(rows))
 
 
 def features_of_row(
-    row: Mapping[str, Any], columns: Sequence[Column], features: Sequence[Feature]
-) -> tuple[list[Any], list[str]]:
+    row: Mapping, columns: Iterable[Column], features: Iterable[Feature]
+) -> tuple[list, list]:
     """Return the features of one row: its numbers, and its categories."""
-    cells: dict[str, Any] = {}
-    for column in columns:
-        value = row.get(column.name)
-        if column.kind == "category":
-            cells[column.name] = value or ""
-        elif column.kind == "date":
-            cells[column.name] = _date_parts(value, column.has_time)
-        else:  # NumPy's numbers can be divided by zero, as those of a table
-            cells[column.name] = np.float64(math.nan if value is None else value)
+    cells = {
+        column.name: _read_cell(row.get(column.name), column) for column in columns
+    }
     return _arrange(cells, columns, features)
 
 
-def _column_of_rows(values: list[Any], column: Column) -> Any:
-    """Return a column's values as arrays."""
+def _read_cell(value: Any, column: Column) -> Any:
+    """Return a value of a row as features take it; of a date, its parts."""
     if column.kind == "category":
-        return np.array([value or "" for value in values], dtype=object)
+        return value or ""
     if column.kind == "date":
-        return np.array([_date_parts(date, column.has_time) for date in values]).T
-    return np.array(values, dtype=float)  # None becomes NaN
+        return _date_parts(value, column.has_time)
+    # NumPy's numbers can be divided by zero, as those of a table.
+    return np.float64(math.nan if value is None else value)
 
 
 @lru_cache(maxsize=10_000)
@@ -181,14 +169,14 @@ def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...
 
 
 def _arrange(
-    cells: Mapping[str, Any], columns: Iterable[Column], features: Iterable[Feature]
-) -> tuple[list[Any], list[Any]]:
+    cells: dict, columns: Iterable[Column], features: Iterable[Feature]
+) -> tuple[list, list]:
     """Return the numbers, among them the features, and the categories."""
     numbers: list[Any] = []
     categories: list[Any] = []
-    values: dict[str, Any] = {}
+    values = dict(cells)
     for column in columns:
-        cell = values[column.name] = cells[column.name]
+        cell = cells[column.name]
         if column.kind == "category":
             categories.append(cell)
         elif column.kind == "date":
@@ -198,12 +186,11 @@ def _arrange(
             numbers.append(cell)
 
     with np.errstate(all="ignore"):
-        for each in features:
-            numbers.append(_call(each, values))
+        numbers += [_call(each, values) for each in features]
     return numbers, categories
 
 
-def _call(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
+def _call(each: Feature, values: dict) -> np.ndarray:
     """Return a feature of whole columns or of the values of one row."""
     try:
         result = each.function(*[values[name] for name in each.columns])
@@ -216,18 +203,30 @@ def _call(each: Feature, values: Mapping[str, Any]) -> np.ndarray:
         ) from error
 
 
+def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features as arrays of the shapes (rows, n) and (rows, m)."""
+    whole = [np.broadcast_to(number, rows) for number in numbers]
+    stacked = np.array(whole, dtype=float).reshape(len(whole), rows)
+    texts = np.array(categories, dtype=object).reshape(len(categories), rows)
+    return _bound(stacked.T), texts.T
+
+
+def _bound(numbers: np.ndarray) -> np.ndarray:
+    """Cut infinite and huge numbers to those that float32 holds."""
+    bounded = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
+    return bounded.astype(np.float32)
+
+
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
     """Return the features whose columns the table has, numbers where they must be."""
     kinds = {column.name: column.kind for column in columns}
-    texts = {name for name, kind in kinds.items() if kind == "category"}
-    usable = [
-        each
-        for each in FEATURES.values()
-        if kinds.keys() >= set(each.columns) and texts.isdisjoint(each.numbers)
-    ]
-    for each in usable:
-        if each.name in kinds:
-            raise UserError(f"the feature {each.name!r} has the name of a column")
+    usable = []
+    for each in FEATURES.values():
+        has_columns = kinds.keys() >= set(each.columns)
+        if has_columns and "category" not in [kinds[name] for name in each.numbers]:
+            usable.append(each)
+            if each.name in kinds:
+                raise UserError(f"the feature {each.name!r} has the name of a column")
     return usable
 
 

@@ -17,12 +17,10 @@ import onnxruntime
 from pydantic import TypeAdapter
 
 from .feature_engineering import (
-    Feature,
     feature_names,
     features_of_rows,
     features_of_table,
     is_category,
-    usable_features,
 )
 from .schema import Table
 from .utils import UserError
@@ -63,11 +61,6 @@ class Model:
         """The labels as names in JSON."""
         return [name_label(label) for label in self.labels]
 
-    @cached_property
-    def custom_features(self) -> list[Feature]:
-        """The features of feature_engineering.py that the table has the columns for."""
-        return usable_features(self.table.features)
-
     def predict(self, rows: Sequence[dict]) -> list[dict]:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
@@ -76,15 +69,14 @@ class Model:
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
-        answers = []
-        positions = choose_classes(outputs, self.threshold)
-        for position, probabilities in zip(
-            positions.tolist(), outputs.tolist(), strict=True
-        ):
-            by_name = dict(zip(self.names, probabilities, strict=True))
-            label = self.labels[position]
-            answers.append({"prediction": label, "probabilities": by_name})
-        return answers
+        positions = choose_classes(outputs, self.threshold).tolist()
+        return [
+            {
+                "prediction": self.labels[position],
+                "probabilities": dict(zip(self.names, probabilities, strict=True)),
+            }
+            for position, probabilities in zip(positions, outputs.tolist(), strict=True)
+        ]
 
     def explain(self, row: dict, answer: dict) -> list[dict]:
         """Return the effect of each column on the answer to a row, the largest first.
@@ -108,8 +100,7 @@ class Model:
 
     def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""
-        features = features_of_rows(rows, self.table.features, self.custom_features)
-        return self.outputs(*features)
+        return self.outputs(*features_of_rows(rows, self.table.features))
 
 
 def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -151,15 +151,9 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
-    return Table(
-        columns=tuple(by_name.values()),
-        features=tuple(features),
-        target=target,
-        task=find_task(target, config.task),
-        key=tuple(config.key),
-        keep=config.keep,
-        filter=config.filter,
-    )
+    task = find_task(target, config.task)
+    uses = tuple(by_name.values()), tuple(features), target, task
+    return Table(*uses, tuple(config.key), config.keep, config.filter)
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -212,7 +206,9 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
     replaced = metadata.get("replace") or {}
-    texts = [*replaced, *replaced.values(), *(categories if kind == "category" else ())]
+    texts = [*replaced, *replaced.values()]
+    if kind == "category":
+        texts += categories
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(
             'categories and `replace` must be text; write "No", "Yes" or "1" in '

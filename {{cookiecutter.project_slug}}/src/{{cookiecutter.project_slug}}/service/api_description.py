@@ -4,22 +4,14 @@ It depends on the model that is served, so it is made when somebody asks for it.
 requests themselves are read by `request_validation`, which is faster.
 """
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal
 
 from flask_openapi3 import Info, OpenAPI, Server
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    WithJsonSchema,
-    create_model,
-)
-from typing_extensions import TypedDict
+from pydantic import BaseModel, Field, RootModel, create_model
 
 from ..prediction import Model
-from ..schema import Column, Kind
-from .request_validation import RequestReader
+from ..schema import Column
+from .request_validation import Problem, RequestReader
 
 DESCRIPTION = """\
 A request with a mistake is refused as a whole, and the answer names every bad value:
@@ -38,22 +30,7 @@ Add the effect of each column: how much higher the probability of the predicted 
 replaced at a time, so interactions are not shown."""
 
 
-TYPES: dict[Kind, list[str]] = {  # text is read as the text of a cell
-    "number": ["number", "string"],
-    "integer": ["integer", "string"],
-    "boolean": ["boolean", "integer", "string"],
-    "date": ["string"],
-    "category": ["string", "number"],
-}
-
-
-class Closed(BaseModel):
-    """An object with no other names."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Effect(Closed):
+class Effect(BaseModel):
     """The effect of one column on an answer."""
 
     column: str
@@ -61,22 +38,14 @@ class Effect(Closed):
     effect: float
 
 
-class Mistake(Closed):
-    """One thing that is wrong with a request."""
-
-    row: int | None
-    column: str | None
-    problem: str
-
-
-class Problem(Closed):
+class ProblemDetails(BaseModel):
     """An error in the form of RFC 9457, with every bad value of the request."""
 
     type: str
     title: str
     status: int
     detail: str
-    errors: list[Mistake]
+    errors: list[Problem]
 
 
 class Health(BaseModel):
@@ -91,12 +60,12 @@ class Health(BaseModel):
 class Options(BaseModel):
     """What the query string may hold."""
 
-    explain: Annotated[bool, Field(description=EXPLAIN)] = False
+    explain: bool = Field(False, description=EXPLAIN)
 
 
-def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
+def describe_api(model: Model, reader: RequestReader) -> dict:
     """Return the OpenAPI document of the service with a model."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
     content = {"application/problem+json": {"schema": schema}}
     statuses = ("400", "405", "413", "415", "422", "500", "503")
     api = OpenAPI(
@@ -105,11 +74,10 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
         servers=[Server(url="./")],  # right behind a path prefix, too
         security_schemes={},
         responses={status: {"content": content} for status in statuses},
-        validation_error_model=Problem,
+        validation_error_model=ProblemDetails,
         doc_ui=False,
     )
-    Request = describe_request(model, reader)
-    Answer = describe_answer(model)
+    Request, Answer = describe_request(model, reader), describe_answer(model)
 
     @api.post("/predict", operation_id="predict", responses={"200": Answer})
     def predict(body: Request, query: Options) -> None:  # type: ignore[valid-type]
@@ -124,70 +92,59 @@ def describe_api(model: Model, reader: RequestReader) -> dict[str, Any]:
 
 def describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
-    unread = [*model.table.unused, model.table.target.name]
-    row: dict[str, Any] = dict.fromkeys(unread, NotRequired[Any])
-    for column in reader.columns:
-        kind = Annotated[Any, WithJsonSchema(describe_column(column))]
-        row[column.name] = NotRequired[kind] if column.nullable else kind
-
-    Row: Any = close("Row", row)
-    rows = Annotated[list[Row], Field(min_length=1, max_length=reader.max_rows)]
-    Request: Any = create_model("Request", __base__=Closed, features=(Row | rows, ...))
-    examples = {"one row": model.example, "two rows": [model.example, model.example]}
-    Request.model_config["openapi_extra"] = {
-        "examples": {
-            name: {"value": {"features": features}}
-            for name, features in examples.items()
-        }
-    }
-    return Request
+    ignored = [*model.table.unused, model.table.target.name]
+    read = {column.name: describe_column(column) for column in reader.columns}
+    row: dict = {"properties": {name: {} for name in ignored} | read}
+    if required := [each.name for each in reader.columns if not each.nullable]:
+        row["required"] = required
+    closed: Any = {"extra": "forbid"}  # no other names
+    Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
+    some = Field(min_length=1, max_length=reader.max_rows)
+    one, two = {"features": model.example}, {"features": [model.example] * 2}
+    shown = {"one row": {"value": one}, "two rows": {"value": two}}
+    return create_model(
+        "Request",
+        __config__=closed | {"openapi_extra": {"examples": shown}},
+        features=Row | Annotated[list[Row], some],
+    )
 
 
-def describe_column(column: Column) -> dict[str, Any]:
+def describe_column(column: Column) -> dict:
     """Return the JSON schema of the values of a column."""
     about = [column.description or column.name]
     missing = [None] * column.nullable
-    types = TYPES[column.kind] + ["null"] * column.nullable
-    schema: dict[str, Any] = {"anyOf": [{"type": each} for each in types]}
+    schema: dict = {}
     if column.kind == "boolean":
         texts = [*column.spelling.true, *column.spelling.false]
         bits = [int(text) for text in texts if text in ("0", "1")]
         schema["enum"] = [True, False, *bits, *texts, *missing]
     elif column.kind == "date":
-        spelled = {"enum": [*column.spelling.missing, None]}
-        dates = {"type": "string", "format": "date"}
-        schema["anyOf"] = [dates, spelled] if column.nullable else [dates]
+        date = {"type": "string", "format": "date"}
+        absent = {"enum": [*column.spelling.missing, None]}
+        schema["anyOf"] = [date, absent] if column.nullable else [date]
         about += [f"between {column.minimum} and {column.maximum}"]
         about += [f"or as {form}" for form in column.spelling.date_formats]
-    elif column.categories:
-        name = "enum" if column.is_closed else "examples"
-        schema[name] = [*column.categories, *missing]
-    elif column.kind != "category":
+    else:
+        kind = "number" if column.kind == "category" else column.kind
+        types = [kind, "string", *["null"] * column.nullable]
+        schema["anyOf"] = [{"type": each} for each in types]
         limits = {"minimum": column.minimum, "maximum": column.maximum}
         schema |= {name: limit for name, limit in limits.items() if limit is not None}
+
+    if column.categories:
+        name = "enum" if column.is_closed else "examples"
+        schema[name] = [*column.categories, *missing]
+    elif column.kind in ("number", "integer"):
         schema["format"] = "number"  # of the text of a cell
     return {**schema, "description": "; ".join(about)}
 
 
 def describe_answer(model: Model) -> Any:
     """Return the pydantic model of the answer to one row or to several."""
-    answer: dict[str, Any] = {"prediction": float}
+    fields: dict = {"prediction": float, "explanation": (list[Effect], [])}
     if model.labels:
-        share = Annotated[float, Field(ge=0, le=1)]
-        answer["prediction"] = Annotated[Any, WithJsonSchema({"enum": model.labels})]
-        answer["probabilities"] = close(
-            "Probabilities", dict.fromkeys(model.names, share)
-        )
-    Answer: Any = close("Answer", answer | {"explanation": NotRequired[list[Effect]]})
-    Answers: Any = close("Answers", {"predictions": list[Answer]})
+        fields["prediction"] = Literal[*model.labels]
+        fields["probabilities"] = dict[str, float]
+    Answer: Any = create_model("Answer", **fields)
+    Answers: Any = create_model("Answers", predictions=list[Answer])
     return create_model("Predicted", __base__=RootModel[Answer | Answers])
-
-
-def close(name: str, fields: dict[str, Any]) -> Any:
-    """Return the type of an object with these names and no others.
-
-    It is a TypedDict, because the names may be any text: "Total Charges", "class".
-    """
-    kind = TypedDict(name, fields)  # type: ignore[misc]
-    kind.__pydantic_config__ = Closed.model_config  # type: ignore[attr-defined]
-    return kind

@@ -10,7 +10,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from ..config import Config, ServingConfig
 from ..prediction import Model, load_model
-from ..schema import Column, read_columns
+from ..schema import read_columns
 from ..utils import UserError
 from .request_validation import RequestReader
 
@@ -29,13 +29,13 @@ class ModelFile:
         self.served: tuple[Model, RequestReader] | None = None
         self.problem: str | None = None
         self.date = ""  # of the file that is served
-        self._state: object = ()
+        self._modified = -1  # before the first look
         self.look()
 
     def get(self) -> tuple[Model, RequestReader]:
         """Return the model and the reader of its requests, after a look at the file."""
         if time.monotonic() >= self._next_look:
-            self.look()  # other threads go on with the previous model
+            self.look()
         if self.served is None:
             raise ServiceUnavailable(self.problem)
         return self.served
@@ -44,14 +44,13 @@ class ModelFile:
         """Load the file if it has changed; if it can't be served, say why."""
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         try:
-            found = self.path.stat()
-            state = (found.st_mtime_ns, found.st_size, found.st_ino)
+            modified = self.path.stat().st_mtime_ns
         except OSError:
-            state = None
-        if state == self._state:
+            modified = 0
+        if modified == self._modified:
             return
 
-        self._state = state
+        self._modified = modified
         try:
             model = load_model(self.path)
             if self.served:
@@ -65,8 +64,7 @@ class ModelFile:
 
         self.served = model, RequestReader(model.table, self.config)
         self.problem = None
-        date = datetime.fromtimestamp(found.st_mtime, UTC)
-        self.date = date.isoformat(timespec="seconds")
+        self.date = datetime.fromtimestamp(modified // 10**9, UTC).isoformat()
         log.info("serving %s of %s, %s", self.path, self.date, model.sha256)
 
 
@@ -82,7 +80,7 @@ def check_model(path: Path, config: Config) -> None:
 
 
 def check_columns(
-    path: Path, columns: Iterable[Column], expected: Iterable[Column], advice: str
+    path: Path, columns: Iterable, expected: Iterable, advice: str
 ) -> None:
     """Refuse columns that clients, or schema.yaml, do not expect."""
     kinds = {(column.name, column.kind) for column in columns}

@@ -1,16 +1,17 @@
-"""Read the rows of a request, and report everything that is wrong with them at once.
+"""Read the body of a request, and report everything that is wrong with its rows.
 
 A value is read as in the table's files (`cells.read_value`), and must be within the
 limits of the contract. This is plain Python, because it is faster than a model of
 pydantic and allows the table's own spellings.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from typing import Any
 
+from flask import Request, abort
 from jiter import from_json
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import UnprocessableEntity
 
 from ..cells import make_reader
 from ..config import ServingConfig
@@ -21,7 +22,8 @@ MOST_PROBLEMS = 1_000  # that one answer lists
 LONGEST_NAME = 100  # of an unknown column, in an answer
 
 
-class Problem(NamedTuple):
+@dataclass
+class Problem:
     """One thing that is wrong: its row (counted from 0) and column, if it has them."""
 
     row: int | None
@@ -29,27 +31,21 @@ class Problem(NamedTuple):
     problem: str
 
 
-class InvalidRequest(HTTPException):
-    """A request that can't be answered: its HTTP status, and its problems."""
+class InvalidRows(UnprocessableEntity):
+    """Rows that do not fit the contract, with all their problems."""
 
-    def __init__(self, status: int, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
         """Keep the problems, and describe the first of them."""
-        row, column, problem = problems[0]
-        place = "" if row is None else f"row {row}: {column or ''} "
-        count = len(problems)
+        first, count = problems[0], len(problems)
         total = f" ({count:,} problems are listed)" if count > 1 else ""
-        super().__init__(place + problem + total)
-        self.code = status
+        super().__init__(
+            f"row {first.row}: {first.column or ''} {first.problem}{total}"
+        )
         self.problems = problems
 
 
-def refuse(status: int, problem: str) -> InvalidRequest:
-    """Return what is wrong with a request as a whole."""
-    return InvalidRequest(status, [Problem(None, None, problem)])
-
-
 class RequestReader:
-    """Reads the JSON body of a request as rows that fit the contract.
+    """Reads rows of JSON as rows that fit the contract.
 
     Columns that the model does not use may be there: target, key, excluded columns.
     """
@@ -61,41 +57,56 @@ class RequestReader:
         self.names = {column.name for column in table.columns}
         self.max_rows = config.max_rows
 
-    def read(self, features: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
-        """Return the values of one row or several. Raises InvalidRequest."""
-        rows = features if isinstance(features, list) else [features]
-        try:
-            return [self._read_row(row) for row in rows]
-        except (ValueError, TypeError, AttributeError):
-            problems = list(islice(self._find_problems(rows), MOST_PROBLEMS))
-            raise InvalidRequest(422, problems) from None
+    def read(self, features: dict | list) -> list[dict]:
+        """Return the values of one row or several. Raises InvalidRows."""
+        rows: list[dict] = []
+        problems: list[Problem] = []
+        for row in features if isinstance(features, list) else [features]:
+            values, wrong = self._read_row(row)
+            for column, problem in wrong:
+                problems.append(Problem(len(rows), column, problem))
+            rows.append(values)
+            if len(problems) >= MOST_PROBLEMS:
+                break
 
-    def _read_row(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of a row. Raises ValueError at the first problem."""
+        if problems:
+            raise InvalidRows(problems[:MOST_PROBLEMS])
+        return rows
+
+    def _read_row(self, row: Any) -> tuple[dict, list]:
+        """Return the values of a row, and its problems: pairs of column and problem."""
+        if not isinstance(row, dict):
+            return {}, [(None, "should be an object with a value for each column")]
+
+        values, problems = {}, []
         if not row.keys() <= self.names:
             row = {normalize_name(name): value for name, value in row.items()}
-            if not row.keys() <= self.names:
-                raise ValueError("there is an unknown column")
-        return {name: read(row.get(name)) for name, read in self.readers.items()}
+            unknown = [name[:LONGEST_NAME] for name in row if name not in self.names]
+            for name in unknown[:MOST_PROBLEMS]:
+                hint = nearest(name, self.readers)
+                problems.append((name, f"is not a column of the schema{hint}"))
 
-    def _find_problems(self, rows: list[Any]) -> Iterator[Problem]:
-        """Yield each problem of the rows."""
-        for number, row in enumerate(rows):
-            if not isinstance(row, dict):
-                problem = "should be an object with a value for each column"
-                yield Problem(number, None, problem)
-                continue
+        for name, read in self.readers.items():
+            try:
+                values[name] = read(row.get(name))
+            except ValueError as error:
+                problems.append((name, str(error)))
+        return values, problems
 
-            row = {normalize_name(name): value for name, value in row.items()}
-            for name in [name for name in row if name not in self.names]:
-                short = name[:LONGEST_NAME]
-                hint = nearest(short, self.readers)
-                yield Problem(number, short, f"is not a column of the schema{hint}")
-            for name, read in self.readers.items():
-                try:
-                    read(row.get(name))
-                except ValueError as error:
-                    yield Problem(number, name, str(error))
+
+def read_body(environ: dict, max_bytes: int) -> bytes:
+    """Return the body of a request, which must be sent as JSON."""
+    kind, coding = environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING")
+    body = environ["body"]  # see `server.one_at_a_time`
+    if kind != "application/json" and not Request(environ).is_json:
+        abort(415, "the body must be sent as application/json")
+    if body.startswith(b"\x1f\x8b"):
+        coding = "gzip"
+    if coding not in (None, "identity"):
+        abort(415, f"the body must not be compressed ({coding})")
+    if len(body) > max_bytes:
+        abort(413, f"the body should have at most {max_bytes:,} bytes")
+    return body
 
 
 def read_features(content: bytes, max_rows: int) -> Any:
@@ -103,19 +114,26 @@ def read_features(content: bytes, max_rows: int) -> Any:
     try:
         body = from_json(content, catch_duplicate_keys=True)
     except ValueError as error:
-        if content.startswith(b"\x1f\x8b"):
-            raise refuse(415, "the body must not be compressed (gzip)") from error
-        if content.startswith(b"\xef\xbb\xbf"):
-            error = ValueError("it begins with a byte order mark; send it without")
-        elif b"\0" in content[:4]:
-            error = ValueError("it is UTF-16 or UTF-32; send UTF-8")
-        raise refuse(400, f"not JSON: {error}") from error
+        problem = str(error)
+        if content.startswith(BOM_UTF8) or b"\0" in content[:4]:
+            problem = "send UTF-8 without a byte order mark, not UTF-16 or UTF-32"
+        abort(400, f"not JSON: {problem}")
 
     if not isinstance(body, dict) or body.keys() != {"features"}:
-        raise refuse(422, 'the body should be {"features": …} and nothing else')
+        abort(422, 'the body should be {"features": …} and nothing else')
     features = body["features"]
     count = len(features) if isinstance(features, list) else 1
     if not isinstance(features, dict | list) or not 1 <= count <= max_rows:
         status = 413 if count > max_rows else 422
-        raise refuse(status, f"features should be a row or 1 to {max_rows:,} rows")
+        abort(status, f"features should be a row or 1 to {max_rows:,} rows")
     return features
+
+
+def read_explain(environ: dict) -> bool:
+    """Return whether the query string asks for explanations."""
+    if not environ.get("QUERY_STRING"):
+        return False
+    value = Request(environ).args.get("explain", "false")
+    if value not in ("true", "false"):
+        abort(422, "explain should be true or false")
+    return value == "true"

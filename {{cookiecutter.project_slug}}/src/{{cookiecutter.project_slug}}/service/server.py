@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from threading import Lock
 from typing import Any
 
 from granian import Granian
@@ -35,6 +36,7 @@ def make_server(target: str, config: ServingConfig) -> Server:
 
     Raises UserError if it can't listen on the address of the config.
     """
+    metrics_port = config.metrics_port or 0
     return Server(
         target,
         factory=True,
@@ -50,9 +52,9 @@ def make_server(target: str, config: ServingConfig) -> Server:
         respawn_failed_workers=True,
         log_access=config.access_log,
         log_access_format=ACCESS_LOG,
-        metrics_enabled=config.metrics_port is not None,
-        metrics_address=find_address(config.host, config.metrics_port or 0),
-        metrics_port=config.metrics_port or 0,
+        metrics_enabled=metrics_port > 0,
+        metrics_address=find_address(config.host, metrics_port),
+        metrics_port=metrics_port,
     )
 
 
@@ -62,9 +64,24 @@ def find_address(host: str, port: int) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, _, _, _, address = found[0]
         socket.create_server(address[:2], family=family).close()
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, UnicodeError) as error:
         raise UserError(
-            f"can't listen on {host}:{port}: {reason}; try another --host or --port"
+            f"can't listen on {host}:{port}: {error}; try another --host or --port"
         ) from error
     return str(address[0])
+
+
+def one_at_a_time(application: Any, max_bytes: int) -> Any:
+    """Wrap a WSGI application: read the whole body of each request, then let one go on.
+
+    Two threads that compute only wait for each other, which takes longer. A client
+    that sends slowly keeps nobody waiting.
+    """
+    lock = Lock()
+
+    def answer(environ: dict, start_response: Any) -> Any:
+        environ["body"] = environ["wsgi.input"].read(max_bytes + 1)
+        with lock:
+            return application(environ, start_response)
+
+    return answer

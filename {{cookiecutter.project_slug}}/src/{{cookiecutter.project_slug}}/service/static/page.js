@@ -1,5 +1,3 @@
-"use strict";
-
 const MOST_CLASSES = 10;
 const MOST_REASONS = 6;
 const PATIENCE = 30_000; // milliseconds
@@ -10,10 +8,8 @@ if (at("swagger-ui")) showDocs();
 else startForm();
 
 function showDocs() {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
-  dark.addEventListener("change", follow);
-  follow();
+  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.classList.toggle("dark-mode", isDark);
   SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", tryItOutEnabled: true, validatorUrl: null });
 }
 
@@ -152,10 +148,8 @@ function readableDate(text) {
 }
 
 function findColumns(controls, words) {
-  const wanted = words.trim().toLowerCase();
-  for (const control of controls) {
-    control.closest(".field").hidden = !control.dataset.column.toLowerCase().includes(wanted);
-  }
+  const isWanted = ({ dataset: { column } }) => column.toLowerCase().includes(words.trim().toLowerCase());
+  for (const control of controls) control.closest(".field").hidden = !isWanted(control);
 }
 
 // Text is never set as HTML: names and labels come from a table and may contain anything.
