@@ -10,7 +10,7 @@ from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
     "code tokens": 46_400,
-    "test tokens": 15_700,
+    "test tokens": 12_900,
     "markup lines": 935,
     "files": 103,
 }

@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
 
-from {{ cookiecutter.project_slug }}.config import Config, read_config
+from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
-def test_paths_start_at_the_folder_of_the_file(config: Config) -> None:
+def test_paths_start_at_the_folder_of_the_file(config):
     below = config.root / "notebooks"
     below.mkdir()
     found = read_config(below)
@@ -15,7 +13,7 @@ def test_paths_start_at_the_folder_of_the_file(config: Config) -> None:
     assert found.paths.raw == str(config.root / "data" / "raw" / "*.csv")
 
 
-def test_a_key_is_one_column_or_several(config: Config) -> None:
+def test_a_key_is_one_column_or_several(config):
     assert config.table.key == ["id"]
     file = config.root / "config.yaml"
     text = file.read_text(encoding="utf-8")
@@ -33,9 +31,7 @@ def test_a_key_is_one_column_or_several(config: Config) -> None:
         ("target: outcome", "goal: outcome", r"table\."),
     ],
 )
-def test_a_mistake_in_config_yaml_is_named(
-    config: Config, old: str, new: str, message: str
-) -> None:
+def test_a_mistake_in_config_yaml_is_named(config, old, new, message):
     file = config.root / "config.yaml"
     text = file.read_text(encoding="utf-8")
     assert old in text
@@ -45,6 +41,6 @@ def test_a_mistake_in_config_yaml_is_named(
     assert "\n" not in str(error.value)
 
 
-def test_without_config_yaml_the_error_says_where_to_run(tmp_path: Path) -> None:
+def test_without_config_yaml_the_error_says_where_to_run(tmp_path):
     with pytest.raises(UserError, match=r"no config\.yaml in .*; run this from the"):
         read_config(tmp_path)

@@ -4,19 +4,17 @@ import pandas as pd
 import pytest
 from conftest import HEADER, make_lines
 
-from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.etl.raw_data import RawData
-from {{ cookiecutter.project_slug }}.schema import Table, read_table
+from {{ cookiecutter.project_slug }}.schema import read_table
 
 
-def make_raw(*lines: str) -> pd.DataFrame:
+def make_raw(*lines):
     """Make a raw table of lines of CSV."""
     rows = [line.split(",") for line in lines]
     return pd.DataFrame(rows, columns=HEADER, dtype="str")
 
 
-def test_every_row_is_kept_rejected_or_a_duplicate(config: Config) -> None:
+def test_every_row_is_kept_rejected_or_a_duplicate(config):
     raw = make_raw(
         "k1,10,1,small,yes,2020-01-31,lost",
         "k2,900,1.5,Small,yes,2020-02-30,won",
@@ -37,7 +35,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(config: Config) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 30])
-def test_the_types_do_not_depend_on_the_rows(config: Config, rows: int) -> None:
+def test_the_types_do_not_depend_on_the_rows(config, rows):
     raw = make_raw(*make_lines(rows)) if rows else make_raw().reindex(columns=HEADER)
     types = transform(raw.astype("str"), read_table(config)).kept.dtypes.astype(str)
     assert types.tolist() == [
@@ -45,10 +43,8 @@ def test_the_types_do_not_depend_on_the_rows(config: Config, rows: int) -> None:
     ]
 
 
-def test_one_batch_or_many_give_the_same_rows(
-    own_raw: RawData, own_table: Table
-) -> None:
-    raw = own_raw.rows.head(600)
+def test_one_batch_or_many_give_the_same_rows(own_raw, own_table):
+    raw = own_raw.head(600)
     whole = transform(raw, own_table)
     parts = [
         transform(raw.iloc[start : start + 100], own_table)

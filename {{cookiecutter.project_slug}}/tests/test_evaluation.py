@@ -1,4 +1,4 @@
-"""Metrics, and numbers as people write them."""
+"""Metrics, and the threshold."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,12 @@ from sklearn import metrics
 
 from {{ cookiecutter.project_slug }}.evaluation import (
     evaluate,
-    format_number,
     list_metrics,
 )
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 
-def draw_outputs(classes: int, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def draw_outputs(classes, rows=300):
     """Draw targets, and probabilities of which many are equal."""
     random = np.random.default_rng(classes)
     y = random.integers(classes, size=rows)
@@ -20,13 +19,11 @@ def draw_outputs(classes: int, rows: int = 300) -> tuple[np.ndarray, np.ndarray]
     return y, scores / scores.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 8])
-def test_metrics_of_classes_are_those_of_scikit_learn(classes: int) -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+def test_metrics_of_classes_are_those_of_scikit_learn(classes):
     y, outputs = draw_outputs(classes)
-    scores, likeliest = (
-        outputs[:, 1] if classes == 2 else outputs,
-        outputs.argmax(axis=1),
-    )
+    scores = outputs[:, 1] if classes == 2 else outputs
+    likeliest = outputs.argmax(axis=1)
     expected = {
         "roc_auc": metrics.roc_auc_score(y, scores, multi_class="ovr"),
         "accuracy": metrics.accuracy_score(y, likeliest),
@@ -44,7 +41,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(classes: int) -> None:
     assert evaluate(outputs, y, known) == pytest.approx(expected)
 
 
-def test_a_threshold_decides_what_is_predicted() -> None:
+def test_a_threshold_decides_what_is_predicted():
     y, outputs = draw_outputs(2)
     recall = {"": list_metrics("recall", "classification", 2)["recall"]}
     expected = metrics.recall_score(y, outputs[:, 1] >= 0.25)
@@ -52,7 +49,7 @@ def test_a_threshold_decides_what_is_predicted() -> None:
     assert expected > evaluate(outputs, y, recall)[""]
 
 
-def test_the_metric_in_config_yaml_is_found_or_refused() -> None:
+def test_the_metric_in_config_yaml_is_found_or_refused():
     assert next(iter(list_metrics(None, "classification"))) == "roc_auc"
     assert next(iter(list_metrics("f1_macro", "classification"))) == "f1_macro"
     with pytest.raises(UserError, match="'mae' is not for a classification"):
@@ -61,17 +58,3 @@ def test_the_metric_in_config_yaml_is_found_or_refused() -> None:
         list_metrics("recall", "classification", 3)
     with pytest.raises(UserError, match=r"no scorer 'acuracy' .*nearest is 'accuracy'"):
         list_metrics("acuracy", "classification")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.9, "0.900"),
-        (55384.2, "55,384"),
-        (0.0912, "0.0912"),
-        (-12.34, "-12.3"),
-        (0, "0"),
-    ],
-)
-def test_numbers_are_shown_as_people_write_them(value: float, shown: str) -> None:
-    assert format_number(value) == shown

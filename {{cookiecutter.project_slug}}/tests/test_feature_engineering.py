@@ -1,7 +1,5 @@
 """A row alone has the same features as in its table. A feature is left out or named."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +15,7 @@ from {{ cookiecutter.project_slug }}.feature_engineering import (
     usable_features,
     young_or_old,
 )
-from {{ cookiecutter.project_slug }}.schema import DTYPES, Column, Table
+from {{ cookiecutter.project_slug }}.schema import DTYPES, Column
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 COLUMNS = [
@@ -27,7 +25,7 @@ COLUMNS = [
     Column("größe", "category", nullable=True),
     Column("since", "date", nullable=True, has_time=True),
 ]
-ROWS: list[tuple[Any, ...]] = [
+ROWS = [
     (1.5, 0, True, "Small", "2024-02-29 13:30:00"),
     (0.0, 0, False, "Large", "1999-12-31 00:00:00"),
     (-1.0, 0, None, None, None),
@@ -37,19 +35,19 @@ ROWS: list[tuple[Any, ...]] = [
 
 
 @pytest.fixture
-def features(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def features(monkeypatch):
     """The registered features: at first none."""
-    registered: dict[str, Any] = {}
+    registered = {}
     monkeypatch.setattr(feature_engineering, "FEATURES", registered)
     return registered
 
 
-def make_table() -> pd.DataFrame:
+def make_table():
     table = pd.DataFrame(ROWS, columns=[column.name for column in COLUMNS])
     return table.astype({column.name: DTYPES[column.kind] for column in COLUMNS})
 
 
-def check_each_row_alone(table: pd.DataFrame, columns: Any) -> pd.DataFrame:
+def check_each_row_alone(table, columns):
     """Each row alone has the features that it has in the table, to the last bit."""
     X = features_of_table(table, columns)
     is_category = X.dtypes == "object"
@@ -71,12 +69,12 @@ def check_each_row_alone(table: pd.DataFrame, columns: Any) -> pd.DataFrame:
 
 
 def test_each_row_of_the_project_s_table_alone_has_its_features(
-    own_processed: pd.DataFrame, own_table: Table
-) -> None:
+    own_processed, own_table
+):
     check_each_row_alone(own_processed, own_table.features)
 
 
-def test_the_kinds_of_columns(features: dict[str, Any]) -> None:
+def test_the_kinds_of_columns(features):
     X = check_each_row_alone(make_table(), COLUMNS)
     assert X.iloc[0].to_dict() == {
         "paid": 1.5,
@@ -107,8 +105,8 @@ def test_the_kinds_of_columns(features: dict[str, Any]) -> None:
 )
 @pytest.mark.filterwarnings("error")
 def test_a_feature_gives_the_same_for_a_table_and_for_a_row(
-    features: dict[str, Any], function: Any, expected: list[float]
-) -> None:
+    features, function, expected
+):
     function.__name__ = "new"
     feature(function, columns=["paid", "class", "größe"])
     X = check_each_row_alone(make_table(), COLUMNS)
@@ -117,8 +115,8 @@ def test_a_feature_gives_the_same_for_a_table_and_for_a_row(
 
 
 def test_a_feature_that_fails_for_a_table_or_for_a_row_is_named(
-    features: dict[str, Any],
-) -> None:
+    features,
+):
     @feature
     def size(paid):
         return 1 if paid > 0 else 0
@@ -135,8 +133,8 @@ def test_a_feature_that_fails_for_a_table_or_for_a_row_is_named(
 
 
 def test_a_feature_is_left_out_if_the_table_lacks_a_column(
-    features: dict[str, Any],
-) -> None:
+    features,
+):
     @feature
     def ratio(paid, owed):
         raise AssertionError
@@ -145,7 +143,7 @@ def test_a_feature_is_left_out_if_the_table_lacks_a_column(
     assert usable_features(COLUMNS) == []
 
 
-def test_a_feature_must_not_have_the_name_of_a_column(features: dict[str, Any]) -> None:
+def test_a_feature_must_not_have_the_name_of_a_column(features):
     @feature(columns=["class"])
     def paid(number):
         return number
@@ -158,10 +156,10 @@ def test_a_feature_must_not_have_the_name_of_a_column(features: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(("age", "expected"), [(29, 1), (30, 0), (65, 0), (66, 1)])
-def test_young_or_old(age: float, expected: int) -> None:
+def test_young_or_old(age, expected):
     assert young_or_old(age) == expected
 
 
-def test_charge_without_contract() -> None:
+def test_charge_without_contract():
     assert charge_without_contract(50.0, "Monthly") == 50
     assert charge_without_contract(50.0, "Yearly") == 0

@@ -1,17 +1,14 @@
 """Any table becomes the project's own: what is decided, and what is refused."""
 
 import random
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import CONFIG
 
-from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.schema import Column, read_table
+from {{ cookiecutter.project_slug }}.config import read_config
+from {{ cookiecutter.project_slug }}.schema import read_table
 from {{ cookiecutter.project_slug }}.tools.infer_schema import main
 
 ROWS = 300
@@ -21,26 +18,24 @@ OUTCOMES = DRAW.choices(["lost", "won"], k=ROWS)
 DAYS = pd.Series(pd.date_range("2020-01-01", periods=ROWS)).sample(frac=1).tolist()
 
 
-def some(*texts: str) -> list[str]:
+def some(*texts):
     """Return one of some texts for each row."""
     return DRAW.choices(texts, k=ROWS)
 
 
 @pytest.fixture
-def infer(config: Config, monkeypatch: pytest.MonkeyPatch, capsys) -> Callable:
+def infer(config, monkeypatch, capsys):
     """Return a function that writes a table and runs the command: what it printed."""
     monkeypatch.chdir(config.root)
-    text = Path("config.yaml").read_text(encoding="utf-8")
-    changed = text.replace("missing_values:\n", "missing_values:\n  - NA\n  - None\n")
-    Path("config.yaml").write_text(changed, encoding="utf-8")
+    text = CONFIG.replace('["", "?"]', '["", "?", NA, None]')
+    Path("config.yaml").write_text(text, encoding="utf-8")
 
-    def infer(*options: str, content: bytes = b"", **columns: list) -> str:
+    def infer(*options, content=b"", **columns):
         table = {"outcome": OUTCOMES, "other": CHARGES} | columns
         written = content or pd.DataFrame(table).to_csv(index=False).encode()
         Path("table.csv").write_bytes(written)
-        source = ["table.csv"] if "--source" not in options else []
-        words = ["infer-schema", *source, "--target", "outcome", *options]
-        monkeypatch.setattr(sys, "argv", words)
+        words = ["infer-schema", "table.csv", "--target", "outcome", *options]
+        monkeypatch.setattr("sys.argv", words)
         try:
             main()
         except SystemExit as stop:
@@ -50,24 +45,13 @@ def infer(config: Config, monkeypatch: pytest.MonkeyPatch, capsys) -> Callable:
     return infer
 
 
-CONFIGURED = yaml.safe_dump(
-    CONFIG
-    | {
-        "table": CONFIG["table"] | {"filter": "age > 18"},
-        "training": CONFIG["training"] | {"date": "since"},
-    }
-).replace("training:", "training:  # a comment")
-
-
-def found(config: Config) -> dict[str, Column]:
+def found(config):
     """Return the columns that were inferred."""
     table = read_table(read_config(config.root))
     return {column.name: column for column in table.columns}
 
 
-def test_each_column_is_decided_on_and_explained(
-    infer: Callable, config: Config
-) -> None:
+def test_each_column_is_decided_on_and_explained(infer, config):
     texts = {
         "Total Charges": ([f"${charge:.2f}" for charge in CHARGES], "number"),
         "null": (some("1", "22", "30"), "integer"),
@@ -89,42 +73,15 @@ def test_each_column_is_decided_on_and_explained(
     assert "300 rows were read, and 0 lines are malformed." in said
 
 
-def test_what_deserves_a_look(infer: Callable) -> None:
-    looks = [
-        (
-            ["n.a."] * 9 + CHARGES[9:],
-            "97.0% are numbers; the others are read as missing",
-        ),
-        ([*range(200)] + ["S"] * 100, "66.7% are numbers; the others: S (100)"),
-        (
-            ["NA"] * 100 + ["ZA", "AO"] * 100,
-            "'NA' is read as missing in 33% of the rows",
-        ),
-        (["3/4/2024", "5/6/2023"] * 150, "no day is above 12: read as month, day"),
-        ([3 * n + n % 2 for n in range(ROWS)], "--key 'x4'"),
-        (sorted(DAYS), "training.date in config.yaml to x5"),
-        (OUTCOMES, "determines the target"),
-    ]
-    said = infer(**{f"x{number}": cells for number, (cells, _) in enumerate(looks)})
-    checks = said.partition("\nCheck manually:\n")[2].splitlines()
-    for number, (_, expected) in enumerate(looks):
-        (line,) = [line for line in checks if line.startswith(f"  x{number}: ")]
-        assert expected in line
-
-
 @pytest.mark.parametrize(
     ("target", "options", "kind"),
     [
         (["lost", "won", "Won "], [], "category"),
-        (["TRUE", "false"], [], "boolean"),
         (["1", "2", "3", "4"], ["--task", "regression"], "number"),
-        (CHARGES, [], "number"),
         (["None", "Mild", "Severe"], ["--missing", "NA"], "category"),
     ],
 )
-def test_every_kind_of_target(
-    infer: Callable, config: Config, target: list, options: list, kind: str
-) -> None:
+def test_every_kind_of_target(infer, config, target, options, kind):
     outcome = (target * ROWS)[:ROWS]
     infer(*options, outcome=outcome)
     infer("--missing", "NA", outcome=outcome)  # the task is kept
@@ -143,25 +100,22 @@ def test_every_kind_of_target(
         (b"a,outcome\n1,x\n2,y\n", ["--key", "b"], "has no column 'b'"),
     ],
 )
-def test_what_is_refused_changes_nothing(
-    infer: Callable, config: Config, content: bytes, options: list, message: str
-) -> None:
+def test_what_is_refused_changes_nothing(infer, config, content, options, message):
     before = [path.read_bytes() for path in config.root.glob("*.yaml")]
     error = infer(*options, content=content)
     assert message in error and error.count("\n") == 1
     assert [path.read_bytes() for path in config.root.glob("*.yaml")] == before
 
 
-def test_settings_of_another_table_are_reset_and_its_files_kept(
-    infer: Callable, config: Config
-) -> None:
-    Path("config.yaml").write_text(CONFIGURED, encoding="utf-8")
+def test_settings_of_another_table_are_reset_and_its_files_kept(infer, config):
+    text = CONFIG.replace("target: outcome", "target: outcome\n  filter: age > 18")
+    text = text.replace("training:", "training:  # a comment\n  date: since")
+    Path("config.yaml").write_text(text, encoding="utf-8")
     infer("--key", "other", x=CHARGES)
     changed = read_config(config.root)
     assert changed.training.date is None
     assert changed.table.filter is None
-    text = Path("config.yaml").read_text(encoding="utf-8")
-    assert "# a comment" in text
-    assert Path("config.old-1.yaml").read_text(encoding="utf-8") == CONFIGURED
+    assert "# a comment" in Path("config.yaml").read_text(encoding="utf-8")
+    assert Path("config.old-1.yaml").read_text(encoding="utf-8") == text
     infer("--force", x=CHARGES)
     assert len(list(Path().glob("*.old-*"))) == 2

@@ -1,12 +1,9 @@
 """The command `predict`: files in, files with predictions out."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from conftest import HEADER, make_lines
 
-from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
 from {{ cookiecutter.project_slug }}.prediction import load_model, predict_frame
 from {{ cookiecutter.project_slug }}.utils import UserError
@@ -14,14 +11,14 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
-def predict(config: Config, data: str | Path, output: Path) -> pd.DataFrame:
+def predict(config, data, output):
     """Predict a file, and return what was written."""
     predict_file(str(data), output, config.paths.model, config, workers=1)
     read = pd.read_parquet if output.suffix == ".parquet" else pd.read_csv
     return read(output)
 
 
-def write(file: Path, lines: list[str], header: list[str] = HEADER) -> Path:
+def write(file, lines, header=HEADER):
     """Write a raw file."""
     file.parent.mkdir(exist_ok=True)
     file.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
@@ -29,9 +26,7 @@ def write(file: Path, lines: list[str], header: list[str] = HEADER) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_file_is_answered_as_a_table_is(
-    trained_config: Config, tmp_path: Path, suffix: str
-) -> None:
+def test_a_file_is_answered_as_a_table_is(trained_config, tmp_path, suffix):
     processed = trained_config.paths.processed
     model = load_model(trained_config.paths.model)
     expected = predict_frame(model, pd.read_parquet(processed))
@@ -42,8 +37,8 @@ def test_a_file_is_answered_as_a_table_is(
 
 @CLASSES
 def test_rejected_rows_are_kept_beside_and_the_others_in_order(
-    trained_config: Config, tmp_path: Path
-) -> None:
+    trained_config, tmp_path
+):
     lines = [line.rsplit(",", 1)[0] for line in make_lines(3)]  # no target yet
     lines.insert(1, lines[0].replace("k0,", "k9,900"))
     new = write(tmp_path / "new.csv", [*lines, "too,few"], HEADER[:-1])
@@ -55,9 +50,7 @@ def test_rejected_rows_are_kept_beside_and_the_others_in_order(
 
 
 @CLASSES
-def test_mistakes_are_one_line_and_leave_the_old_output(
-    trained_config: Config, tmp_path: Path
-) -> None:
+def test_mistakes_are_one_line_and_leave_the_old_output(trained_config, tmp_path):
     good = write(tmp_path / "good.csv", make_lines(5))
     bad = write(tmp_path / "bad.csv", ["x,999,,,,,won", "y,999,,,,,won"])
     output = tmp_path / "found.csv"
@@ -66,11 +59,7 @@ def test_mistakes_are_one_line_and_leave_the_old_output(
         (good, tmp_path / "found.xlsx", r"must end in \.csv or \.parquet"),
         (good, good, "would be read and written; choose another --output"),
         (write(tmp_path / "empty.csv", []), output, "has a header but no rows"),
-        (
-            bad,
-            output,
-            "are rejected, most often Total Charges: is above 100",
-        ),
+        (bad, output, "are rejected, most often Total Charges: is above 100"),
     ):
         with pytest.raises(UserError, match=message):
             predict(trained_config, data, place)

@@ -1,15 +1,10 @@
-import json
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
-from {{ cookiecutter.project_slug }}.config import Config
 from {{ cookiecutter.project_slug }}.schema import (
     Column,
-    Table,
     read_table,
 )
 from {{ cookiecutter.project_slug }}.utils import UserError
@@ -17,14 +12,14 @@ from {{ cookiecutter.project_slug }}.utils import UserError
 TEXT = {"dtype": "str"}
 
 
-def write_schema(config: Config, **columns: dict[str, Any]) -> None:
+def write_schema(config, **columns):
     """Write a schema with a key, the target of the tests' config, and more columns."""
     columns = {"id": TEXT, "outcome": TEXT, **columns}
     content = {"schema_type": "dataframe", "columns": columns}
     config.schema_file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-def test_columns_are_described(config: Config) -> None:
+def test_columns_are_described(config):
     table = read_table(config)
     spelling = table.columns[0].spelling
     expected = [
@@ -58,25 +53,15 @@ def test_columns_are_described(config: Config) -> None:
         ({"a": {**TEXT, "metadata": {"unti": "x"}}}, "column 'a': .* argument 'unti'"),
     ],
 )
-def test_a_mistake_is_named(
-    config: Config, columns: dict[str, Any], message: str
-) -> None:
+def test_a_mistake_is_named(config, columns, message):
     write_schema(config, **columns)
     with pytest.raises(UserError, match=message) as error:
         read_table(config)
     assert "\n" not in str(error.value)
 
 
-def test_a_column_in_config_yaml_must_be_in_schema_yaml(config: Config) -> None:
+def test_a_column_in_config_yaml_must_be_in_schema_yaml(config):
     table_config = config.table.model_copy(update={"exclude": ["sinse"]})
     changed = config.model_copy(update={"table": table_config})
     with pytest.raises(UserError, match=r"'sinse', but .* nearest is 'since'"):
         read_table(changed)
-
-
-def test_a_table_survives_json_as_in_the_model_file(config: Config) -> None:
-    table = read_table(config)
-    content = json.loads(json.dumps(asdict(table)))
-    assert TypeAdapter(Table).validate_python(content) == table
-    with pytest.raises(ValidationError):
-        TypeAdapter(Table).validate_python(content | {"task": "guess"})

@@ -1,5 +1,4 @@
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -9,27 +8,21 @@ from {{ cookiecutter.project_slug }}.utils import (
     calculate_rmse,
     clean_text,
     command,
-    nearest,
     write_atomically,
 )
 
 
-def test_clean_text() -> None:
+def test_clean_text():
     assert clean_text(" Hello World ") == "hello world"
     assert clean_text("two\t words\n") == "two words"
 
 
-def test_calculate_rmse() -> None:
+def test_calculate_rmse():
     assert calculate_rmse([1, 2, 3], [1, 2, 3]) == 0
     assert calculate_rmse([0, 0], [3, 4]) == pytest.approx(12.5**0.5)
 
 
-def test_nearest_hints_only_at_a_similar_name() -> None:
-    assert nearest("conract", ["contract", "plan"]) == " (the nearest is 'contract')"
-    assert nearest("age", ["contract", "plan"]) == ""
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old", encoding="utf-8")
     with pytest.raises(ZeroDivisionError), write_atomically(path) as file:
@@ -39,7 +32,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "old"
 
 
-def test_a_record_follows_an_interrupted_one_on_a_new_line(tmp_path: Path) -> None:
+def test_a_record_follows_an_interrupted_one_on_a_new_line(tmp_path):
     file = tmp_path / "records.jsonl"
     file.write_text('{"status": "ok"}\n{"stat', encoding="utf-8")
     append_record({"status": "größer"}, file)
@@ -47,9 +40,7 @@ def test_a_record_follows_an_interrupted_one_on_a_new_line(tmp_path: Path) -> No
     assert lines[1:] == ['{"stat', '{"status": "größer"}']
 
 
-def test_a_record_that_cannot_be_written_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_record_that_cannot_be_written_is_logged(tmp_path, caplog):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with caplog.at_level(logging.ERROR):
         append_record({"rows": 3}, tmp_path / "file" / "records.jsonl")
@@ -63,11 +54,9 @@ def test_a_record_that_cannot_be_written_is_logged(
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_a_mistake_is_one_line_and_an_exit_code(
-    error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_one_line_and_an_exit_code(error, code, message, capsys):
     @command
-    def main() -> None:
+    def main():
         raise error
 
     with pytest.raises(SystemExit) as stopped:

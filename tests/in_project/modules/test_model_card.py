@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from customer_churn.evaluation import format_number
 from customer_churn.training.model_card import draw_card
 
 # Two braces are the template's, so they are put together here.
@@ -194,3 +195,17 @@ def test_what_there_is_not_takes_no_room(tmp_path):
 def test_a_small_share_is_not_nothing(tmp_path):
     classes = {"label 0": 0.99988, "label 1": 0.00012}
     assert "0.0120 %" in Page(draw(tmp_path, classes=classes)).text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.9, "0.900"),
+        (55384.2, "55,384"),
+        (0.0912, "0.0912"),
+        (-12.34, "-12.3"),
+        (0, "0"),
+    ],
+)
+def test_numbers_are_shown_as_people_write_them(value, shown):
+    assert format_number(value) == shown

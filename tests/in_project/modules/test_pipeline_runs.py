@@ -346,3 +346,14 @@ def test_a_filter_that_fails_is_one_line(config: Config) -> None:
     write_raw(config, LINES)
     with pytest.raises(UserError, match=r"config.yaml: filter: sinse > 1: .*sinse"):
         run(change(config, filter="sinse > 1"))
+
+
+def test_batches_do_not_matter(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_raw(config, [*make_lines(60), *LINES, "", '"k\n4",,,,,,won', *make_lines(30)])
+    counts = run(config)
+    before = config.paths.rejected.read_bytes(), kept(config)
+    monkeypatch.setattr(raw_csv, "BATCH", 1500)
+    assert run(config) == counts == [96, 61, 2, 33]
+    assert (config.paths.rejected.read_bytes(), kept(config)) == before

@@ -339,3 +339,21 @@ def test_of_a_model_file_the_time_and_the_place_are_not_part(fresh):
     again = train.train_model(make_table("classification"), "logistic", METRICS, CONFIG)
     make = partial(train.train_model, make_table("classification"), "logistic", METRICS)
     assert again.content == make(CONFIG).content
+
+
+def test_a_shift_is_found_and_chance_is_not(trained_config):
+    frame = pd.read_parquet(trained_config.paths.processed)
+    model = load_model(trained_config.paths.model)
+
+    def find_alarms(**columns):
+        rows = frame.sample(2000, replace=True, ignore_index=True, random_state=0)
+        monitor = DriftMonitor(model)
+        monitor.add(rows.assign(**{name: move(rows) for name, move in columns.items()}))
+        return monitor.find_alarms(0.1)
+
+    charges, half = "Total Charges", frame["Total Charges"].std() / 2
+    assert find_alarms() == {}
+    assert charges in find_alarms(**{charges: lambda rows: rows[charges] + half})
+    assert "größe" in find_alarms(größe=lambda rows: "Gigantic")
+    later = pd.Timedelta(days=900)
+    assert "since" not in find_alarms(since=lambda rows: rows["since"] + later)
