@@ -20,7 +20,7 @@ from pandas import DataFrame, Series, concat, to_numeric
 from ..config import FILE_NAME, Config, TableConfig, read_config
 from ..data_preprocessing import transform
 from ..etl.raw_data import find_files
-from ..etl.sources import name_source, name_table, read_source
+from ..etl.sources import name_source, read_source
 from ..schema import Column, Table, describe_table
 from ..training.leaks import find_leak
 from ..utils import UserError, command, command_line, nearest, write_atomically
@@ -205,7 +205,7 @@ def find_changes(file: str | None, config: Config, names: Iterable[str]) -> dict
     lost = [option for option in used if not {None, *names}.issuperset(used[option])]
     changes: dict = {"training": dict.fromkeys(lost)}
     if file:
-        name = name_table(find_files(file)[0])
+        name = find_files(file)[0].name.partition(".")[0]
         changes["source"] = {"query": None}
         changes["paths"] = {
             "raw": Path(os.path.relpath(file, config.root)).as_posix(),
