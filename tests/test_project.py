@@ -9,10 +9,10 @@ import pytest
 from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
-    "code tokens": 46_400,
+    "code tokens": 42_800,
     "test tokens": 12_900,
-    "markup lines": 935,
-    "files": 103,
+    "markup lines": 908,
+    "files": 100,
 }
 
 # What must not depend on an answer: import lines are sorted and broken by their length.
@@ -154,4 +154,4 @@ def test_it_gets_no_heavier(bake):
     found = weigh(bake().path)
     for name, limit in WEIGHT.items():
         assert found[name] <= limit, f"{found[name]:,} {name}; the limit is {limit:,}"
-    assert found["code tokens"] / found["code lines"] <= 6
+    assert found["code tokens"] / found["code lines"] <= 5.8

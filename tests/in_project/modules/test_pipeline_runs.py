@@ -348,9 +348,7 @@ def test_a_filter_that_fails_is_one_line(config: Config) -> None:
         run(change(config, filter="sinse > 1"))
 
 
-def test_batches_do_not_matter(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_do_not_matter(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     write_raw(config, [*make_lines(60), *LINES, "", '"k\n4",,,,,,won', *make_lines(30)])
     counts = run(config)
     before = config.paths.rejected.read_bytes(), kept(config)
