@@ -32,7 +32,7 @@ class Problem:
 
 
 class InvalidRows(UnprocessableEntity):
-    """Rows that the schema forbids the contract, with all their problems."""
+    """Rows that the schema does not allow, with all their problems."""
 
     def __init__(self, problems: list[Problem]) -> None:
         """Keep the problems, and describe the first of them."""
