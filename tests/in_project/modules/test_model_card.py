@@ -55,7 +55,7 @@ CARD = {
             "standard_deviation": 0.01,
             "fit_seconds": 0.1,
             "score_seconds": 0.01,
-            "note": "simplest tied model",
+            "note": "chosen",
         }
     ],
     "tuning": {"candidates": 20, "folds": 5, "score": 0.914, "untuned": 0.910, "tie": True},
@@ -164,8 +164,8 @@ def test_numbers_stand_beside_the_baseline_as_people_write_them(tmp_path):
 @pytest.mark.parametrize(
     ("split", "sentence"),
     [
-        ({}, "1,000 rows, drawn by a hash of the key"),
-        ({"lasting": False}, "1,000 rows, drawn at random"),
+        ({}, "1,000 rows, chosen by a hash of the key"),
+        ({"lasting": False}, "1,000 rows, chosen at random"),
         ({"kind": "time", "since": "2025-06-01"}, "the newest by since, since 2025-06-01"),
         ({"kind": "group"}, "whole groups of since"),
     ],

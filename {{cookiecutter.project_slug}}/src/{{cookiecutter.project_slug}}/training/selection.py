@@ -82,7 +82,7 @@ def cross_validate_settings(
         refit=False,
         n_jobs=jobs,
         error_score="raise",
-        verbose=int(sys.stderr.isatty()),
+        verbose=int(len(settings) > 1 and sys.stderr.isatty()),
     )
     with explain_errors(model):
         search.fit(dataset.X_train, dataset.y_train)
