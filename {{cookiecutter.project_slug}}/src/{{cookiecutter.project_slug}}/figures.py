@@ -135,7 +135,8 @@ def draw_thresholds(y: np.ndarray, outputs: np.ndarray, threshold: float, ax) ->
         "Share of positive predictions": 1 - below / len(y),
     }
     pd.DataFrame(curves, index=thresholds).plot(ax=ax)
-    ax.axvline(threshold, color="black", linestyle="dotted")
+    ax.axvline(threshold, color="black", linestyle="dotted", label="In use")
+    ax.legend()
 
 
 def shorten(label: Any, length: int = 24) -> str:
