@@ -223,9 +223,9 @@ def test_a_threshold_fits_its_rule(rule):
 
 def test_few_rows_rare_classes_and_no_better_than_the_baseline_are_noted():
     dataset = make_table("classification", rows=300, share=0.05, signal=0)
-    metrics = list_metrics(None, "classification", 2)
+    metrics = list_metrics("log_loss", "classification", 2)
     notes = train.train_model(dataset, "random_forest", metrics, CONFIG).about["notes"]
-    for start in ("Only 5.00% of the rows are won", "The test set has only", "By roc_auc the"):
+    for start in ("Only 5.00% of the rows are won", "The test set has only", "By log_loss the"):
         assert [note.startswith(start) for note in notes].count(True) == 1, notes
 
 

@@ -41,7 +41,7 @@ def infer(config: Config, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
 
     settings = config.root / "config.yaml"
     text = settings.read_text(encoding="utf-8")
-    text = text.replace("missing_values:\n", "missing_values:\n  - NA\n  - None\n")
+    text = text.replace('["", "?"]', '["", "?", NA, None]')
     settings.write_text(text, encoding="utf-8")
 
     def infer(*options: str, content: bytes | None = None, **columns: Any) -> str:

@@ -269,7 +269,7 @@ def test_statistics_in_transform_are_noticed(config: Config) -> None:
     from test_data_preprocessing import test_one_batch_or_many_give_the_same_rows as check
 
     write_raw(config, make_lines(300))
-    raw, plain = read(config, config.paths.raw), data_preprocessing.transform
+    raw, plain = read(config, config.paths.raw).rows, data_preprocessing.transform
 
     def fill(rows, table):
         result = plain(rows, table)
@@ -309,7 +309,7 @@ def test_cells_may_be_replaced_and_emptied(
 ) -> None:
     text = config.schema_file.read_text(encoding="utf-8")
     metadata = '    metadata: {replace: {Studio: "0"}, out_of_range: missing}\n'
-    text = text.replace("  class:\n", f"{metadata}  class:\n")
+    text = text.replace("  class: ", f"{metadata}  class: ")
     config.schema_file.write_text(text, encoding="utf-8")
     write_raw(config, ["a,Studio,,,,,won", "b,999,,,,,won", "c,much,,,,,won"])
     with caplog.at_level("INFO"):
