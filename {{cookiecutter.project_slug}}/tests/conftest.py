@@ -4,6 +4,7 @@ The first has every kind of column, gaps, and names that are not Python identifi
 second is whatever is in data/raw: its tests name no column, they follow schema.yaml.
 """
 
+import json
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -91,8 +92,9 @@ QUICK = {  # for notebooks: figures are not drawn, models are small
     "OMP_NUM_THREADS": "1",
     "SKB_MAX_ASSOCIATION_COLUMNS": "0",
     "SKB_MAX_PLOT_COLUMNS": "0",
-    "TRAINING__SETTINGS__GRADIENT_BOOSTING": '{"max_iter": 5}',
-    "TRAINING__SETTINGS__RANDOM_FOREST": '{"n_estimators": 5}',
+    "TRAINING__SETTINGS": json.dumps(
+        {"gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}
+    ),
 }
 
 
