@@ -9,8 +9,8 @@ import pytest
 from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
-    "code tokens": 42_800,
-    "test tokens": 12_900,
+    "code tokens": 42_786,
+    "test tokens": 12_908,
     "markup lines": 908,
     "files": 100,
 }
