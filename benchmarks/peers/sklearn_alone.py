@@ -28,6 +28,7 @@ CATEGORIES = ["region", "plan", "contract_type", "paperless"]
 NUMBERS = ["age", "monthly_charge", "data_gb", "support_calls"]
 DATES = ["signup_date", "last_payment_date"]
 PARTS = [f"{name} ({part})" for name in DATES for part in ("days", "month", "weekday")]
+FEATURES = ["young_or_old", "charge_without_contract"]  # those of the sample project
 
 codes = (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), CATEGORIES)
 median = SimpleImputer(strategy="median")
@@ -37,13 +38,13 @@ MODELS = {  # with the settings of config.yaml
         HistGradientBoostingClassifier(max_leaf_nodes=8, random_state=0),
     ),
     "random_forest": (
-        make_column_transformer(codes, (median, NUMBERS + PARTS)),
+        make_column_transformer(codes, (median, NUMBERS + PARTS + FEATURES)),
         RandomForestClassifier(min_samples_leaf=5, max_depth=12, n_jobs=-1, random_state=0),
     ),
     "logistic": (
         make_column_transformer(
             (OneHotEncoder(handle_unknown="ignore"), CATEGORIES),
-            (make_pipeline(median, StandardScaler()), NUMBERS + PARTS),
+            (make_pipeline(median, StandardScaler()), NUMBERS + PARTS + FEATURES),
         ),
         LogisticRegression(max_iter=1000),
     ),
@@ -51,14 +52,17 @@ MODELS = {  # with the settings of config.yaml
 
 
 def build_features(frame):
-    """Return the features: text, and float32 numbers, with the parts of dates."""
+    """Return the features of the project: text, and float32 numbers."""
     X = frame[CATEGORIES].astype("str").fillna("missing").astype(object)
     X[NUMBERS] = frame[NUMBERS].astype("float32")
     for name in DATES:
         dates = pd.to_datetime(frame[name])
         X[f"{name} (days)"] = (dates - pd.Timestamp(2000, 1, 1)) / pd.Timedelta(days=1)
         X[f"{name} (month)"], X[f"{name} (weekday)"] = dates.dt.month, dates.dt.day_of_week
-    return X.astype(dict.fromkeys(PARTS, "float32"))
+    is_monthly = frame["contract_type"] == "Monthly"
+    X["young_or_old"] = (frame["age"] < 30) | (frame["age"] > 65)
+    X["charge_without_contract"] = frame["monthly_charge"] * is_monthly
+    return X.astype(dict.fromkeys(PARTS + FEATURES, "float32"))
 
 
 def train(data, output, name):
