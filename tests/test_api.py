@@ -112,6 +112,13 @@ def test_the_answers_are_as_the_document_says(port, document):
             check(document, "/predict", *answer)
 
 
+def test_explain_is_true_or_false(port, document):
+    status, *answer = ask(port, "POST", "/predict?explain=x", features("{}"), JSON)
+    assert status == 422
+    problem = check(document, "/predict", status, *answer)
+    assert problem["detail"] == "explain should be true or false"
+
+
 def test_schemathesis_finds_nothing(port, document, tmp_path):
     (tmp_path / "hooks.py").write_text(HOOKS, encoding="utf-8")
     (tmp_path / "schemathesis.toml").write_text(SETTINGS, encoding="utf-8")

@@ -54,6 +54,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     def predict() -> Response:
         """Predict for one row, or for each row of a list."""
         model, reader = model_file.get()
+        explain = read_explain(request.environ)
         body = read_body(request.environ, serving.max_bytes)
         features = read_features(body, serving.max_rows)
         rows = reader.read(features)
@@ -61,7 +62,7 @@ def create_app(model_path: Path | None = None) -> Flask:
         if serving.log_predictions:
             file = config.root / serving.log_predictions
             log_predictions(file, rows, answers, model.sha256)
-        if read_explain(request.environ):
+        if explain:
             for row, answer in zip(rows, answers, strict=True):
                 answer["explanation"] = model.explain(row, answer)
         if isinstance(features, list):

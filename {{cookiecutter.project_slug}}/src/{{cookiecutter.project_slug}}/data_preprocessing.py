@@ -1,7 +1,7 @@
 """Clean the raw table: text in, typed rows out, and a reason for every rejected row.
 
 `transform` does it all. It parses each column, checks the schema's limits, and drops
-rows whose key came before; the functions below it each do one of these steps.
+rows whose key another row has; the functions below it each do one of these steps.
 
 Rules about single rows belong here. A statistic, such as a median to fill gaps with,
 belongs in the model's pipeline (`model_training.py`): the table is cleaned in batches.

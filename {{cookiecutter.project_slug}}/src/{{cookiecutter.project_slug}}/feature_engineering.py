@@ -130,7 +130,7 @@ def features_of_rows(
     for column in columns:
         values = [row.get(column.name) for row in rows]
         if column.kind in ("category", "date"):
-            values = [_read_cell(value, column) for value in values]
+            values = [_prepare_value(value, column) for value in values]
         kind = object if column.kind == "category" else float  # None becomes NaN
         cells[column.name] = np.array(values, dtype=kind).T  # a date has several parts
     return _stack(*_arrange(cells, columns, features), len(rows))
@@ -141,12 +141,12 @@ def features_of_row(
 ) -> tuple[list, list]:
     """Return the features of one row: its numbers, and its categories."""
     cells = {
-        column.name: _read_cell(row.get(column.name), column) for column in columns
+        column.name: _prepare_value(row.get(column.name), column) for column in columns
     }
     return _arrange(cells, columns, features)
 
 
-def _read_cell(value: Any, column: Column) -> Any:
+def _prepare_value(value: Any, column: Column) -> Any:
     """Return a value of a row as features take it; of a date, its parts."""
     if column.kind == "category":
         return value or ""

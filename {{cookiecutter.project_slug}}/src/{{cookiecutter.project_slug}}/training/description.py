@@ -25,17 +25,17 @@ def describe_model(
     dataset: Dataset,
     model: str,
     predict: Outputs,
+    outputs: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None,
     config: TrainingConfig,
 ) -> dict:
     """Return what follows from the data and the settings alone.
 
-    `predict` returns the saved model's own answers.
+    `predict` is the saved model, and `outputs` are its answers to the test rows.
     """
     name, metric = next(iter(metrics.items()))
     y = dataset.y_test
-    outputs = predict_features(predict, dataset.X_test)
     baseline = predict_baseline(dataset.y_train, len(y), len(dataset.labels))
     drawn = np.random.default_rng(0).permutation(len(y))[:SHUFFLED_ROWS]
     columns = dataset.table.categories if config.slices is None else config.slices

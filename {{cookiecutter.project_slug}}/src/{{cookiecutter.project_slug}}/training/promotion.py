@@ -191,9 +191,10 @@ def roll_back(config: Config) -> Path:
 def prune(config: Config) -> None:
     """Delete the oldest archived models, but not the served and the previous one."""
     served = config.paths.model
+    kept = find_archived(served)
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
     for model in models[: -config.training.keep_models]:
-        if model not in find_archived(served):
+        if model not in kept:
             for file in model.parent.glob(f"{model.stem}.*"):
                 file.unlink()
 

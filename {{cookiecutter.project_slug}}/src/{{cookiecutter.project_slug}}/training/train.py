@@ -90,9 +90,10 @@ def run(
         if model == ALL:
             model, origin["comparison"] = compare_models(dataset, metric, settings)
         if candidates:
-            search = dataset, model, metric, settings, candidates
             with lend_workers(scheduler):
-                settings, origin["tuning"] = tune(*search)
+                settings, origin["tuning"] = tune(
+                    dataset, model, metric, settings, candidates
+                )
         trained = train_model(dataset, model, metrics, settings)
 
     report(trained.about)
@@ -109,9 +110,10 @@ def train_model(
     threshold = choose_threshold(dataset, model, config)
     pipeline = fit_model(dataset, model, config)
     onnx_model, predict = export_pipeline(pipeline, dataset, model)
-    given = model, predict, metrics, threshold, config
-    about = as_json(describe_model(dataset, *given))
     outputs = predict_features(predict, dataset.X_test)
+    about = as_json(
+        describe_model(dataset, model, predict, outputs, metrics, threshold, config)
+    )
     content = serialize_model(onnx_model, dataset, outputs, about)
 
     return Trained(content, about, outputs, metrics[about["metric"]], dataset)
