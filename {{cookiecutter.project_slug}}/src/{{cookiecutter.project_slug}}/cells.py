@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from .schema import Column, Kind
@@ -93,26 +93,30 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
     if column.kind == "date":
         limits = [end and datetime.fromisoformat(end) for end in limits]
     low, high = limits
-    spelled = "".join([*column.spelling.missing, *column.replace])
     plain = {"number": (int, float), "integer": (int,)}.get(column.kind, ())
-    if any(character.isdigit() for character in spelled):
+    convert: Any = float if column.kind == "number" else int
+    spelled = [*column.spelling.missing, *column.replace]
+    if any(text.strip()[-1:].isdigit() for text in spelled):
         plain = ()  # a number may stand for a missing value
-    read_short = lru_cache(MOST_KNOWN)(partial(read_cell, column=column))
 
-    def read(value: Any) -> Any:
-        if type(value) in plain and abs(value) <= LARGEST_EXACT_INTEGER:
-            result = value
-        elif type(value) is str and len(value) <= LONGEST_KNOWN:
-            result = read_short(value)
-        else:
-            result = read_value(value, column)
-
-        problem = _find_problem(result, column, low, high)
+    def check(value: Any) -> Any:
+        problem = _find_problem(value, column, low, high)
         if not problem:
-            return result
+            return value
         if column.nullable and column.out_of_range == "missing":
             return None
         raise ValueError(problem)
+
+    @lru_cache(MOST_KNOWN)
+    def read_short(text: str) -> Any:
+        return check(read_cell(text, column))
+
+    def read(value: Any) -> Any:
+        if type(value) is str and len(value) <= LONGEST_KNOWN:
+            return read_short(value)
+        if type(value) in plain and abs(value) <= LARGEST_EXACT_INTEGER:
+            return check(convert(value))
+        return check(read_value(value, column))
 
     return read
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2000, 1, 1)
 LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
-FEW_ROWS = 8  # up to here, one row after the other is faster than whole columns
 
 
 @dataclass(frozen=True)
@@ -112,19 +111,16 @@ def features_of_table(
 
 
 def features_of_rows(
-    rows: Sequence[Mapping], columns: Sequence[Column]
+    rows: Sequence[Mapping], columns: Sequence[Column], features: Sequence[Feature]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of rows, for the service, as `features_of_table` does.
 
     The numbers have the shape (rows, n), the categories (rows, m). A value may be
     absent.
     """
-    features = usable_features(columns)
-    if len(rows) <= FEW_ROWS:
-        single = [features_of_row(row, columns, features) for row in rows]
-        numbers = np.array([numbers for numbers, _ in single], dtype=float)
-        categories = np.array([texts for _, texts in single], dtype=object)
-        return _bound(numbers), categories
+    if len(rows) == 1:  # arrays of one value are slow
+        numbers, categories = features_of_row(rows[0], columns, features)
+        return np.array([numbers], np.float32), np.array([categories], object)
 
     cells = {}
     for column in columns:
@@ -143,7 +139,9 @@ def features_of_row(
     cells = {
         column.name: _prepare_value(row.get(column.name), column) for column in columns
     }
-    return _arrange(cells, columns, features)
+    numbers, categories = _arrange(cells, columns, features)
+    limit = LARGEST_NUMBER
+    return [min(max(float(number), -limit), limit) for number in numbers], categories
 
 
 def _prepare_value(value: Any, column: Column) -> Any:
@@ -205,16 +203,12 @@ def _call(each: Feature, values: dict) -> np.ndarray:
 
 def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return features as arrays of the shapes (rows, n) and (rows, m)."""
-    whole = [np.broadcast_to(number, rows) for number in numbers]
-    stacked = np.array(whole, dtype=float).reshape(len(whole), rows)
+    stacked = np.empty((len(numbers), rows))
+    for place, values in enumerate(numbers):
+        stacked[place] = values
+    bounded = np.clip(stacked.T, -LARGEST_NUMBER, LARGEST_NUMBER)
     texts = np.array(categories, dtype=object).reshape(len(categories), rows)
-    return _bound(stacked.T), texts.T
-
-
-def _bound(numbers: np.ndarray) -> np.ndarray:
-    """Cut infinite and huge numbers to those that float32 holds."""
-    bounded = np.minimum(np.maximum(numbers, -LARGEST_NUMBER), LARGEST_NUMBER)
-    return bounded.astype(np.float32)
+    return bounded.astype(np.float32), texts.T
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:

@@ -17,10 +17,12 @@ import onnxruntime
 from pydantic import TypeAdapter
 
 from .feature_engineering import (
+    Feature,
     feature_names,
     features_of_rows,
     features_of_table,
     is_category,
+    usable_features,
 )
 from .schema import Table
 from .utils import UserError
@@ -55,6 +57,11 @@ class Model:
     sha256: str
     threshold: float | None = None
     reference: dict = field(default_factory=dict)
+
+    @cached_property
+    def own_features(self) -> list[Feature]:
+        """The features of feature_engineering.py that the table has columns for."""
+        return usable_features(self.table.features)
 
     @cached_property
     def names(self) -> list[str]:
@@ -100,7 +107,8 @@ class Model:
 
     def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""
-        return self.outputs(*features_of_rows(rows, self.table.features))
+        columns = self.table.features
+        return self.outputs(*features_of_rows(rows, columns, self.own_features))
 
 
 def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -63,8 +63,7 @@ class RequestReader:
         problems: list[Problem] = []
         for row in features if isinstance(features, list) else [features]:
             values, wrong = self._read_row(row)
-            for column, problem in wrong:
-                problems.append(Problem(len(rows), column, problem))
+            problems += [Problem(len(rows), *each) for each in wrong]
             rows.append(values)
             if len(problems) >= MOST_PROBLEMS:
                 break
