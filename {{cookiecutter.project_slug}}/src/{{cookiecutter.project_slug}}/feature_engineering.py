@@ -93,8 +93,8 @@ def features_of_table(
     for column in columns:
         values = table[column.name]
         if column.kind == "category":
-            codes, texts = pd.factorize(values.fillna(""))
-            cells[column.name] = texts.astype(object)[codes]
+            codes, texts = pd.factorize(values)
+            cells[column.name] = np.array([*texts, ""], dtype=object)[codes]
         elif column.kind == "date":
             days = (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
             cells[column.name] = [days, values.dt.month, values.dt.day_of_week]
@@ -205,10 +205,11 @@ def _call(each: Feature, values: dict) -> np.ndarray:
 
 def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return features as arrays of the shapes (rows, n) and (rows, m)."""
-    whole = [np.broadcast_to(number, rows) for number in numbers]
-    stacked = np.array(whole, dtype=float).reshape(len(whole), rows)
+    stacked = np.empty((len(numbers), rows), np.float32)
+    for position, number in enumerate(numbers):
+        stacked[position] = _bound(np.asarray(number))
     texts = np.array(categories, dtype=object).reshape(len(categories), rows)
-    return _bound(stacked.T), texts.T
+    return stacked.T, texts.T
 
 
 def _bound(numbers: np.ndarray) -> np.ndarray:

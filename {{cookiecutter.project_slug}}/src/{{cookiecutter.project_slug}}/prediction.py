@@ -6,6 +6,7 @@ the functions for tables import pandas.
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -28,6 +29,7 @@ from .utils import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+PART_ROWS = 500
 STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
@@ -167,11 +169,14 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict]:
 
 
 def predict_features(outputs: Outputs, X: "pd.DataFrame") -> np.ndarray:
-    """Return the outputs for a table of features."""
+    """Return the outputs for a table of features; threads predict parts of it."""
     is_text = is_category(X)
     numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
     categories = X.loc[:, is_text].to_numpy(dtype=object)
-    return outputs(numbers, categories)
+    count = max(1, len(X) // PART_ROWS)
+    parts = [np.array_split(each, count) for each in (numbers, categories)]
+    with ThreadPoolExecutor() as threads:
+        return np.concatenate([*threads.map(outputs, *parts)])
 
 
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
