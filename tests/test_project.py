@@ -10,7 +10,7 @@ from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
     "code tokens": 42_782,
-    "test tokens": 12_908,
+    "test tokens": 12_000,
     "markup lines": 908,
     "files": 100,
 }
