@@ -53,11 +53,13 @@ def own_model(own_config, own_processed, empty_figures):
     return paths.model
 
 
-def type_naively(text):
+def type_naively(text, decimal):
     """Return a cell as somebody types it in JSON who knows nothing of the table."""
     if re.fullmatch(r"-?\d+", text):
         return int(text)
-    return float(text) if re.fullmatch(r"-?\d+\.\d+", text) else text or None
+    if re.fullmatch(rf"-?\d+\{decimal}\d+", text):
+        return float(text.replace(decimal, "."))
+    return text or None
 
 
 def test_every_kept_raw_row_is_answered_as_by_predict(
@@ -73,7 +75,8 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
 
     client = app.create_app(own_model).test_client()
     rows = kept.fillna("").astype(object).to_dict("records")
-    typed = [{name: type_naively(text) for name, text in row.items()} for row in rows]
+    typed = kept.fillna("").map(type_naively, decimal=own_config.table.decimal)
+    typed = typed.astype(object).to_dict("records")
     for sent in (rows, typed):
         found = pd.DataFrame(predict(client, sent)["predictions"])["prediction"]
         found = found.astype("str") if is_label else found

@@ -15,9 +15,6 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
     Such a feature is not known yet when a prediction is needed, or no model is needed.
     """
-    if len(rows) < FEWEST_ROWS:
-        return
-
     names, problems = [], []
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
@@ -31,8 +28,30 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
         )
 
 
+def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str]:
+    """Return the numbers that tell all classes apart by themselves, as limits do.
+
+    That may be the truth, so they are not refused.
+    """
+    found = []
+    for name in table.numbers if table.task == "classification" else ():
+        ends = (
+            rows[name]
+            .astype(float)
+            .groupby(y)
+            .agg(["count", "min", "max"])
+            .sort_values("min")
+        )
+        is_apart = ends["min"][1:].to_numpy() > ends["max"][:-1].to_numpy()
+        if is_apart.all() and ends["count"].min() >= ROWS_PER_VALUE:
+            found.append(name)
+    return found
+
+
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
+    if len(values) < FEWEST_ROWS:
+        return ""
     is_number = column.kind in ("number", "integer")
     if values.is_unique and values.notna().all():
         has_no_gap = is_number and values.max() - values.min() == len(values) - 1
