@@ -30,7 +30,8 @@ _EXPECTED: dict[Kind, str] = {
 MOST_LISTED = 20  # categories, in a message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
 _TIME_OF_DAY = re.compile(
-    r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?: ?([ap])\.?m\.?)?", re.ASCII | re.IGNORECASE
+    r"(\d{1,2}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
+    re.ASCII | re.IGNORECASE,
 )
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
 # Between thousands:
@@ -163,7 +164,7 @@ def read_number(text: str, column: Column) -> float:
     """
     if time := _TIME_OF_DAY.fullmatch(text):
         *parts, half = time.groups()
-        hours, minutes, seconds = (int(part or 0) for part in parts)
+        hours, minutes, seconds = (float(part or 0) for part in parts)
         if half:
             hours = hours % 12 + 12 * (half in "pP")
         return hours * 60 + minutes + seconds / 60

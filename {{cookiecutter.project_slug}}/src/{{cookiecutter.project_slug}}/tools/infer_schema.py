@@ -151,10 +151,8 @@ def check_words(found: dict, target: str) -> None:
 
     A word that numbers are missing by, too, is none. For the target, ask.
     """
-    known: set = set()
-    for evidence in found.values():
-        if evidence.column.kind in ("number", "integer", "date"):
-            known.update(evidence.missing.index)
+    numeric = [each for each in found.values() if each.column.maximum is not None]
+    known = {word for each in numeric for word in each.missing.index}
     for name, evidence in found.items():
         for word, count in evidence.missing.items():
             share = count / evidence.rows
