@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -75,8 +76,8 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
 
     client = app.create_app(own_model).test_client()
     rows = kept.fillna("").astype(object).to_dict("records")
-    typed = kept.fillna("").map(type_naively, decimal=own_config.table.decimal)
-    typed = typed.astype(object).to_dict("records")
+    type_in = partial(type_naively, decimal=own_config.table.decimal)
+    typed = [{name: type_in(text) for name, text in row.items()} for row in rows]
     for sent in (rows, typed):
         found = pd.DataFrame(predict(client, sent)["predictions"])["prediction"]
         found = found.astype("str") if is_label else found
