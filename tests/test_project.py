@@ -11,7 +11,7 @@ from conftest import TEMPLATE
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
     "code tokens": 42_782,
     "test tokens": 12_000,
-    "markup lines": 908,
+    "markup lines": 900,
     "files": 100,
 }
 
