@@ -13,7 +13,7 @@ from conftest import ROOT
 
 import app
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
-from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.service.model_file import ModelFile
 from {{ cookiecutter.project_slug }}.training.train import run
 
@@ -80,7 +80,7 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
     typed = [{name: type_in(text) for name, text in row.items()} for row in rows]
     for sent in (rows, typed):
         found = pd.DataFrame(predict(client, sent)["predictions"])["prediction"]
-        found = found.astype("str") if is_label else found
+        found = found.map(name_label).astype("str") if is_label else found
         pd.testing.assert_series_equal(found, expected["prediction"])
 
 
