@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from conftest import ROOT
 
 import app
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
-from {{ cookiecutter.project_slug }}.prediction import load_model
+from {{ cookiecutter.project_slug }}.prediction import load_model, name_label
 from {{ cookiecutter.project_slug }}.service.model_file import ModelFile
 from {{ cookiecutter.project_slug }}.training.train import run
 
@@ -53,11 +54,13 @@ def own_model(own_config, own_processed, empty_figures):
     return paths.model
 
 
-def type_naively(text):
+def type_naively(text, decimal):
     """Return a cell as somebody types it in JSON who knows nothing of the table."""
     if re.fullmatch(r"-?\d+", text):
         return int(text)
-    return float(text) if re.fullmatch(r"-?\d+\.\d+", text) else text or None
+    if re.fullmatch(rf"-?\d+\{decimal}\d+", text):
+        return float(text.replace(decimal, "."))
+    return text or None
 
 
 def test_every_kept_raw_row_is_answered_as_by_predict(
@@ -73,10 +76,11 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
 
     client = app.create_app(own_model).test_client()
     rows = kept.fillna("").astype(object).to_dict("records")
-    typed = [{name: type_naively(text) for name, text in row.items()} for row in rows]
+    type_in = partial(type_naively, decimal=own_config.table.decimal)
+    typed = [{name: type_in(text) for name, text in row.items()} for row in rows]
     for sent in (rows, typed):
         found = pd.DataFrame(predict(client, sent)["predictions"])["prediction"]
-        found = found.astype("str") if is_label else found
+        found = found.map(name_label).astype("str") if is_label else found
         pd.testing.assert_series_equal(found, expected["prediction"])
 
 

@@ -18,9 +18,6 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
     Such a feature is not known yet when a prediction is needed, or no model is needed.
     """
-    if len(rows) < FEWEST_ROWS:
-        return
-
     names, problems = [], []
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
@@ -34,8 +31,24 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
         )
 
 
+def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str]:
+    """Return the numbers that tell all classes apart by themselves, as limits do.
+
+    That may be the truth, so they are not refused.
+    """
+    if table.task == "regression":
+        return []
+    groups = rows[table.numbers].astype(float).groupby(y)
+    low, high = np.sort(groups.min(), axis=0), np.sort(groups.max(), axis=0)
+    is_frequent = groups.count().min().to_numpy() >= ROWS_PER_VALUE
+    is_apart = np.all(low[1:] > high[:-1], axis=0) & is_frequent
+    return [name for name, each in zip(table.numbers, is_apart, strict=True) if each]
+
+
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
+    if len(values) < FEWEST_ROWS:
+        return ""
     is_number = column.kind in ("number", "integer")
     if values.notna().all() and values.is_unique:
         has_no_gap = is_number and values.max() - values.min() == len(values) - 1
