@@ -137,7 +137,7 @@ def check(data, rows, answer):
     pairs = zip(find_floats(answer), find_floats(expected[:rows]), strict=True)
     worst = max(abs(found - wanted) for found, wanted in pairs)
     if worst > TOLERANCE:
-        sys.exit(f"other probabilities for {rows} row(s) than expected, by {worst:.2g}")
+        sys.exit(f"other probabilities for {count_rows(rows)} than expected, by {worst:.2g}")
 
 
 def find_floats(answer):
@@ -166,6 +166,11 @@ def load(url, body, seconds):
 def measure_cpu(process):
     """Return the seconds that each process of a server has worked."""
     return {each: sum(each.cpu_times()[:2]) for each in find_family(process.pid)}
+
+
+def count_rows(rows):
+    """Return a number of rows in words."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def list_columns(rows):
@@ -213,7 +218,7 @@ def main():
         "one core; the load comes from another."
     )
     groups = [
-        Group(f"{rows:,} row(s) in a request", figures, list_columns(rows), GOALS[rows])
+        Group(f"{count_rows(rows)} in a request", figures, list_columns(rows), GOALS[rows])
         for rows in SIZES
     ]
     report("serving", about, groups, options)

@@ -55,6 +55,8 @@ def main():
     with workspace() as folder:
         project, table = bake(folder), folder / "table.parquet"
         pipeline = [programs(project) / "python", "pipeline.py"]
+        run(*pipeline, folder=project)
+        run(programs(project) / "train", folder=project)  # Python compiles what is imported
         run(*pipeline, "--raw", simulate_table(rows), "--output", table, folder=project)
         groups = [
             Group(
