@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, TEMPLATE
+from conftest import PATIENCE, TEMPLATE, Project
 
 HEALTH = "http://127.0.0.1:8000/health"
 
@@ -30,11 +30,16 @@ def block(readme, word):
     return found
 
 
-@pytest.fixture
-def bare(monkeypatch):
+def leave_only_python(patch):
     """Have nothing on the PATH but the system's programs and Python: no uv, no cookiecutter."""
     python = Path(sys._base_executable).parent
-    monkeypatch.setenv("PATH", os.pathsep.join([str(python), "/usr/bin", "/bin"]))
+    patch.setenv("PATH", os.pathsep.join([str(python), "/usr/bin", "/bin"]))
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Have nothing but Python, as on a machine without uv."""
+    leave_only_python(monkeypatch)
 
 
 def shell(script, folder):
@@ -119,26 +124,35 @@ def test_every_link_leads_somewhere(bake):
                     assert f"## {words}\n" in anchors, heading
 
 
-@pytest.mark.slow
-def test_one_pasted_line_bakes_runs_trains_and_serves(bare, tmp_path):
-    clone = tmp_path / "template"
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory):
+    """The project that the line in the template's README makes and serves, without uv at first."""
+    clone = tmp_path_factory.mktemp("pasted") / "template"
     shutil.copytree(TEMPLATE, clone, ignore=shutil.ignore_patterns(".git", ".uv", ".venv"))
     start = time.monotonic()
-    with serving(block(clone / "README.md", "cookiecutter"), clone):
-        print(f"README line to first answer: {time.monotonic() - start:.1f} s")
-    project = tmp_path / "customer_churn"
-    metrics = json.loads((project / "models" / "model.json").read_text(encoding="utf-8"))["metrics"]
+    with pytest.MonkeyPatch.context() as patch:
+        leave_only_python(patch)
+        with serving(block(clone / "README.md", "cookiecutter"), clone):
+            print(f"README line to first answer: {time.monotonic() - start:.1f} s")
+    return Project(clone.parent / "customer_churn")
+
+
+@pytest.mark.slow
+def test_one_pasted_line_bakes_runs_trains_and_serves(pasted):
+    text = (pasted.path / "models" / "model.json").read_text(encoding="utf-8")
+    metrics = json.loads(text)["metrics"]
     readme = (TEMPLATE / "README.md").read_text(encoding="utf-8")
     best, reached = map(float, re.findall(r"(?:known:|reaches) (0\.\d+)", readme))
     assert round(metrics["accuracy"], 2) == reached
     assert metrics["accuracy"] > best - 0.02
-    status = shell("git status --porcelain", project)
+    status = shell("git status --porcelain", pasted.path)
     assert status.stdout == "?? uv.lock\n"
 
 
 @pytest.mark.slow
-def test_the_readme_of_the_project_word_for_word(bake, bare):
-    project = bake()
+def test_the_readme_of_the_project_word_for_word(pasted, bare):
+    """Its first block is run in a project that is installed: the line above installs one."""
+    project = pasted
     readme = project.path / "README.md"
     with serving(block(readme, "app.py"), project.path):
         answer = json.loads(shell(block(readme, "curl"), project.path).stdout)

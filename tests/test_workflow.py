@@ -151,7 +151,7 @@ def test_a_script_that_fails_leaves_a_record_and_can_be_looked_into(spoiled):
 def test_the_commands_on_reports(project, page):
     written = project.path / "reports"
     shell(block(page, "setup-clone"), project.path)
-    shell(block(page, "--slides"), project.path)
+    assert "warning:" not in shell(block(page, "--slides"), project.path).stderr
     names = [path.stem for path in sorted(project.path.glob("notebooks/*.ipynb"))]
     kinds = [f"{name}{kind}" for name in names for kind in (".html", ".slides.html", ".ipynb")]
     assert {path.name for path in written.iterdir()} == {"index.html", *kinds}

@@ -12,6 +12,7 @@ Examples:
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,6 @@ import pyarrow.parquet as pq
 
 from {{ cookiecutter.project_slug }} import data_preprocessing, utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.drift import log_drift
 from {{ cookiecutter.project_slug }}.etl import parts, runs, sources
 from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
@@ -40,8 +40,11 @@ def extract(
 
 
 def transform(batches: Iterator, table: Table, share: Callable) -> Iterator:
-    """Clean the rows and check them against the schema, batch by batch."""
-    clean = partial(data_preprocessing.transform, table=table)
+    """Clean the rows and check them against the schema, batch by batch.
+
+    Rows with the same key are left in: they may be in different batches.
+    """
+    clean = partial(data_preprocessing.transform, table=replace(table, key=()))
     return share(partial(parts.make_part, process=clean), batches)
 
 
@@ -55,6 +58,12 @@ def load(new: Path, output: Path, config: Config) -> dict:
         log.info("load: table %s", config.sink.table)
     utils.replace_file(new, output)
     log.info("load: %s", output)
+
+    if not config.paths.model.exists():
+        return {}
+
+    # SciPy and ONNX Runtime take a while to start.
+    from {{ cookiecutter.project_slug }}.drift import log_drift
 
     drift = log_drift(config.paths.model, output, config.training.max_drift)
     return {"drift": drift} if drift else {}

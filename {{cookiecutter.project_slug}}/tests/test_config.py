@@ -13,15 +13,6 @@ def test_paths_start_at_the_folder_of_the_file(config):
     assert found.paths.raw == str(config.root / "data" / "raw" / "*.csv")
 
 
-def test_a_key_is_one_column_or_several(config):
-    assert config.table.key == ["id"]
-    file = config.root / "config.yaml"
-    text = file.read_text(encoding="utf-8")
-    for written, key in (("null", []), ("[id, since]", ["id", "since"])):
-        file.write_text(text.replace("key: id", f"key: {written}"), encoding="utf-8")
-        assert read_config(config.root).table.key == key
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

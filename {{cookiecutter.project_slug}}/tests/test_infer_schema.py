@@ -105,17 +105,3 @@ def test_what_is_refused_changes_nothing(infer, config, content, options, messag
     error = infer(*options, content=content)
     assert message in error and error.count("\n") == 1
     assert [path.read_bytes() for path in config.root.glob("*.yaml")] == before
-
-
-def test_settings_of_another_table_are_reset_and_its_files_kept(infer, config):
-    text = CONFIG.replace("target: outcome", "target: outcome\n  filter: age > 18")
-    text = text.replace("training:", "training:  # a comment\n  date: since")
-    Path("config.yaml").write_text(text, encoding="utf-8")
-    infer("--key", "other", x=CHARGES)
-    changed = read_config(config.root)
-    assert changed.training.date is None
-    assert changed.table.filter is None
-    assert "# a comment" in Path("config.yaml").read_text(encoding="utf-8")
-    assert Path("config.old-1.yaml").read_text(encoding="utf-8") == text
-    infer("--force", x=CHARGES)
-    assert len(list(Path().glob("*.old-*"))) == 2

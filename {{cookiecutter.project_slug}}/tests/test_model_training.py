@@ -81,15 +81,3 @@ def test_a_row_that_tests_keeps_testing_when_the_table_grows():
     assert 150 < len(before.test) < 250
     other = split_rows(everyone, y, "classification", settings(random_seed=1), ["id"])
     assert set(other.test) != set(shuffled[after.test])
-
-
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_the_newest_days_are_the_test_and_stay_whole(task):
-    hours = np.random.default_rng(0).permutation(400) * 2
-    when = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(hours, unit="h"))
-    rows = rows_of(400, when=when.mask(np.arange(400) % 25 == 0))
-    split = split_rows(rows, np.arange(400) % 2, task, settings(date="when"))
-    days = rows["when"].dt.floor("D")
-    assert days.iloc[split.train].max() < days.iloc[split.test].min()
-    assert days.iloc[split.test].notna().all()  # a row without a date is trained on
-    assert 60 <= len(split.test) <= 100

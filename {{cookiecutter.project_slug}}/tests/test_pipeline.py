@@ -7,7 +7,6 @@ import pytest
 from conftest import HEADER, write_raw
 
 import pipeline
-from {{ cookiecutter.project_slug }}.config import SourceConfig
 from {{ cookiecutter.project_slug }}.etl.runs import COUNTS, record_run
 from {{ cookiecutter.project_slug }}.utils import UserError
 
@@ -167,19 +166,3 @@ def test_other_encodings_and_orders_of_columns_are_read(config, encoding):
     table = pd.read_parquet(config.paths.processed)
     assert table.columns.tolist() == HEADER
     assert table["größe"].tolist() == ["Small"]
-
-
-def test_a_query_joins_raw_files(config):
-    names = ", ".join(f'"{name}"' for name in HEADER)
-    query = config.root / "join.sql"
-    query.write_text(
-        f"SELECT {names} FROM \"table\" JOIN 'sizes.csv' USING (id) ORDER BY id;"
-    )
-    header = [name for name in HEADER if name != "größe"]
-    file = write_raw(config, ["b,2,,,,lost", "too,few", "a,many,,,,won"], header)
-    file.with_name("sizes.csv").write_text("id,größe\na,Small\nb,Large\n", "utf-8")
-    config = config.model_copy(update={"source": SourceConfig(query=query)})
-    assert run(config) == [3, 1, 2, 0]
-    assert kept(config, "größe") == ["Large"]
-    places = rejected(config)[["source", "line"]].to_numpy().tolist()
-    assert places == [["table.csv", "3"], ["join.sql", "1"]]

@@ -1,5 +1,3 @@
-import logging
-
 import pytest
 
 from {{ cookiecutter.project_slug }}.utils import (
@@ -38,13 +36,6 @@ def test_a_record_follows_an_interrupted_one_on_a_new_line(tmp_path):
     append_record({"status": "größer"}, file)
     lines = file.read_text(encoding="utf-8").splitlines()
     assert lines[1:] == ['{"stat', '{"status": "größer"}']
-
-
-def test_a_record_that_cannot_be_written_is_logged(tmp_path, caplog):
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with caplog.at_level(logging.ERROR):
-        append_record({"rows": 3}, tmp_path / "file" / "records.jsonl")
-    assert '{"rows": 3}' in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from customer_churn import feature_engineering
 from customer_churn.cells import read_cell
-from customer_churn.config import Config, Task
+from customer_churn.config import Config, Task, read_config
+from customer_churn.feature_engineering import usable_features
 from customer_churn.schema import Column, read_columns, read_table
 from customer_churn.utils import UserError
 from test_cells import SPELLING, columns, read
@@ -94,3 +96,23 @@ def test_other_content_is_refused(config: Config, text: str, message: str) -> No
     config.schema_file.unlink()
     with pytest.raises(UserError, match=r"schema\.yaml is not .*No such file"):
         read_columns(config.schema_file, config.table)
+
+
+def test_a_feature_must_not_have_the_name_of_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_engineering, "FEATURES", {})
+
+    @feature_engineering.feature(columns=["class"])
+    def paid(number: float) -> float:
+        return number
+
+    with pytest.raises(UserError, match="'paid' has the name of a column"):
+        usable_features([Column("paid", "number"), Column("class", "integer")])
+
+
+def test_a_key_is_one_column_or_several(config: Config) -> None:
+    assert config.table.key == ["id"]
+    file = config.root / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    for written, key in (("null", []), ("[id, since]", ["id", "since"])):
+        file.write_text(text.replace("key: id", f"key: {written}"), encoding="utf-8")
+        assert read_config(config.root).table.key == key

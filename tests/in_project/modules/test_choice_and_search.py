@@ -17,7 +17,6 @@ from customer_churn.training.selection import choose_model, find_threshold, is_t
 from customer_churn.utils import UserError
 from sklearn import metrics
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.metrics import precision_score, recall_score
 from test_training import read_record, run_train
 
 FEW = {"random_forest": {"n_estimators": 5}, "gradient_boosting": {"max_iter": 10}}
@@ -151,7 +150,7 @@ def test_the_interval_shrinks_with_the_rows_and_is_the_same_twice():
 
 def test_the_interval_contains_the_true_value_as_often_as_it_should():
     hits = []
-    for seed in range(60):
+    for seed in range(40):
         low, high = estimate_interval(score_of(*draw_classes(400, seed)), np.arange(400))
         hits.append(low <= 0.75 <= high)
     assert np.mean(hits) >= 0.85
@@ -207,8 +206,7 @@ def test_a_threshold_fits_its_rule(rule):
     def measure(threshold):
         flagged = p >= threshold
         cost = (flagged & (y == 0)).sum() + 5 * (~flagged & (y == 1)).sum()
-        precision = precision_score(y, flagged, zero_division=1)
-        return recall_score(y, flagged), precision, cost
+        return flagged[y == 1].mean(), y[flagged].mean(), cost
 
     recall, precision, cost = measure(chosen)
     if "recall" in rule:

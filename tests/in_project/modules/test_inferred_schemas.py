@@ -1,5 +1,6 @@
 """Any table becomes the project's own, in full: kinds, targets, files, settings."""
 
+import gzip
 import json
 import os
 import random
@@ -115,12 +116,24 @@ def test_kinds(infer: Any, config: Config) -> None:
         (["01067", "80331", "10115"], "category"),
         (["4929123412341234", "-485987698769876123"], "category"),
         (["07:30", "18:45:30", "9:05"], "number"),
+        (["07:30 PM", "8:45 am", "12:05 a.m."], "integer"),
+        (["1/2", "2/2", "1/1"], "category"),
+        (["01", "07", "95", "971"], "category"),
         (["20240131", "20240201", "20231105"], "date"),
         (["01312024", "02012024", "11052023"], "date"),
         (["12/31/2020 12:00:00 AM", "01/02/2021 01:00:00 PM"], "date"),
         (["Mar-2018", "Apr-2019"], "date"),
         (["2018-11", "2019-01"], "date"),
         (["1801-05-03", "1790-06-07"], "date"),
+        (["05MAR2024", "17APR2023"], "date"),
+        (["Sunday, March 5, 2024", "Monday, May 6, 2024"], "date"),
+        (["March 5 2024", "May 6 2023"], "date"),
+        (["2024-Mar", "2023-Apr"], "date"),
+        (["2024-03-05 10:30:00 UTC", "2024-03-06 11:30:00 UTC"], "date"),
+        (["05.03.2024, 10:30", "16.03.2024, 11:30"], "date"),
+        (["05/Mar/2024:10:30:00 +0000", "06/Mar/2024:10:30:00 +0000"], "date"),
+        (["Tue Mar 05 10:30:00 2024", "Wed Mar 06 10:30:00 2024"], "date"),
+        (["20240305103000", "20240306113000"], "date"),
         (["2019", "2024"], "integer"),
         (["yes", "no", "maybe"], "category"),
         (["['a', 'b']", "['c']", "[]"], "excluded"),
@@ -135,7 +148,8 @@ def test_a_few_odd_cells_do_not_decide(infer: Any, config: Config) -> None:
     values = [*junk, *(f"{charge:.3f}" for charge in CHARGES[16:])]
     days = ["2018", *(str(day) for day in DAYS[1:])]
     codes = ["007", *(str(7 * number % 500) for number in range(ROWS - 1))]
-    said = infer(x=values, day=days, code=codes)
+    said = infer(x=values, day=days, code=codes, long=["9" * 17, *codes[1:]])
+    assert found(config, "long").kind == "number"
     assert "94.7% are numbers; the others are read as missing: n.a. (9), <0.1 (7)" in said
     assert "99.7% are dates; the others are read as missing: 2018 (1)" in said
     kinds = [found(config, name).kind for name in ("x", "day", "code")]
@@ -161,6 +175,11 @@ def test_what_deserves_a_look(infer: Any) -> None:
         ([str(3 * number + number % 2) for number in range(ROWS)], "--key 'x4'"),
         ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
         ([word + "!" for word in OUTCOMES], "determines the target"),
+        (
+            [f"{(word == 'won') + DRAW.random():.4f}" for word in OUTCOMES],
+            "tells the classes apart by itself",
+        ),
+        (["7%", "0.07", "12%", "0.1"] * 75, "only 50% have %"),
     ]
     said = infer(**{f"x{number}": texts for number, (texts, _) in enumerate(looks)})
     _, _, checks = said.partition("\nCheck manually:\n")
@@ -232,7 +251,10 @@ def test_what_is_refused_changes_nothing(infer: Any, config: Config) -> None:
             "9 of 9 lines are malformed, most often as",
         ),
         (b"a,outcome\n", (), "have a header but no rows"),
-        (b"\x81\x8d,outcome\n1,x\n", (), "neither UTF-8 nor cp1252; name its encoding"),
+        (b"\x81\x8d,outcome\n1,x\n", (), "neither UTF-8 nor cp1252; name it, such as"),
+        (gzip.compress(b"a,outcome\n1,x\n2,y\n"), (), "is compressed; unpack it"),
+        (b"PK\3\4 a.csv a,outcome\n1,x\n2,y\n", (), "is compressed; unpack it"),
+        (b"a,outcome\n1,?\n2,+\n3,0\n", (), "'?' is read as missing in 33% of the rows"),
         (b"a,outcome\n1,None\n2,x\n3,y\n", (), "'None' is read as missing in 33% of"),
         (b"a,outcome\n1,x\n2,x\n", (), "has 1 distinct values in 2 rows"),
         (b"a,outcome\n1,x\n2,y\n", ("--key", "b"), "has no column 'b'"),
@@ -280,6 +302,26 @@ def test_encodings_and_separators(
     assert found(config, "city").categories == tuple(sorted(["Rom", city]))
     assert (found(config).kind, found(config).spelling.decimal) == ("number", ",")
     assert ("is a guess" in said) == (encoding == "cp1252")
+
+
+def test_a_few_damaged_bytes_do_not_decide_the_encoding(infer: Any, config: Config) -> None:
+    lines = [f"{city},{word}" for city, word in zip(some("Zürich", "Bern"), OUTCOMES, strict=True)]
+    content = "\n".join(["city,outcome", *lines]).encode() + b"\nZ\xfcrich,won\n"
+    assert "300 rows were read, and 1 lines are malformed" in infer(content=content)
+    assert found(config, "city").categories == ("Bern", "Zürich")
+
+
+def test_names_that_are_numbers_but_count_up(infer: Any, config: Config) -> None:
+    years = {year: CHARGES for year in ("1990", "1995", "2000", "2010", "2015", "2018")}
+    infer(**years)
+    assert found(config, "2018").kind == "number"
+
+
+def test_columns_that_number_shuffled_rows(infer: Any, config: Config) -> None:
+    numbers = DRAW.sample(range(9_000), ROWS)
+    names = ("", "Unnamed: 0", "rownames", "Serial No.")
+    said = infer(**dict.fromkeys(names, numbers), ranks=[charge // 9 for charge in CHARGES])
+    assert said.count("if it identifies a row: --key") == len(names)
 
 
 def test_old_files_are_kept_and_comments_survive(infer: Any, config: Config) -> None:
@@ -332,6 +374,7 @@ def test_settings_that_name_columns_of_another_table_are_reset(infer: Any, confi
     assert changed.training.slices is None
     assert changed.table.filter is None
     assert "training.date is reset" in said
+    assert "the filter 'age > 18' is reset" in said
     text = file.read_text(encoding="utf-8").replace("filter: null", "filter: x > 50")
     file.write_text(text, encoding="utf-8")
     infer(x=CHARGES)

@@ -278,3 +278,15 @@ def test_no_group_is_on_both_sides(groups: int) -> None:
         assert len(train) > len(test) > 0
     share = rows["who"].iloc[split.test].isna().mean()
     assert share < 0.5  # rows without a value are not one group
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_newest_days_are_the_test_and_stay_whole(task):
+    hours = np.random.default_rng(0).permutation(400) * 2
+    when = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(hours, unit="h"))
+    rows = rows_of(400, when=when.mask(np.arange(400) % 25 == 0))
+    split = split_rows(rows, np.arange(400) % 2, task, settings(date="when"))
+    days = rows["when"].dt.floor("D")
+    assert days.iloc[split.train].max() < days.iloc[split.test].min()
+    assert days.iloc[split.test].notna().all()  # a row without a date is trained on
+    assert 60 <= len(split.test) <= 100

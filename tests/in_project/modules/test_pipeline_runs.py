@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,11 +16,11 @@ import pyarrow as pa
 import pytest
 import yaml
 from conftest import HEADER, make_lines, write_raw
-from customer_churn.config import Config
+from customer_churn.config import Config, SourceConfig
 from customer_churn.etl import raw_csv, workers
 from customer_churn.etl.raw_csv import RawData
 from customer_churn.etl.raw_data import find_files, read_batches
-from customer_churn.utils import UserError, write_atomically
+from customer_churn.utils import UserError, append_record, write_atomically
 from test_pipeline import LINES, change, kept, rejected, run
 
 
@@ -355,3 +356,26 @@ def test_batches_do_not_matter(config: Config, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(raw_csv, "BATCH", 1500)
     assert run(config) == counts == [96, 61, 2, 33]
     assert (config.paths.rejected.read_bytes(), kept(config)) == before
+
+
+def test_a_query_joins_raw_files(config: Config) -> None:
+    names = ", ".join(f'"{name}"' for name in HEADER)
+    query = config.root / "join.sql"
+    query.write_text(f"SELECT {names} FROM \"table\" JOIN 'sizes.csv' USING (id) ORDER BY id;")
+    header = [name for name in HEADER if name != "größe"]
+    file = write_raw(config, ["b,2,,,,lost", "too,few", "a,many,,,,won"], header)
+    file.with_name("sizes.csv").write_text("id,größe\na,Small\nb,Large\n", "utf-8")
+    config = config.model_copy(update={"source": SourceConfig(query=query)})
+    assert run(config) == [3, 1, 2, 0]
+    assert kept(config, "größe") == ["Large"]
+    places = rejected(config)[["source", "line"]].to_numpy().tolist()
+    assert places == [["table.csv", "3"], ["join.sql", "1"]]
+
+
+def test_a_record_that_cannot_be_written_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with caplog.at_level(logging.ERROR):
+        append_record({"rows": 3}, tmp_path / "file" / "records.jsonl")
+    assert '{"rows": 3}' in caplog.text

@@ -65,7 +65,9 @@ from IPython.display import HTML, display
 display(HTML("<script src='https://cdn.example.org/chart.js'></script>secret"))
 display({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider()"}, raw=True)
 """
-    write(project / "notebooks" / "one.ipynb", new_code_cell(source))
+    diagram = "from sklearn.linear_model import Ridge; Ridge()"  # its script names a source
+    cells = new_code_cell(source), new_code_cell(diagram)
+    write(project / "notebooks" / "one.ipynb", *cells)
     run(monkeypatch, "--slides")
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(", In [1]: ")[0] for line in lines] == [
@@ -74,6 +76,7 @@ display({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlide
     for name in ("one.html", "one.slides.html"):
         page = (project / "reports" / name).read_text(encoding="utf-8")
         assert page.count("Not shown: ") == 2
+        assert "sk-estimator" in page
         assert "secret" not in page
         assert "IntSlider" not in page
 

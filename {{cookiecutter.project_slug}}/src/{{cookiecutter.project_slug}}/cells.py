@@ -29,7 +29,10 @@ _EXPECTED: dict[Kind, str] = {
 }
 MOST_LISTED = 20  # categories, in a message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
-_TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_TIME_OF_DAY = re.compile(
+    r"(\d{1,2}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
+    re.ASCII | re.IGNORECASE,
+)
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
 # Between thousands:
 _SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
@@ -77,11 +80,22 @@ def read_value(value: Any, column: Column) -> Any:
 def _spell_number(number: float, column: Column) -> str:
     """Spell a number as the table's files do."""
     text = repr(number)
-    whole = text.removesuffix(".0")
     if column.kind != "category":
-        return whole.replace(".", column.spelling.decimal)
-    is_known = whole in column.categories and text not in column.categories
-    return whole if is_known else text.zfill(column.digits)
+        whole = text.removesuffix(".0").replace(".", column.spelling.decimal)
+        return whole.zfill(column.digits)
+    if text in column.categories:
+        return text
+    return _by_value(column.categories).get(number, text.zfill(column.digits))
+
+
+@lru_cache
+def _by_value(categories: tuple[Any, ...]) -> dict[float, str]:
+    """Return the categories that are numbers, such as 2.50, by their values."""
+    found = {}
+    for category in categories:
+        with suppress(ValueError):
+            found[float(category)] = category
+    return found
 
 
 def make_reader(column: Column) -> Callable[[Any], Any]:
@@ -148,12 +162,15 @@ def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 def read_number(text: str, column: Column) -> float:
-    """Read a number: 1,234.50 or 1.234,50, (5) as -5, 7:30 as 450 minutes.
+    """Read a number: 1,234.50 or 1.234,50, (5) as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
     """
     if time := _TIME_OF_DAY.fullmatch(text):
-        hours, minutes, seconds = (int(part or 0) for part in time.groups())
+        *parts, half = time.groups()
+        hours, minutes, seconds = (float(part or 0) for part in parts)
+        if half:
+            hours = hours % 12 + 12 * (half in "pP")
         return hours * 60 + minutes + seconds / 60
 
     digits = text.replace("\N{MINUS SIGN}", "-")

@@ -49,11 +49,13 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """
     parsed, unreadable = parse_table(raw, table.columns)
 
-    readable = parsed.drop([row for row, *_ in unreadable])
-    out_of_scope = list_out_of_scope(readable, table.filter)
-    in_scope = parsed.drop([row for row, *_ in out_of_scope])
+    out_of_scope = []
+    if table.filter is not None:
+        readable = parsed.drop([row for row, *_ in unreadable])
+        out_of_scope = list_out_of_scope(readable, table.filter)
+        parsed = parsed.drop([row for row, *_ in out_of_scope])
 
-    checked, failures = check_limits(in_scope, table.columns)
+    checked, failures = check_limits(parsed, table.columns)
 
     found = [*unreadable, *out_of_scope, *failures]
     problems = pd.DataFrame(found, columns=["row", "column", "problem", "check"])
@@ -96,18 +98,24 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
     Plain texts are parsed all at once, the others one by one by `read_cell`, which
     gives the same values. A text that can't be read is missing in the result.
     """
+    if column.kind == "category" and not column.categories:
+        text = clean_column(raw.astype("str"), column)
+        return text, np.full(len(raw), False)
+
     # Each distinct text is read once: most columns have few.
     codes, texts = pd.factorize(raw, use_na_sentinel=False)
     text = clean_column(pd.Series(texts, dtype="str"), column)
     values = _parse_plain(text, column)
 
+    read: dict = {}
     unreadable: list = []
     for position, cell in text[values.isna()].dropna().items():
         try:
-            values.at[position] = read_cell(cell, column)
+            read[position] = read_cell(cell, column)
         except ValueError:
             unreadable.append(position)
 
+    values[list(read)] = pd.Series(read, dtype=values.dtype)
     values = values.astype(pandas_dtype(DTYPES[column.kind]))
     return values.take(codes).set_axis(raw.index), np.isin(codes, unreadable)
 
@@ -115,20 +123,17 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 def clean_column(text: pd.Series, column: Column) -> pd.Series:
     """Do for a whole column what `read_cell` does first, and mark missing values."""
     text = text.str.strip()
-    if not text.dropna().str.isascii().all():
-        text = text.str.normalize("NFC")
+    if column.replace or not text.dropna().str.isascii().all():
+        text = text.str.normalize("NFC").replace(dict(column.replace))
+        folded = text.str.casefold()
+    else:
+        folded = text.str.lower()  # the same in ASCII
 
-    if column.replace:
-        text = text.replace(dict(column.replace))
-
-    return text.mask(text.str.casefold().isin(cleaned(column.spelling.missing)))
+    return text.mask(folded.isin(cleaned(column.spelling.missing)))
 
 
 def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
     """Parse texts that need no closer look; the others are missing in the result."""
-    if column.kind == "category" and not column.categories:
-        return text
-
     if column.kind == "date":
         iso = text.where(text.str.fullmatch(_ISO_DATE))
         return pd.to_datetime(iso, format="ISO8601", errors="coerce").dt.as_unit("us")
@@ -187,11 +192,8 @@ def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
         yield f"is not one of {listed}", is_unknown
 
 
-def list_out_of_scope(readable: pd.DataFrame, query: str | None) -> list:
+def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
     """Return the rows for which the filter is not true, as `parse_table` does."""
-    if query is None:
-        return []
-
     try:
         in_scope = readable.query(query, engine="python")
     except Exception as error:  # pandas raises errors of many kinds
@@ -206,4 +208,7 @@ def list_out_of_scope(readable: pd.DataFrame, query: str | None) -> list:
 def join_reasons(problems: pd.DataFrame) -> pd.Series:
     """Join all problems of a row into one line, by the row's label."""
     described = problems["column"] + ": " + problems["problem"]
-    return described.groupby(problems["row"]).agg("; ".join).astype("str")
+    reasons: dict = {}
+    for row, reason in zip(problems["row"], described, strict=True):
+        reasons[row] = f"{reasons[row]}; {reason}" if row in reasons else reason
+    return pd.Series(reasons, dtype="str").sort_index()

@@ -165,12 +165,9 @@ class DriftMonitor:
 def log_drift(model_path: Path, data: Path, limit: float) -> dict:
     """Compare a processed table with what the model was trained on, and log it.
 
-    Returns the population stability index by column; nothing if there is no model, or
-    none that fits the table.
+    Returns the population stability index by column, or nothing if the model does not
+    fit the table.
     """
-    if not model_path.exists():
-        return {}
-
     try:
         monitor = DriftMonitor(load_model(model_path))
         monitor.add(read_sample(data))

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import get_scorer, get_scorer_names, log_loss
@@ -173,15 +172,18 @@ def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the ROC AUC of the second of two classes.
 
     Of more classes it is the mean of each against the rest. Classes that y lacks are
-    left out; with one class it is NaN. The area follows from the mean ranks of positive
-    and negative rows (Hanley and McNeil, 1982); scikit-learn takes ten times as long.
+    left out; with one class it is NaN. The area is the share of pairs of a positive and
+    a negative row that are in order, ties counted half (Hanley and McNeil, 1982);
+    scikit-learn takes many times as long.
     """
     codes = [1] if probabilities.shape[1] == 2 else np.unique(y)
     areas = []
     for code in codes:
-        ranks = rankdata(probabilities[:, code])
-        difference = ranks[y == code].mean() - ranks[y != code].mean()
-        areas.append(0.5 + difference / len(y))
+        positive = np.sort(probabilities[y == code, code])
+        negative = np.sort(probabilities[y != code, code])
+        below = np.searchsorted(negative, positive)
+        not_above = np.searchsorted(negative, positive, "right")
+        areas.append(np.mean(below + not_above) / 2 / len(negative))
     return float(np.mean(areas))
 
 

@@ -92,8 +92,8 @@ def features_of_table(
     for column in columns:
         values = table[column.name]
         if column.kind == "category":
-            codes, texts = pd.factorize(values.fillna(""))
-            cells[column.name] = texts.astype(object)[codes]
+            codes, texts = pd.factorize(values)
+            cells[column.name] = np.array([*texts, ""], dtype=object)[codes]
         elif column.kind == "date":
             days = (values - pd.Timestamp(EPOCH)) / pd.Timedelta(days=1)
             cells[column.name] = [days, values.dt.month, values.dt.day_of_week]
@@ -203,12 +203,11 @@ def _call(each: Feature, values: dict) -> np.ndarray:
 
 def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return features as arrays of the shapes (rows, n) and (rows, m)."""
-    stacked = np.empty((len(numbers), rows))
+    stacked = np.empty((len(numbers), rows), np.float32)
     for place, values in enumerate(numbers):
-        stacked[place] = values
-    bounded = np.clip(stacked.T, -LARGEST_NUMBER, LARGEST_NUMBER)
+        stacked[place] = np.clip(values, -LARGEST_NUMBER, LARGEST_NUMBER)
     texts = np.array(categories, dtype=object).reshape(len(categories), rows)
-    return bounded.astype(np.float32), texts.T
+    return stacked.T, texts.T
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:

@@ -127,35 +127,46 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
         pq.ParquetFile(kept) as rows,
         pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
-        find_duplicates(database, kept, table)
+        if not find_duplicates(database, kept, table):
+            return kept
+
         first = 0
         for batch in rows.iter_batches(BATCH_ROWS):
-            numbers = range(first, first + len(batch))
+            end = first + len(batch)
             query = "SELECT row FROM duplicates WHERE row >= ? AND row < ?"
-            found = database.execute(query, [first, numbers.stop]).fetchnumpy()
+            found = database.execute(query, [first, end]).fetchnumpy()
 
-            is_unique = ~np.isin(numbers, found["row"])
+            is_unique = np.full(len(batch), True)
+            is_unique[found["row"] - first] = False
             writer.write_batch(batch.filter(pa.array(is_unique)))
-            first = numbers.stop
+            first = end
         log_replaced(database, counts)
     return unique
 
 
-def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> None:
-    """Make a table of the rows whose key another row has that is kept instead."""
+def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> int:
+    """Make a table of the rows whose key another row has that is kept instead.
+
+    Returns their number. Only keys with the same hash as another are compared.
+    """
     pa.default_memory_pool().release_unused()  # for DuckDB
 
+    key = ", ".join(map(quote_name, table.key))
     winner = "max" if table.keep == "last" else "min"
     database.execute(
         f"""
         CREATE TABLE duplicates AS
         SELECT file_row_number AS row, {winner}(file_row_number) OVER same AS winner
-        FROM read_parquet(?, file_row_number = true)
-        WINDOW same AS (PARTITION BY {", ".join(map(quote_name, table.key))})
+        FROM read_parquet($1, file_row_number = true)
+        WHERE hash({key}) IN (
+            SELECT hash({key}) FROM read_parquet($1) GROUP BY ALL HAVING count(*) > 1
+        )
+        WINDOW same AS (PARTITION BY {key})
         QUALIFY row <> winner
         """,
         [str(file)],
     )
+    return len(database.table("duplicates"))
 
 
 def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:

@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
 from multiprocessing import get_context, parent_process
 from threading import Thread
-
-import joblib
 
 from ..utils import UserError
 
@@ -28,10 +27,14 @@ def run_parallel(
     after a while: most inputs are not large enough for that to pay.
     """
     items, start = iter(items), time.monotonic()
-    for item in items:
-        yield function(item)
-        if workers or time.monotonic() > start + ALONE:
+    for number, item in enumerate(items):
+        if number and (workers or time.monotonic() > start + ALONE):
             break
+        yield function(item)
+    else:
+        return
+
+    import joblib  # which takes a while to start
 
     others = min((workers or joblib.cpu_count()) - 1, MOST)
     pool = ProcessPoolExecutor(
@@ -39,7 +42,7 @@ def run_parallel(
     )
 
     try:
-        yield from share(function, items, pool, others)
+        yield from share(function, chain([item], items), pool, others)
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process was killed, probably because memory ran out; "

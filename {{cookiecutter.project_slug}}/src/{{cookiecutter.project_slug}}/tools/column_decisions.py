@@ -1,5 +1,6 @@
 """Decide what each column is, by the rules of column_rules.py, and say why."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -132,6 +133,7 @@ def as_date(evidence: Evidence) -> str:
         minimum=f"{max(low.year - 10, 1):04}-01-01",
         maximum=f"{min(high.year + 10, 9999)}-12-31",
         has_time=bool((values > values.dt.normalize()).any()),
+        digits=count_digits(evidence.counts),
     )
     if is_ambiguous:
         evidence.checks.append(
@@ -176,7 +178,14 @@ def as_number(evidence: Evidence) -> str:
     low, high = map(int if kind == "integer" else float, find_limits(least, most))
     evidence.column = replace(column, kind=kind, minimum=low, maximum=high)
     why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
-    return f"{why}; {column.unit} is removed" if column.unit else why
+    if not column.unit:
+        return why
+    share = share_of(counts, f".*{re.escape(column.unit)}.*")
+    if share < MOST:
+        evidence.checks.append(
+            f"only {share:.0%} have {column.unit}: is it the same unit in all rows?"
+        )
+    return f"{why}; {column.unit} is removed"
 
 
 def as_free_text(evidence: Evidence) -> str:
@@ -216,12 +225,13 @@ def _exclude_identifier(evidence: Evidence) -> str:
     """Exclude an identifier, and say what it may be good for."""
     name, counts = evidence.column.name, evidence.counts
     evidence.is_excluded = True
-    evidence.checks.append(
-        f"if it identifies a row: --key {name!r}"
-        if counts.max() == 1
-        else "it repeats; to test the model on others than those it was trained on, "
-        f"set training.group in config.yaml to {name}"
-    )
+    if counts.max() == 1:
+        evidence.checks.append(f"if it identifies a row: --key {name!r}")
+    elif len(counts) <= HALF * counts.sum():
+        evidence.checks.append(
+            "it repeats; to test the model on others than those it was trained on, "
+            f"set training.group in config.yaml to {name}"
+        )
     return f"an identifier: {len(counts):,} distinct in {counts.sum():,} rows"
 
 

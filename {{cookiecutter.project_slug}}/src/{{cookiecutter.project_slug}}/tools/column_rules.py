@@ -20,29 +20,38 @@ HALF = 0.5  # of the rows: such a column is pointed out
 FREQUENT = 0.05  # of the rows
 FEW = 20  # different whole numbers at most are classes
 OFTEN = 5  # rows at least for each category: there will hardly be others
-TRIED = 2_000  # texts at most, to find the formats of dates
+TRIED = 1_000  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
 
 LAST_WORD = r"(^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:{})[^A-Za-z]*$"
-IS_ID = re.compile(LAST_WORD.format("id|uuid|guid|key|no|nr|number|index"))
+IS_ID = re.compile(
+    LAST_WORD.format("id|uuid|guid|key|no|nr|number|index|serial|rownames|unnamed")
+    + r"|^column \d+$"  # without a name
+)
 IS_CODE = re.compile(LAST_WORD.format("id|code|zip|zipcode|postcode|plz"))
 UNITS = (
     "US[$]|A[$]|C[$]|R[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP"
     "|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY|USD|ZAR"
-    r"|(?<=\d )[a-z]+$|/\d+$"  # 60 sqft, 8/10
+    r"|(?<=\d )[a-z]+$|/(?:5|10|20|100)$"  # 60 sqft, 8/10; not 1/2
 )
 DATE = (
     r"(?!\D*\d*[.,]?\d+\D*$).*\d.*[\W_].*\d.*|.*[A-Za-z]{3}\W\d.*"  # not 5.20
-    r"|(19|20)\d{6}|\d{4}(19|20)\d\d"
+    r"|\d\d?[A-Za-z]{3}\d.*|\d{4}\W[A-Za-z]{3,9}"  # 05MAR2024, 2024-Mar
+    r"|(19|20)\d{6}(\d{6})?|\d{4}(19|20)\d\d"
 )
-MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%m%d%Y|"
-DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%Y|"
+MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%m%d%Y"
+DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%Y"
 FORMATS = (
     "%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
-    "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%b-%Y|%b %Y|%B %Y|%b-%y"
+    "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
+    "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
 )
-TIMES = "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z"
+TIMES = (
+    "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S %Z"
+    "| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
+)
+MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 
 
 def share_of(counts: Series, pattern: str) -> float:
@@ -51,10 +60,11 @@ def share_of(counts: Series, pattern: str) -> float:
 
 
 def looks_like_row(names: list) -> bool:
-    """Half of the names are numbers or dates, and do not count up in equal steps."""
-    share = share_of(Series(1, index=names), r"-?\d[-/.,\d]*")
-    numbers = to_numeric(Series(names), errors="coerce").dropna()
-    is_count = len(numbers) > 2 and numbers.diff().nunique() == 1
+    """Half of the names are numbers or dates, and do not count up."""
+    share = share_of(Series(1, index=names), r"\W?\d[-/.,:\d]*\W?")
+    steps = to_numeric(Series(names), errors="coerce").dropna().diff()[1:]
+    is_even = len(steps) > 1 and steps.nunique() == 1
+    is_count = is_even or (len(steps) > 4 and steps.min() > 0)
     return share >= HALF and not is_count
 
 
@@ -77,19 +87,19 @@ def find_unit(counts: Series) -> str | None:
 def is_code(counts: Series) -> bool:
     """Digits that are no amount: 16 or more, or with leading zeros.
 
-    A single zero is a slip, unless all have the same length.
+    A single one is a slip, unless it is a zero and all have the same length.
     """
-    is_long = share_of(counts, r"-?\d{16,}") > 0
-    zeros = share_of(counts, r"-?0\d+")
-    return is_long or zeros >= FREQUENT or count_digits(counts) > 0
+    same = rf"\d{{{count_digits(counts)}}}"
+    odd = share_of(counts, r"-?(0\d+|\d{16,})")
+    return odd >= FREQUENT or (odd > 0 and share_of(counts, same) == 1)
 
 
 def count_digits(counts: Series) -> int:
-    """The length of codes that may begin with zeros, if all have the same."""
+    """The length of codes that begin with zeros, if others are as long or longer."""
     codes = counts.index[counts.index.str.fullmatch(r"\d+")]
-    lengths = codes.str.len().unique()
-    has_zeros = share_of(counts, r"0\d+") > 0
-    return int(lengths[0]) if has_zeros and len(lengths) == 1 else 0
+    lengths = codes.str.len()
+    zeros = lengths[codes.str.fullmatch(r"0\d+")].max()
+    return int(zeros) if zeros == lengths.min() else 0
 
 
 def is_whole(numbers: Series) -> bool:
@@ -132,23 +142,26 @@ def find_date_formats(counts: Series) -> tuple:
     The month comes first, or the day, if more can be read then.
     """
     texts = counts.index.to_series()[:: len(counts) // TRIED + 1]
-    month_first, month_rest = fit_formats(texts, MONTH_FIRST + FORMATS)
-    day_first, day_rest = fit_formats(texts, DAY_FIRST + FORMATS)
-    if day_rest < month_rest:
-        return day_first, False
-    return month_first, day_rest == month_rest and month_first != day_first
+    others, texts = fit_formats(texts, FORMATS)
+    month_first, month_rest = fit_formats(texts, MONTH_FIRST)
+    day_first, day_rest = fit_formats(texts, DAY_FIRST)
+    if len(day_rest) < len(month_rest):
+        return day_first + others, False
+    is_ambiguous = len(day_rest) == len(month_rest) and month_first != day_first
+    return month_first + others, is_ambiguous
 
 
 def fit_formats(texts: Series, formats: str) -> tuple:
-    """The formats that read a text which none before can, and how many none can."""
+    """The formats that read a text which none before can, and the texts left over."""
     fitting = []
     times = TIMES if texts.str.contains(":").any() else ""
-    for day, time in product(formats.split("|"), times.split("|")):
-        dates = to_datetime(texts, format=day + time, errors="coerce", utc=True)
+    dated = map("".join, product(formats.split("|"), times.split("|")))
+    for form in [*dated, *MOMENTS.split("|")]:
+        dates = to_datetime(texts, format=form, errors="coerce", utc=True)
         if dates.notna().any():
-            fitting.append(day + time)
+            fitting.append(form)
             texts = texts[dates.isna()]
-    return fitting, len(texts)
+    return fitting, texts
 
 
 def merge_spellings(counts: Series) -> Series:

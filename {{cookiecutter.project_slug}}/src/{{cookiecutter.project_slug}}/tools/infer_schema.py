@@ -22,7 +22,7 @@ from ..data_preprocessing import transform
 from ..etl.raw_data import find_files
 from ..etl.sources import name_source, read_source
 from ..schema import Column, Table, describe_table
-from ..training.leaks import find_leak
+from ..training.leaks import find_leak, find_separators
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import table_files
 from .column_decisions import decide
@@ -54,6 +54,8 @@ def run(options: Namespace, config: Config) -> list:
 
     changes = find_changes(options.file, config, counts)
     changes["table"] = table.model_dump()
+    if config.table.filter and not table.filter:
+        notes.append(f"config.yaml: the filter {config.table.filter!r} is reset")
     notes += write_files(options, config, typed.columns, changes)
     if not is_same:
         notes += table_files.leave_sample(config.root, typed.features)
@@ -149,14 +151,13 @@ def check_words(found: dict, target: str) -> None:
 
     A word that numbers are missing by, too, is none. For the target, ask.
     """
-    known: set = set()
-    for evidence in found.values():
-        if evidence.column.kind in ("number", "integer", "date"):
-            known.update(evidence.missing.index)
+    numeric = [each for each in found.values() if each.column.maximum is not None]
+    known = {word for each in numeric for word in each.missing.index}
     for name, evidence in found.items():
         for word, count in evidence.missing.items():
             share = count / evidence.rows
-            if share < FREQUENT or word in known or not word.isalpha():
+            is_word = word.isalpha() or (name == target and word.strip())
+            if share < FREQUENT or word in known or not is_word:
                 continue
             text = (
                 f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
@@ -186,11 +187,15 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
 
 
 def check_leaks(found: dict, sample: DataFrame, table: Table) -> None:
-    """Point out features that `train` refuses, as they give the target away."""
+    """Point out features that `train` refuses, or that may give the target away."""
     rows = transform(sample, table).kept
     y = rows[table.target.name].to_numpy()
+    separators = find_separators(rows, y, table)
     for column in table.features:
-        if leak := find_leak(rows[column.name], y, column, table):
+        leak = find_leak(rows[column.name], y, column, table)
+        if not leak and column.name in separators:
+            leak = "tells the classes apart by itself: known only together with them?"
+        if leak:
             found[column.name].checks.append(f"{leak}; --exclude {column.name!r}")
 
 
@@ -229,7 +234,10 @@ def write_files(
             old = filter(Path.exists, (schema, settings))
             notes += map(table_files.keep_old, old)
     if changes["table"]["encoding"] == "cp1252" and not options.encoding:
-        notes.append("The encoding cp1252 is a guess; others: --encoding cp1250, cp932")
+        notes.append(
+            "The encoding cp1252 is a guess; if letters look wrong, name it, "
+            + table_files.ENCODINGS
+        )
     return notes
 
 

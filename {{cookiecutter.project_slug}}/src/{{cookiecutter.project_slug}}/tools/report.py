@@ -44,7 +44,8 @@ os.environ.update(JUPYTER_PREFER_ENV_PATH="1", PLOTLY_RENDERER="notebook")
 
 PARAMETER = re.compile(r"^(\w+)\b[^=\n]*= *([\"']?)", re.MULTILINE)
 NOT_OFFLINE = re.compile(
-    r"https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)|src=[\"']?https?:(?!\S*mathjax)"
+    r"[\"';]https?://(?!\S*mathjax)[^\s\"']*(cdn|unpkg|\.js\b)"
+    r"|src=[\"']?https?:(?!\S*mathjax)"
     r"|application/vnd\."
 )
 OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScript

@@ -20,7 +20,10 @@ from ..utils import UserError, write_atomically
 
 BLOCK = 500_000  # bytes; the first block shows the delimiter
 BINARY = (b"PAR1", b"PK\3\4", b"\xd0\xcf\x11\xe0")  # Parquet, Excel
+OFFICE = rb"\[Content_Types\]|mimetype"  # in a zip file
+MOST_DAMAGED = 0.05  # of the characters beyond ASCII; their lines are malformed
 UTF_16 = {b"\xff\xfe|\xfe\xff": "utf-16", b".\0": "utf-16-le", b"\0": "utf-16-be"}
+ENCODINGS = "such as --encoding cp932 (Japanese), cp949 (Korean), cp1250, cp1251"
 METADATA = ("unit", "unreadable", "has_time", "digits")
 HEADER = """\
 # The columns of the table: their types and which values are allowed; docs/own-table.md
@@ -35,6 +38,11 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
     """Return how a file of text is written; of Parquet and Excel, nothing."""
     with open_stream(path) as file:
         beginning = file.read(BLOCK)
+    is_zip = beginning.startswith(b"PK\3\4") and not re.search(OFFICE, beginning)
+    if is_zip or beginning.startswith(b"\x1f\x8b"):
+        raise UserError(
+            f"{path} is compressed; unpack it, or let its name end in .gz if it is gzip"
+        )
     if beginning.startswith(BINARY):
         return {}
     encoding = options.encoding or find_encoding(path, beginning, table.encoding)
@@ -47,22 +55,22 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
 
 
 def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
-    """UTF-16 by its mark or its zeros; UTF-8 if every byte fits; what config.yaml says;
-    else cp1252, as Windows writes it in Western Europe: a guess.
+    """UTF-16 by its mark or its zeros; UTF-8 if nearly all bytes fit; what config.yaml
+    says; else cp1252, as Windows writes it in Western Europe: a guess.
     """
     for pattern, encoding in UTF_16.items():
         if re.match(pattern, beginning, re.DOTALL):
             return encoding
-    for encoding in ("utf-8", preferred, "cp1252"):
+    for encoding, most in (("utf-8", MOST_DAMAGED), (preferred, 0), ("cp1252", 0)):
+        beyond = damaged = 0
         with suppress(UnicodeError, LookupError), open_stream(path) as file:
-            text = TextIOWrapper(file, encoding)
-            while text.read(BLOCK):
-                pass
-            return encoding
-    raise UserError(
-        f"{path} is neither UTF-8 nor cp1252; name its encoding, such as "
-        "--encoding cp932 (Japanese), cp949 (Korean), cp1250, cp1251"
-    )
+            text = TextIOWrapper(file, encoding, "surrogateescape")
+            while block := text.read(BLOCK):
+                beyond += len(block) - len(block.encode("ascii", "ignore"))
+                damaged += len(block) - len(block.encode("utf-8", "ignore").decode())
+            if damaged <= most * beyond:
+                return encoding
+    raise UserError(f"{path} is neither UTF-8 nor cp1252; name it, {ENCODINGS}")
 
 
 def find_separator(text: str, preferred: str) -> str:

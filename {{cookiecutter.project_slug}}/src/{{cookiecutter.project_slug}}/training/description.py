@@ -14,6 +14,7 @@ from ..model_training import Dataset
 from ..prediction import Outputs, name_label, predict_features
 from ..utils import fingerprint
 from .intervals import estimate_interval, evaluate_segments, rank_features
+from .leaks import find_separators
 
 RARE_SHARE = 0.1  # of the rows; a rarer class makes accuracy misleading
 FEW_ROWS = 200  # in the test, which make its metrics imprecise
@@ -143,6 +144,12 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
         notes.append(f"By {metric} the model is not clearly better than the baseline.")
     if classes and facts["metrics"]["log_loss"] > facts["baseline"]["log_loss"]:
         notes.append("By log_loss its probabilities are worse than the baseline's.")
+
+    for name in find_separators(dataset.rows, dataset.y, dataset.table):
+        notes.append(
+            f"{name!r} tells the classes apart by itself: if it is known only together "
+            "with the target, add it to `exclude` in config.yaml."
+        )
 
     exact = dataset.rows[dataset.table.numbers].head(SAMPLED_ROWS).astype(float)
     distinct = exact.astype("float32").nunique() / exact.nunique()

@@ -118,8 +118,9 @@ def serialize_model(
 ) -> bytes:
     """Return the content of the model file, with what the service must know."""
     columns = dataset.table.features
-    train = dataset.rows.iloc[dataset.split.train]
-    train = train.sample(min(len(train), SAMPLED_ROWS), random_state=0)
+    drawn = pd.Series(dataset.split.train)
+    drawn = drawn.sample(min(len(drawn), SAMPLED_ROWS), random_state=0)
+    train = dataset.rows.iloc[drawn]
     predictions = as_predictions(outputs, dataset.labels)
     contract = {
         "table": asdict(dataset.table),

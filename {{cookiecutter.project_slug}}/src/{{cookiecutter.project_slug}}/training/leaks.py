@@ -1,5 +1,7 @@
 """Find columns that give the target away, before a model relies on them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from ..utils import UserError
 
 # With so many rows, and so many for each value, what always holds is no coincidence.
 FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
+FIRST_ROWS = 10_000  # which mostly show that a feature is no leak
 
 
 def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
@@ -15,9 +18,6 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
     Such a feature is not known yet when a prediction is needed, or no model is needed.
     """
-    if len(rows) < FEWEST_ROWS:
-        return
-
     names, problems = [], []
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
@@ -31,22 +31,56 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
         )
 
 
+def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str]:
+    """Return the numbers that tell all classes apart by themselves, as limits do.
+
+    That may be the truth, so they are not refused.
+    """
+    if table.task == "regression":
+        return []
+    groups = rows[table.numbers].astype(float).groupby(y)
+    low, high = np.sort(groups.min(), axis=0), np.sort(groups.max(), axis=0)
+    is_frequent = groups.count().min().to_numpy() >= ROWS_PER_VALUE
+    is_apart = np.all(low[1:] > high[:-1], axis=0) & is_frequent
+    return [name for name, each in zip(table.numbers, is_apart, strict=True) if each]
+
+
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
     """Return what is wrong with a feature, or nothing."""
+    if len(values) < FEWEST_ROWS:
+        return ""
     is_number = column.kind in ("number", "integer")
-    if values.is_unique and values.notna().all():
+    if values.notna().all() and values.is_unique:
         has_no_gap = is_number and values.max() - values.min() == len(values) - 1
         if column.kind == "category" or (column.kind == "integer" and has_no_gap):
             return "has a distinct value in each row, like a key"
 
     if table.task == "classification":
-        codes, distinct = pd.factorize(values, use_na_sentinel=False)
-        is_repeated = len(distinct) * ROWS_PER_VALUE <= len(values)
-        if is_repeated and pd.Series(y).groupby(codes).nunique().max() == 1:
+        is_decided = holds(has_one_class, values, y)
+        if is_decided and values.nunique(dropna=False) * ROWS_PER_VALUE <= len(values):
             return "determines the target: rows with the same value have one class"
-    elif is_number and values.nunique() > ROWS_PER_VALUE:
-        pairs = pd.DataFrame({"x": values.astype(float), "y": y})
-        if abs(pairs.corr("spearman").to_numpy()[0, 1]) > 1 - 1e-9:
-            return "determines the target: it is a monotonic function of the target"
+    elif (
+        is_number
+        and holds(is_monotonic, values, y)
+        and values.nunique() > ROWS_PER_VALUE
+    ):
+        return "determines the target: it is a monotonic function of the target"
 
     return ""
+
+
+def holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
+    """Whether a condition holds for all rows; mostly the first ones show that not."""
+    return condition(values[:FIRST_ROWS], y[:FIRST_ROWS]) and condition(values, y)
+
+
+def has_one_class(values: pd.Series, y: np.ndarray) -> bool:
+    """Whether rows with the same value have one class."""
+    codes, _ = pd.factorize(values, use_na_sentinel=False)
+    return pd.Series(y).groupby(codes).nunique().max() == 1
+
+
+def is_monotonic(values: pd.Series, y: np.ndarray) -> bool:
+    """Whether the target is a monotonic function of the values, or constant."""
+    pairs = pd.DataFrame({"x": values.astype(float), "y": y})
+    return not abs(pairs.corr("spearman").to_numpy()[0, 1]) <= 1 - 1e-9

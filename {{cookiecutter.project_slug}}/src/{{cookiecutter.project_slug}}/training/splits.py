@@ -122,10 +122,12 @@ def _hash_rows(rows: pd.DataFrame, key: Sequence, config: TrainingConfig) -> np.
     its own.
     """
     hash_values = partial(pd.util.hash_pandas_object, index=False)
-    hashes = hash_values(rows[list(key or rows)])
-    number = hashes.groupby(hashes, sort=False).cumcount()
-    repeated = hash_values(pd.DataFrame({"hash": hashes, "number": number}))
-    hashes = hashes.where(number == 0, repeated)
+    # Keys differ, so that making categories of them would only take longer.
+    hashes = hash_values(rows[list(key or rows)], categorize=not key)
+    if not hashes.is_unique:
+        number = hashes.groupby(hashes, sort=False).cumcount()
+        repeated = hash_values(pd.DataFrame({"hash": hashes, "number": number}))
+        hashes = hashes.where(number == 0, repeated)
     if config.group:
         groups = rows[config.group]
         hashes = hashes.where(groups.isna(), hash_values(groups))
