@@ -67,6 +67,7 @@ def create_app(model_path: Path | None = None) -> Flask:
                 answer["explanation"] = model.explain(row, answer)
         if isinstance(features, list):
             return as_json({"predictions": answers})
+
         return as_json(answers[0])
 
     @app.get("/health")
@@ -79,6 +80,7 @@ def create_app(model_path: Path | None = None) -> Flask:
             "problem": model_file.problem,
             "file": {"sha256": model.sha256, "date": model_file.date},
         }
+
         return as_json(status | {name: model.about[name] for name in names})
 
     @app.get("/openapi.json")
@@ -107,6 +109,7 @@ def answer_error(error: HTTPException) -> Response:
         "errors": getattr(error, "problems", [whole]),
     }
     headers = dict(error.get_headers()) | {"Content-Type": "application/problem+json"}
+
     return Response(to_json(content), error.code, headers)
 
 
@@ -117,14 +120,17 @@ def main() -> None:
     parser.add_argument("--model", metavar="PATH", type=abspath, help="model file")
     for name, about in OPTIONS.items():
         parser.add_argument(f"--{name}", metavar=name.upper(), help=about)
+
     options = vars(parser.parse_args())
 
     # The environment overrides config.yaml, here and in the server's processes.
     if model := options.pop("model"):
         os.environ["PATHS__MODEL"] = model
+
     for name, value in options.items():
         if value:
             os.environ[f"SERVING__{name.upper()}"] = value
+
     config = read_config()
     check_model(config.paths.model, config)  # reported once, not by every worker
     make_server("app:create_app", config.serving).serve()

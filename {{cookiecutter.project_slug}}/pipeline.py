@@ -56,6 +56,7 @@ def load(new: Path, output: Path, config: Config) -> dict:
     if config.sink:
         sources.fill_table(config.sink, new)
         log.info("load: table %s", config.sink.table)
+
     utils.replace_file(new, output)
     log.info("load: %s", output)
 
@@ -66,6 +67,7 @@ def load(new: Path, output: Path, config: Config) -> dict:
     from {{ cookiecutter.project_slug }}.drift import log_drift
 
     drift = log_drift(config.paths.model, output, config.training.max_drift)
+
     return {"drift": drift} if drift else {}
 
 
@@ -102,6 +104,7 @@ def run(
         judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
+
     return record
 
 
@@ -112,6 +115,7 @@ def count_rows(counts: pd.DataFrame, new: Path) -> dict:
 
     numbers = (read, kept, rejected, read - kept - rejected)
     log.info("transform: %d rows read, %d kept, %d rejected, %d duplicates", *numbers)
+
     return dict(zip(runs.COUNTS, numbers, strict=True))
 
 
@@ -151,6 +155,7 @@ def read_options() -> Namespace:
     add("--dry-run", action="store_true", help="report, and write nothing")
     add("--verbose", action="store_true", help="log each part")
     add("--debug", action="store_true", help="open pdb at the error")
+
     return parser.parse_args()
 
 

@@ -10,7 +10,6 @@ from {{ cookiecutter.project_slug }}.cells import read_cell, read_value
 from {{ cookiecutter.project_slug }}.data_preprocessing import parse_column
 from {{ cookiecutter.project_slug }}.schema import Column, Kind, Spelling
 
-DAY_FIRST = Spelling(date_formats=("%d%m%Y",))
 SPELLING = Spelling(("", "n/a", "Not  known"), ("yes", "1"), ("no", "0"), ("%d.%m.%Y",))
 TEXTS = [
     "1", " 2.50 ", "-3", "+4", "1e3", "1,234.5", "1.234,5", "(5)", "$5", "5 $", "-$5",
@@ -55,12 +54,10 @@ def test_whole_columns_are_read_as_single_cells():
 def test_numbers():
     for text, decimal, unit, number in (
         ("1,234", ".", None, 1234),
-        ("1 234.5", ".", None, 1234.5),
         ("1\u202f234", ".", None, 1234),
         ("1'234.50", ".", None, 1234.5),
         ("1.234,50 €", ",", "€", 1234.5),
         ("-$ 5.20", ".", "$", -5.2),
-        (",5", ",", None, 0.5),
         ("($1,000)", ".", "$", -1000),
         ("12.5 %", ".", "%", 12.5),
         ("7:30", ".", None, 450),
@@ -80,11 +77,6 @@ def test_values_of_json():
         (1234, {"kind": "category", "digits": 5}, "01234"),
         (3.0, {"kind": "category", "categories": ("3",)}, "3"),
         (2.5, {"kind": "category", "categories": ("2.50",)}, "2.50"),
-        (
-            5032024,
-            {"kind": "date", "digits": 8, "spelling": DAY_FIRST},
-            datetime(2024, 3, 5),
-        ),
         ("ZÜRICH", {"kind": "category", "categories": ("Zu\u0308rich",)}, "Zürich"),
         (20240131, {"kind": "date"}, datetime(2024, 1, 31)),
         (None, {"kind": "date"}, None),

@@ -8,7 +8,7 @@ from customer_churn import feature_engineering
 from customer_churn.cells import read_cell
 from customer_churn.config import Config, Task, read_config
 from customer_churn.feature_engineering import usable_features
-from customer_churn.schema import Column, read_columns, read_table
+from customer_churn.schema import Column, Spelling, read_columns, read_table
 from customer_churn.utils import UserError
 from test_cells import SPELLING, columns, read
 from test_schema import TEXT, write_schema
@@ -35,6 +35,12 @@ def test_values_of_json_that_are_refused() -> None:
             assert read(value, column) == "can't be read"
         if column.kind != "boolean":
             assert read(True, column) == "can't be read"
+
+
+def test_a_date_of_digits_keeps_its_zero() -> None:
+    spelling = Spelling(date_formats=("%d%m%Y",))
+    column = Column("x", "date", digits=8, spelling=spelling)
+    assert read(5032024, column) == datetime(2024, 3, 5)
 
 
 def test_metadata_says_how_values_are_written(config: Config) -> None:

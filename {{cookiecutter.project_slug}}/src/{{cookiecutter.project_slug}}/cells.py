@@ -52,6 +52,7 @@ def read_cell(text: str, column: Column) -> Any:
     text = column.replace.get(text, text)
     if clean_text(text) in cleaned(column.spelling.missing):
         return None
+
     try:
         return _READERS[column.kind](text, column)
     except (ValueError, OverflowError) as error:
@@ -69,11 +70,13 @@ def read_value(value: Any, column: Column) -> Any:
     is_boolean = isinstance(value, bool)
     if value is None or (is_boolean and column.kind == "boolean"):
         return value
+
     is_number = isinstance(value, int | float) and not is_boolean
     if is_number and abs(value) <= sys.float_info.max:
         value = _spell_number(value, column)
     if not isinstance(value, str):
         raise ValueError(_EXPECTED[column.kind])
+
     return read_cell(value, column)
 
 
@@ -85,6 +88,7 @@ def _spell_number(number: float, column: Column) -> str:
         return whole.zfill(column.digits)
     if text in column.categories:
         return text
+
     return _by_value(column.categories).get(number, text.zfill(column.digits))
 
 
@@ -106,6 +110,7 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
     limits: Any = column.minimum, column.maximum
     if column.kind == "date":
         limits = [end and datetime.fromisoformat(end) for end in limits]
+
     low, high = limits
     plain = {"number": (int, float), "integer": (int,)}.get(column.kind, ())
     convert: Any = float if column.kind == "number" else int
@@ -119,6 +124,7 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
             return value
         if column.nullable and column.out_of_range == "missing":
             return None
+
         raise ValueError(problem)
 
     @lru_cache(MOST_KNOWN)
@@ -143,9 +149,11 @@ def _find_problem(value: Any, column: Column, low: Any, high: Any) -> str:
         return f"is below {column.minimum}"
     if high is not None and value > high:
         return f"is above {column.maximum}"
+
     listed = column.categories
     if listed and column.is_closed and value not in listed:
         return "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
+
     return ""
 
 
@@ -187,6 +195,7 @@ def read_number(text: str, column: Column) -> float:
     number = float(re.sub(f"[{_SEPARATORS}]", "", digits))
     if not math.isfinite(number):
         raise ValueError(text)
+
     return number
 
 
@@ -205,6 +214,7 @@ def read_boolean(text: str, column: Column) -> bool:
         return True
     if text == "false" or text in cleaned(column.spelling.false):
         return False
+
     raise ValueError(text)
 
 
@@ -216,6 +226,7 @@ def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
                 datetime.strptime(text, form) if form else datetime.fromisoformat(text)
             )
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
+
     raise ValueError(text)
 
 

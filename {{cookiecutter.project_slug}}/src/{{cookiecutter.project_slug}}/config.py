@@ -204,6 +204,7 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
             return folder
+
     raise UserError(
         f"no {FILE_NAME} in {start} or above; run this from the project's folder"
     )
@@ -217,6 +218,7 @@ def read_config(start: Path | None = None) -> Config:
     root = find_root(start or Path.cwd())
     if start is None:
         root = Path(os.path.relpath(root))
+
     try:
         content = yaml.safe_load((root / FILE_NAME).read_text(encoding="utf-8"))
         config = Config(root=root, **content)
@@ -233,6 +235,7 @@ def read_config(start: Path | None = None) -> Config:
     source = config.source
     if source.query:
         source = source.model_copy(update={"query": root / source.query})
+
     return config.model_copy(update={"paths": Paths(**paths), "source": source})
 
 
@@ -243,4 +246,5 @@ def _describe_error(error: ValidationError) -> str:
     variable = DELIMITER.join(place[:2]).upper()
     if variable in {name.upper() for name in os.environ}:
         return f"environment variable {variable}: {first['msg']}"
+
     return f"{FILE_NAME}: {'.'.join(place)}: {first['msg']}"

@@ -69,6 +69,7 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     kept = good.drop_duplicates(key, keep=table.keep) if key else good
 
     duplicates = good.index.difference(kept.index)
+
     return Transformed(kept, rejected, duplicates, problems)
 
 
@@ -109,6 +110,7 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
     read: dict = {}
     unreadable: list = []
+
     for position, cell in text[values.isna()].dropna().items():
         try:
             read[position] = read_cell(cell, column)
@@ -117,6 +119,7 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
     values[list(read)] = pd.Series(read, dtype=values.dtype)
     values = values.astype(pandas_dtype(DTYPES[column.kind]))
+
     return values.take(codes).set_axis(raw.index), np.isin(codes, unreadable)
 
 
@@ -202,6 +205,7 @@ def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
 
     problem = f"{query} is not true"
     rows = readable.index.difference(in_scope.index)
+
     return [(row, OUT_OF_SCOPE, problem, problem) for row in rows]
 
 

@@ -61,6 +61,7 @@ def describe(values: pd.Series, kind: str) -> dict:
         bins = ["lowest", *(f"≥ {start:{style}}" for start in starts)]
 
     reference = {"kind": kind, "edges": edges, "bins": [*bins, *OTHER_BINS]}
+
     return {**reference, "counts": count(values, reference).tolist()}
 
 
@@ -74,6 +75,7 @@ def count(values: pd.Series, reference: dict) -> np.ndarray:
 
     bins[bins < 0] = len(known)
     bins[values.isna()] = len(known) + 1
+
     return np.bincount(bins, minlength=len(known) + 2)
 
 
@@ -103,6 +105,7 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     index = np.sum((after - before) * np.log(after / before))
 
     by_chance = chdtri(bins - 1, CHANCE) * np.sum(1 / rows)
+
     return round(max(0.0, index - by_chance), 4)
 
 

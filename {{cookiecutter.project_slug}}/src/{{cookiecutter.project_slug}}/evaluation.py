@@ -85,11 +85,13 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
             f"{place}: {name!r} is not for {kind}; use one of {', '.join(metrics)} "
             "or another scorer of scikit-learn"
         )
+
     if name not in get_scorer_names():
         known = [*metrics, *get_scorer_names()]
         raise UserError(
             f"{place}: scikit-learn has no scorer {name!r}{nearest(name, known)}"
         )
+
     title = name.removeprefix("neg_").replace("_", " ")
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
@@ -119,8 +121,10 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
         raise UserError(
             f"{name} predicts no probabilities; wrap it in CalibratedClassifierCV"
         )
+
     outputs = np.zeros((len(X), classes))
     outputs[:, estimator.classes_] = estimator.predict_proba(X)
+
     return outputs
 
 
@@ -156,6 +160,7 @@ def score_outputs(
     estimator: Any = GivenNumbers()
     if outputs.ndim == 2:
         estimator = GivenProbabilities(outputs.shape[1], threshold)
+
     try:
         with warnings.catch_warnings(action="ignore"):  # of classes without a row
             if metric.scorer == "roc_auc":
@@ -184,6 +189,7 @@ def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
         below = np.searchsorted(negative, positive)
         not_above = np.searchsorted(negative, positive, "right")
         areas.append(np.mean(below + not_above) / 2 / len(negative))
+
     return float(np.mean(areas))
 
 
@@ -214,8 +220,10 @@ def format_number(value: float | None, like: float | None = None) -> str:
     """
     if value is None or np.isnan(value):
         return "not defined"
+
     size = abs(value if like is None else like)
     if not size or not np.isfinite(size):
         return f"{value:g}"
+
     decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
     return f"{value:z,.{decimals}f}"

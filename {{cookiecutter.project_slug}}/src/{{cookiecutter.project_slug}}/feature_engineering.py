@@ -57,6 +57,7 @@ def feature(function: Callable | None = None, *, columns: Iterable[str] = ()) ->
     numbers = tuple(name for name, type_ in pairs if type_ is float)
     name = function.__name__
     FEATURES[name] = Feature(name, names, function, numbers)
+
     return function
 
 
@@ -107,6 +108,7 @@ def features_of_table(
     number_names, category_names = feature_names(columns)
     text = pd.DataFrame(categories, table.index, category_names, dtype=object)
     X = pd.DataFrame(numbers, table.index, number_names)
+
     return pd.concat([X, text], axis=1)
 
 
@@ -129,6 +131,7 @@ def features_of_rows(
             values = [_prepare_value(value, column) for value in values]
         kind = object if column.kind == "category" else float  # None becomes NaN
         cells[column.name] = np.array(values, dtype=kind).T  # a date has several parts
+
     return _stack(*_arrange(cells, columns, features), len(rows))
 
 
@@ -141,6 +144,7 @@ def features_of_row(
     }
     numbers, categories = _arrange(cells, columns, features)
     limit = LARGEST_NUMBER
+
     return [min(max(float(number), -limit), limit) for number in numbers], categories
 
 
@@ -150,6 +154,7 @@ def _prepare_value(value: Any, column: Column) -> Any:
         return value or ""
     if column.kind == "date":
         return _date_parts(value, column.has_time)
+
     # NumPy's numbers can be divided by zero, as those of a table.
     return np.float64(math.nan if value is None else value)
 
@@ -161,8 +166,10 @@ def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...
         return (np.float64(math.nan),) * (4 if has_time else 3)
     if isinstance(date, str):
         date = read_date(date)
+
     days = np.float64((date - EPOCH).total_seconds() / 86_400)
     parts = (days, date.month, date.weekday())
+
     return (*parts, date.hour) if has_time else parts
 
 
@@ -173,6 +180,7 @@ def _arrange(
     numbers: list[Any] = []
     categories: list[Any] = []
     values = dict(cells)
+
     for column in columns:
         cell = cells[column.name]
         if column.kind == "category":
@@ -185,6 +193,7 @@ def _arrange(
 
     with np.errstate(all="ignore"):
         numbers += [_call(each, values) for each in features]
+
     return numbers, categories
 
 
@@ -220,6 +229,7 @@ def usable_features(columns: Iterable[Column]) -> list[Feature]:
             usable.append(each)
             if each.name in kinds:
                 raise UserError(f"the feature {each.name!r} has the name of a column")
+
     return usable
 
 
@@ -232,6 +242,7 @@ def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
             numbers += [f"{column.name} ({part})" for part in parts]
         elif column.kind != "category":
             numbers.append(column.name)
+
     numbers += [each.name for each in usable_features(columns)]
     return numbers, [column.name for column in columns if column.kind == "category"]
 

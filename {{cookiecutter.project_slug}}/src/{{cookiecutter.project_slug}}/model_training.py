@@ -101,6 +101,7 @@ def build_pipeline(
     settings = config.settings.get(model, {})
     if "random_state" in estimator.get_params():
         settings = {"random_state": config.random_seed, **settings}
+
     try:
         estimator.set_params(**settings)
     except ValueError as error:
@@ -112,10 +113,12 @@ def build_pipeline(
     is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
     if not (is_text | is_number).any():
         raise UserError("no feature has enough values to train a model on")
+
     prepare = make_column_transformer(
         (for_numbers, np.flatnonzero(is_number).tolist()),
         (for_categories, np.flatnonzero(is_text).tolist()),
     )
+
     return Pipeline([("prepare", prepare), ("model", estimator)])
 
 
@@ -127,6 +130,7 @@ def find_model(model: str, task: Task) -> tuple:
             f"no model {model!r} for a {task}{nearest(model, models)}; "
             f"there are: {', '.join(models)}"
         )
+
     return models[model]
 
 
@@ -183,6 +187,7 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
         y, labels = encode_classes(target, config.positive)
     else:
         y = target.to_numpy(dtype=float)
+
     if config.threshold and len(labels) != 2:
         what = f"has {len(labels)} classes" if labels else "is a number"
         raise UserError(
@@ -191,6 +196,7 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
 
     split = split_rows(rows, y, table.task, config, table.key)
     offset = 0 if labels else find_offset(y[split.train])
+
     return Dataset(table, rows, X, y, labels, split, offset)
 
 
@@ -208,16 +214,19 @@ def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
             "table, and a model needs at least two; check `target` in config.yaml and "
             "data/rejected/"
         )
+
     if positive is not None and positive not in labels:
         raise UserError(
             f"config.yaml: training.positive: {positive!r} is not a class of the "
             f"target; there are: {', '.join(map(repr, labels[:20]))}"
         )
+
     if len(labels) == 2:
         if positive is None:
             positive = labels[int(np.mean(y) <= 0.5)]
         if positive == labels[0]:
             return 1 - y, labels[::-1]
+
     return y, labels
 
 

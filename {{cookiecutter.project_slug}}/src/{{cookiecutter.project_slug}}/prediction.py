@@ -72,11 +72,13 @@ class Model:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
+
         outputs = self._compute_outputs(rows)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
 
         positions = choose_classes(outputs, self.threshold).tolist()
+
         return [
             {
                 "prediction": self.labels[position],
@@ -103,6 +105,7 @@ class Model:
             {"column": name, "value": row.get(name), "effect": float(f"{effect:.6g}")}
             for name, effect in zip(names, effects, strict=True)
         ]
+
         return sorted(explanation, key=lambda each: -abs(each["effect"]))
 
     def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
@@ -146,6 +149,7 @@ def load_model(path: Path) -> Model:
             f"{path} was trained with other features than feature_engineering.py "
             "has now; run: uv run train"
         )
+
     return model
 
 
@@ -198,6 +202,7 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
     positions = choose_classes(outputs, model.threshold)
     predictions = pd.Series(model.labels).take(positions)
     answers.insert(0, "prediction", predictions.set_axis(frame.index))
+
     return answers
 
 

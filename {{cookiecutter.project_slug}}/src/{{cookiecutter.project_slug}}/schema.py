@@ -151,8 +151,10 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
+
     task = find_task(target, config.task)
     uses = tuple(by_name.values()), tuple(features), target, task
+
     return Table(*uses, tuple(config.key), config.keep, config.filter)
 
 
@@ -167,8 +169,10 @@ def find_task(target: Column, wanted: Task | None = None) -> Task:
             f"the target {target.name!r} is a {target.kind}; a model predicts classes "
             "or a number: see `target` and `task` in config.yaml"
         )
+
     if is_class:
         return "classification"
+
     return wanted or ("classification" if target.categories else "regression")
 
 
@@ -187,6 +191,7 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
             columns.append(_read_column(normalize_name(name), properties, config))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise UserError(f"{path}: column {name!r}: {error}") from error
+
     return columns
 
 
@@ -203,6 +208,7 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     low, high = limits.get("min_value"), limits.get("max_value")
     if kind == "date":
         low, high = (end and _write_date(end) for end in (low, high))
+
     categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
     replaced = metadata.get("replace") or {}
@@ -214,6 +220,7 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
             'categories and `replace` must be text; write "No", "Yes" or "1" in '
             "quotes, because YAML reads them as something else"
         )
+
     return Column(
         name,
         kind,
@@ -235,10 +242,12 @@ def _read_checks(checks: dict) -> dict:
             raise ValueError(f"unknown check {check!r}; use {', '.join(_ARGUMENTS)}")
         is_named = isinstance(given, Mapping)
         arguments |= given if is_named else {_ARGUMENTS[check]: given}
+
     if "greater_than" in checks or arguments.get("include_min") is False:
         arguments["min_value"] = math.nextafter(arguments["min_value"], math.inf)
     if "less_than" in checks or arguments.get("include_max") is False:
         arguments["max_value"] = math.nextafter(arguments["max_value"], -math.inf)
+
     return arguments
 
 

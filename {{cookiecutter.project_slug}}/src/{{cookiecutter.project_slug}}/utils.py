@@ -36,6 +36,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):  # what it can't encode is escaped
                 stream.reconfigure(errors="backslashreplace")
+
         try:
             main()
         except KeyboardInterrupt:
@@ -96,6 +97,7 @@ def fingerprint(path: Path) -> str:
         if file.is_file():
             with file.open("rb") as content:
                 hashlib.file_digest(content, lambda: digest)
+
     return digest.hexdigest()
 
 
@@ -133,8 +135,10 @@ def replace_file(new: Path, old: Path) -> None:
     with new.open("rb+") as file:
         # Otherwise a power cut may leave the new name without content.
         os.fsync(file.fileno())
+
     if place.is_file():
         shutil.copymode(place, new)
+
     new.replace(place)
 
 
@@ -161,6 +165,7 @@ def set_up_logging(file: Path | None) -> None:
                 file, maxBytes=1_000_000, backupCount=5, encoding="utf-8", delay=True
             )
         )
+
     logging.raiseExceptions = False  # a full disk is reported once, not by each line
     logging.basicConfig(
         level=logging.INFO,

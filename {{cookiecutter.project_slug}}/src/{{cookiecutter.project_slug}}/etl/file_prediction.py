@@ -99,6 +99,7 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
 
     # Earlier answers may be there; new ones take their place.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+
     return read_batches(files, names, config.table, optional)
 
 
@@ -116,6 +117,7 @@ def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
     result = transform(rows, table)
 
     answers = predict_frame(model, result.kept).set_axis(name_answers(model), axis=1)
+
     return result._replace(kept=rows.loc[answers.index].assign(**answers))
 
 

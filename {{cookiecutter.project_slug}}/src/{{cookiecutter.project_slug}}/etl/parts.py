@@ -49,6 +49,7 @@ def make_part(raw: RawData, process: Callable) -> tuple:
         "rejected": len(rejected),
         "reasons": reasons,
     }
+
     return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
 
 
@@ -65,6 +66,7 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
 
     rejected = rejected.sort_values(line, kind="stable")
+
     return rejected[[source, line, reason, *raw.rows, text]]
 
 
@@ -83,6 +85,7 @@ def write_parts(
     counts: list[dict] = []
     bar = tqdm(unit=" rows", unit_scale=True, disable=None)
     file = (folder / "rejected").open("w", encoding="utf-8", newline="")
+
     with bar, logging_redirect_tqdm(), file, ExitStack() as stack:
         for count, kept, rejected in parts:
             if not counts:
@@ -99,6 +102,7 @@ def write_parts(
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
+
     return pd.DataFrame(counts)
 
 
@@ -140,7 +144,9 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
             is_unique[found["row"] - first] = False
             writer.write_batch(batch.filter(pa.array(is_unique)))
             first = end
+
         log_replaced(database, counts)
+
     return unique
 
 
@@ -166,6 +172,7 @@ def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> i
         """,
         [str(file)],
     )
+
     return len(database.table("duplicates"))
 
 
@@ -185,5 +192,6 @@ def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
         GROUP BY ALL ORDER BY count(*) DESC LIMIT 20
         """
     )
+
     for found in replaced.fetchall():
         log.info("replaced: %d rows of %s by rows of %s", *found)

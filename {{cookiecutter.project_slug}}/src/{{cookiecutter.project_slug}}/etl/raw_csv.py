@@ -76,6 +76,7 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     encoding = codecs.lookup(config.encoding).name
     if encoding == "utf-8":
         encoding = "utf-8-sig"  # which leaves out a byte order mark
+
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
@@ -86,6 +87,7 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
         raise UserError(f"{path}, line 1: {damage}")
 
     header = name_columns(header)
+
     return header, read_blocks(path.name, text, reader.line_num + 1, header, config)
 
 
@@ -116,6 +118,7 @@ def read_blocks(
             lines = list(io.StringIO(block, newline=""))
             yield read_lines(source, lines, text, first, header, config)
             count = len(lines)  # with those that the last row needed
+
         first += count
 
 
@@ -138,6 +141,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
         return None
 
     count = block.count("\n") + (not block.endswith("\n"))
+
     return table.to_pandas() if len(table) == count else None
 
 
@@ -168,10 +172,12 @@ def read_lines(
         elif cells:  # otherwise an empty line
             rows.append(cells)
             numbers.append(first + at)
+
         at += count
 
     places = pd.Index(numbers, dtype="int64")
     table = pd.DataFrame(rows, places, header, dtype="str")
+
     return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
 
 
@@ -214,4 +220,5 @@ def find_damage(text: str, encoding: str) -> str:
             f"byte 0x{byte:02x} is not {encoding}; "
             "set `encoding` in config.yaml (cp1252 is common for exports from Windows)"
         )
+
     return ""

@@ -60,6 +60,7 @@ def find_files(pattern: str) -> list[Path]:
         raise UserError(
             f"no file matches {pattern}; put your table there or give --raw GLOB"
         )
+
     return files
 
 
@@ -80,6 +81,7 @@ def open_file(path: Path, config: TableConfig) -> Opened:
         table = pa.parquet.ParquetFile(path)
         header = name_columns(table.schema_arrow.names)
         batches = table.iter_batches(BATCH_ROWS)
+
         return header, read_arrow(path.name, batches, header, config.decimal)
 
 
@@ -125,6 +127,7 @@ def open_excel(path: Path, config: TableConfig) -> Opened:
 
     rows = texts[1:].set_axis(header, axis=1)
     rows = rows[(rows != "").any(axis=1)]
+
     return header, iter([RawData(rows.set_axis(rows.index + 1), source=path.name)])
 
 

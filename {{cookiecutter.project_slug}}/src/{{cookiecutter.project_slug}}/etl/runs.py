@@ -97,11 +97,13 @@ def follow(pattern: str, run: Callable) -> None:
     folder, name = Path(pattern).parent, Path(pattern).name
     while has_magic(str(folder)):
         folder = folder.parent
+
     if not folder.is_dir():
         raise UserError(f"{pattern} is in no folder that can be watched")
 
     log.info("watching %s; stop with Ctrl+C", folder)
     is_due = True
+
     for changes in watchfiles.watch(
         folder,
         watch_filter=lambda _, path: fnmatch(Path(path).name, name),

@@ -41,6 +41,7 @@ def load_raw(config: Config | None = None) -> pd.DataFrame:
     frames = [batch.rows for batch in read_source(config, columns)]
     if not frames:
         raise UserError(f"{name_source(config)} has a header but no rows")
+
     return pd.concat(frames, ignore_index=True)
 
 

@@ -97,11 +97,13 @@ def describe_request(model: Model, reader: RequestReader) -> Any:
     row: dict = {"properties": {name: {} for name in ignored} | read}
     if required := [each.name for each in reader.columns if not each.nullable]:
         row["required"] = required
+
     closed: Any = {"extra": "forbid"}  # no other names
     Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
     some = Field(min_length=1, max_length=reader.max_rows)
     one, two = {"features": model.example}, {"features": [model.example] * 2}
     shown = {"one row": {"value": one}, "two rows": {"value": two}}
+
     return create_model(
         "Request",
         __config__=closed | {"openapi_extra": {"examples": shown}},
@@ -136,6 +138,7 @@ def describe_column(column: Column) -> dict:
         schema[name] = [*column.categories, *missing]
     elif column.kind in ("number", "integer"):
         schema["format"] = "number"  # of the text of a cell
+
     return {**schema, "description": "; ".join(about)}
 
 
@@ -145,6 +148,8 @@ def describe_answer(model: Model) -> Any:
     if model.labels:
         fields["prediction"] = Literal[*model.labels]
         fields["probabilities"] = dict[str, float]
+
     Answer: Any = create_model("Answer", **fields)
     Answers: Any = create_model("Answers", predictions=list[Answer])
+
     return create_model("Predicted", __base__=RootModel[Answer | Answers])

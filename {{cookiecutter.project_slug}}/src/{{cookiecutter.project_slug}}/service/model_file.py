@@ -47,6 +47,7 @@ class ModelFile:
             modified = self.path.stat().st_mtime_ns
         except OSError:
             modified = 0
+
         if modified == self._modified:
             return
 

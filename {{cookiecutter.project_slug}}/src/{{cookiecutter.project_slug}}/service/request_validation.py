@@ -70,6 +70,7 @@ class RequestReader:
 
         if problems:
             raise InvalidRows(problems[:MOST_PROBLEMS])
+
         return rows
 
     def _read_row(self, row: Any) -> tuple[dict, list]:
@@ -90,6 +91,7 @@ class RequestReader:
                 values[name] = read(row.get(name))
             except ValueError as error:
                 problems.append((name, str(error)))
+
         return values, problems
 
 
@@ -105,6 +107,7 @@ def read_body(environ: dict, max_bytes: int) -> bytes:
         abort(415, f"the body must not be compressed ({coding})")
     if len(body) > max_bytes:
         abort(413, f"the body should have at most {max_bytes:,} bytes")
+
     return body
 
 
@@ -120,11 +123,13 @@ def read_features(content: bytes, max_rows: int) -> Any:
 
     if not isinstance(body, dict) or body.keys() != {"features"}:
         abort(422, 'the body should be {"features": …} and nothing else')
+
     features = body["features"]
     count = len(features) if isinstance(features, list) else 1
     if not isinstance(features, dict | list) or not 1 <= count <= max_rows:
         status = 413 if count > max_rows else 422
         abort(status, f"features should be a row or 1 to {max_rows:,} rows")
+
     return features
 
 
@@ -132,7 +137,9 @@ def read_explain(environ: dict) -> bool:
     """Return whether the query string asks for explanations."""
     if not environ.get("QUERY_STRING"):
         return False
+
     value = Request(environ).args.get("explain", "false")
     if value not in ("true", "false"):
         abort(422, "explain should be true or false")
+
     return value == "true"

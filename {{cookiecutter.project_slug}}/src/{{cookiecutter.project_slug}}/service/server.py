@@ -69,6 +69,7 @@ def find_address(host: str, port: int) -> str:
         raise UserError(
             f"can't listen on {host}:{port}: {error}; try another --host or --port"
         ) from error
+
     return str(address[0])
 
 

@@ -37,6 +37,7 @@ def find_outputs() -> list[str]:
         return [found.stderr.strip()]
 
     remedy = "outputs in git; run: uv run setup-clone, then: git add --renormalize ."
+
     return [f"{name}: {remedy}" for name in found.stdout.splitlines()]
 
 

@@ -73,6 +73,7 @@ class Evidence:
         if HALF <= share < 1:
             others = "the others are read as missing" if is_accepted else "the others"
             self.checks.append(f"{share:.1%} are {kind}s; {others}: {show(unreadable)}")
+
         return is_accepted
 
 
@@ -96,6 +97,7 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
         evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
     else:
         evidence.why = next(filter(None, (rule(evidence) for rule in RULES)))
+
     return evidence
 
 
@@ -121,6 +123,7 @@ def as_date(evidence: Evidence) -> str:
     """Nearly all texts are dates."""
     if share_of(evidence.counts, DATE) <= HALF:
         return ""
+
     formats, is_ambiguous = find_date_formats(evidence.parse("date")[2])
     spelling = replace(evidence.column.spelling, date_formats=tuple(formats))
     column, values, unreadable = evidence.parse("date", spelling=spelling)

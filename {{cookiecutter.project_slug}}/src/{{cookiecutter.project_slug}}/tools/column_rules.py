@@ -118,8 +118,10 @@ def is_running_number(name: str, values: Series) -> bool:
     distinct = values.nunique()
     if distinct < max(FEW, MOST * values.count()) or not is_whole(values):
         return False
+
     is_dense = values.max() - values.min() < 1.1 * distinct
     is_sorted = distinct == values.count() and is_monotone(values)
+
     return is_dense or is_sorted or bool(IS_ID.search(name))
 
 
@@ -147,6 +149,7 @@ def find_date_formats(counts: Series) -> tuple:
     day_first, day_rest = fit_formats(texts, DAY_FIRST)
     if len(day_rest) < len(month_rest):
         return day_first + others, False
+
     is_ambiguous = len(day_rest) == len(month_rest) and month_first != day_first
     return month_first + others, is_ambiguous
 
@@ -156,11 +159,13 @@ def fit_formats(texts: Series, formats: str) -> tuple:
     fitting = []
     times = TIMES if texts.str.contains(":").any() else ""
     dated = map("".join, product(formats.split("|"), times.split("|")))
+
     for form in [*dated, *MOMENTS.split("|")]:
         dates = to_datetime(texts, format=form, errors="coerce", utc=True)
         if dates.notna().any():
             fitting.append(form)
             texts = texts[dates.isna()]
+
     return fitting, texts
 
 

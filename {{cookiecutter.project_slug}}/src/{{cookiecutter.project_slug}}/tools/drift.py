@@ -51,6 +51,7 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
     shown = {"drift": drift, "alarms": alarms, "limit": limit, "rows": rows}
     text = render("drift.html", **shown, shares=monitor.shares)
     page = config.root / "reports" / "drift.html"
+
     with write_atomically(page) as file:
         file.write_text(text, encoding="utf-8")
 

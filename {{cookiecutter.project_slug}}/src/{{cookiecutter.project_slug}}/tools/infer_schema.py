@@ -43,11 +43,13 @@ def run(options: Namespace, config: Config) -> list:
     changes: dict = {"decimal": find_decimal(counts.values())}
     if not is_same:
         changes |= {"task": options.task, "filter": None}
+
     table = table.model_copy(update=changes)
 
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
         check_words(found, table.target)
+
     table = complete(table, found)
     typed = describe_table([each.column for each in found.values()], table)
     check_leaks(found, sample, typed)
@@ -56,9 +58,11 @@ def run(options: Namespace, config: Config) -> list:
     changes["table"] = table.model_dump()
     if config.table.filter and not table.filter:
         notes.append(f"config.yaml: the filter {config.table.filter!r} is reset")
+
     notes += write_files(options, config, typed.columns, changes)
     if not is_same:
         notes += table_files.leave_sample(config.root, typed.features)
+
     return [*describe(found), *notes]
 
 
@@ -80,6 +84,7 @@ def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
     if options.file:
         file = find_files(options.file)[0]
         changes |= table_files.find_dialect(file, options, table)
+
     return table.model_copy(update=changes)
 
 
@@ -90,15 +95,19 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     for batch in read_source(config, pattern=pattern):
         if names := [*batch.rows]:  # not of the files that a query reads
             check_names(name_source(config, pattern), names, config.table)
+
         rows += len(batch.rows)
         malformed = concat([malformed, batch.broken])
         sample = batch.rows.head(SAMPLE_ROWS) if sample.empty else sample
+
         for name, texts in batch.rows.items():
             found = texts.fillna("").value_counts()
             total = found.add(counts.get(name, 0), fill_value=0).astype(int)
             counts[name] = limit_counts(total)
+
     check_lines(malformed, rows)
     note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
+
     return sample, counts, [note]
 
 
@@ -110,6 +119,7 @@ def check_names(origin: str, names: list, table: TableConfig) -> None:
             f"{origin}: the first line looks like a row, not like the names of "
             f"columns: {shown}; add a line of names above it"
         )
+
     others = [*table.key, *table.exclude]
     for name in [table.target, *others]:
         if name not in names:
@@ -117,6 +127,7 @@ def check_names(origin: str, names: list, table: TableConfig) -> None:
                 f"{origin} has no column {name!r}{nearest(name, names)}; its first "
                 f"line, where the names must be, has {shown}"
             )
+
     if table.target in others:
         raise UserError(f"the target {table.target!r} can't be a key, or excluded")
 
@@ -125,9 +136,11 @@ def limit_counts(counts: Series) -> Series:
     """Keep the most frequent of too many texts, and the first and the last."""
     if len(counts) <= MOST_COUNTED:
         return counts
+
     texts = counts.index.sort_values()
     numbers = to_numeric(texts.to_series(), errors="coerce").dropna().sort_values()
     ends = [*texts[[0, -1]], *numbers.index[:1], *numbers.index[-1:]]
+
     return counts[counts.nlargest(MOST_COUNTED).index.union(ends)]
 
 
@@ -159,6 +172,7 @@ def check_words(found: dict, target: str) -> None:
             is_word = word.isalpha() or (name == target and word.strip())
             if share < FREQUENT or word in known or not is_word:
                 continue
+
             text = (
                 f"{word!r} is read as missing in {share:.0%} of the rows; if it is a "
                 "category, remove it from missing_values in config.yaml"

@@ -27,9 +27,11 @@ def clean(text: str) -> str:
 
     if not text.strip():
         return text  # an editor has just created it
+
     notebook = from_dict(json.loads(text))
     strip_output(notebook, False, False, keep_id=True, extra_keys=ADDED.split())
     notebook.metadata.kernelspec = KERNEL
+
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -39,10 +41,12 @@ def split_cells(text: str) -> list[str]:
         cells = json.loads(text)["cells"]
     except (KeyError, TypeError, ValueError):
         return [text]
+
     parts = []
     for cell in cells:
         tags = " ".join(["# %%", cell["cell_type"], *cell["metadata"].get("tags", [])])
         parts.append(f"{tags}\n{''.join(cell['source'])}\n")
+
     return parts
 
 

@@ -91,6 +91,7 @@ def read_parameters(path: Path, given: dict) -> dict:
     tagged = [
         cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])
     ]
+
     for name, quoted in PARAMETER.findall("\n".join(tagged)):
         if name in given:
             values[name] = given[name]
@@ -119,6 +120,7 @@ def run_notebook(path: Path, output: Path, values: dict) -> str:
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         return f"{path}, In [{error.exec_count}]: {reason}"
+
     return ""
 
 
@@ -157,6 +159,7 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
     exporter = SlidesExporter if ".slides" in page.suffixes else HTMLExporter
     html, _ = exporter(exclude_input=not code).from_notebook_node(run)
     html = re.sub(r'(<img\b[^>]*?src=")([^":]+)', embed, html)
+
     for pattern, replacement in REPLACED.items():
         html = re.sub(pattern, replacement, html)
 
@@ -170,6 +173,7 @@ def print_pdf(page: Path) -> None:
         raise UserError(
             "no Chrome, Chromium or Edge for --pdf; print the page yourself"
         )
+
     pdf = f"--print-to-pdf={page.with_suffix('.pdf')}"
     options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", pdf]
     arguments = [browser, *options, page.resolve().as_uri()]
@@ -199,6 +203,7 @@ def write_report(path: Path, values: dict, reports: Path, options: Namespace) ->
         print_pdf(page)
 
     print(f"{path}: {page}")
+
     return error and f"{error}; see {page}"
 
 
@@ -224,6 +229,7 @@ def main() -> None:
     add("--slides", action="store_true", help="also write slides")
     add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
+
     for name in ("papermill", "nbclient"):  # what they log is reported below
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -234,6 +240,7 @@ def main() -> None:
 
     given = dict(options.p)
     runs = {path: read_parameters(path, given) for path in paths}
+
     for name in given.keys() - set().union(*runs.values()):
         raise UserError(f"no notebook has a parameter {name!r}")
 

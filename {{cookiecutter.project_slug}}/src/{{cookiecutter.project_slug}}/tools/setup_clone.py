@@ -73,6 +73,7 @@ def set_hooks(python: Path) -> str:
     folder = (ROOT / git("rev-parse", "--git-common-dir")).resolve()
     hooks = (ROOT / git("rev-parse", "--git-path", "hooks")).resolve()
     text = HOOK.format(python=quote(python))
+
     for hook in (hooks / "pre-commit", hooks / "pre-merge-commit"):
         others = hook.exists() and "setup-clone" not in hook.read_text("utf-8")
         if others or not hooks.is_relative_to(folder):
@@ -91,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.parse_args()
     python = Path(sys.executable)
+
     try:
         set_filter(python)
         hooks = set_hooks(python)

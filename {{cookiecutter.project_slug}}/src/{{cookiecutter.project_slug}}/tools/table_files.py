@@ -38,19 +38,24 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
     """Return how a file of text is written; of Parquet and Excel, nothing."""
     with open_stream(path) as file:
         beginning = file.read(BLOCK)
+
     is_zip = beginning.startswith(b"PK\3\4") and not re.search(OFFICE, beginning)
     if is_zip or beginning.startswith(b"\x1f\x8b"):
         raise UserError(
             f"{path} is compressed; unpack it, or let its name end in .gz if it is gzip"
         )
+
     if beginning.startswith(BINARY):
         return {}
+
     encoding = options.encoding or find_encoding(path, beginning, table.encoding)
     with reading(path):
         text = beginning.decode(encoding, "replace")
+
     separator = options.separator or find_separator(text, table.separator)
     if len(separator) != 1:
         raise UserError(f"the separator {separator!r} must be one character")
+
     return {"encoding": encoding, "separator": separator}
 
 
@@ -61,6 +66,7 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
     for pattern, encoding in UTF_16.items():
         if re.match(pattern, beginning, re.DOTALL):
             return encoding
+
     for encoding, most in (("utf-8", MOST_DAMAGED), (preferred, 0), ("cp1252", 0)):
         beyond = damaged = 0
         with suppress(UnicodeError, LookupError), open_stream(path) as file:
@@ -70,6 +76,7 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
                 damaged += len(block) - len(block.encode("utf-8", "ignore").decode())
             if damaged <= most * beyond:
                 return encoding
+
     raise UserError(f"{path} is neither UTF-8 nor cp1252; name it, {ENCODINGS}")
 
 
@@ -82,6 +89,7 @@ def find_separator(text: str, preferred: str) -> str:
         for line in lines
         if character in line
     )
+
     return max(found, key=found.__getitem__, default=preferred)[0]
 
 
@@ -111,6 +119,7 @@ def write_schema(columns: Iterable[Column]) -> str:
             "metadata": keep_set(metadata),
         }
         described[column.name] = keep_set(properties)
+
     content = {"schema_type": "dataframe", "strict": True, "columns": described}
     return HEADER + yaml.safe_dump(
         content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100
@@ -131,6 +140,7 @@ def change_config(text: str, changes: dict) -> str:
         lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
     content = parser.load(text)
+
     for section, settings in changes.items():
         for name, value in settings.items():
             if content.get(section, {}).get(name) != value:
@@ -138,6 +148,7 @@ def change_config(text: str, changes: dict) -> str:
                     value, default_flow_style=True, sort_keys=False
                 )
                 content[section][name] = parser.load(written)
+
     parser.dump(content, changed := StringIO())
     return changed.getvalue()
 
@@ -164,6 +175,7 @@ def leave_sample(root: Path, columns: Iterable[Column]) -> list:
     for path in root.glob("notebooks/*.ipynb"):
         with suppress(ValueError):  # a merge conflict, say
             removed += remove_cells(path, "sample")
+
     notes = [
         f"feature_engineering.py: {each.name} uses your column(s) "
         f"{', '.join(each.columns)}; delete it if it is not meant for them"
@@ -171,6 +183,7 @@ def leave_sample(root: Path, columns: Iterable[Column]) -> list:
     ]
     if removed:
         notes.append(f"notebooks/: removed {removed} cells about the sample")
+
     return notes
 
 
@@ -183,4 +196,5 @@ def remove_cells(path: Path, tag: str) -> int:
         text = json.dumps(notebook | {"cells": kept}, indent=1, ensure_ascii=False)
         with write_atomically(path) as file:
             file.write_text(text + "\n", encoding="utf-8", newline="\n")
+
     return len(cells) - len(kept)

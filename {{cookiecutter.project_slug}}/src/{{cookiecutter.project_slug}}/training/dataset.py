@@ -21,6 +21,7 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
     frame = read_processed(data, table)
     log.info("predicting %s from %d rows", table.target.name, len(frame))
     usable = {each.name for each in usable_features(table.features)}
+
     for name in sorted(FEATURES.keys() - usable):
         log.info("feature left out, the table lacks its columns: %s", name)
 

@@ -138,6 +138,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
             "balanced_accuracy and roc_auc, not accuracy. To find more of them, set "
             "training.threshold in config.yaml."
         )
+
     if rows < FEW_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
     if not facts["beats_baseline"]:
@@ -153,6 +154,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
 
     exact = dataset.rows[dataset.table.numbers].head(SAMPLED_ROWS).astype(float)
     distinct = exact.astype("float32").nunique() / exact.nunique()
+
     for name in distinct.index[distinct < 0.9]:
         notes.append(
             f"The model can't tell all values of {name!r} apart: they are large beside "
@@ -184,4 +186,5 @@ def read_commit(folder: Path) -> dict | None:
         return None
 
     commit, dirty, _ = result.stdout.strip().partition("-dirty")
+
     return {"commit": commit, "dirty": bool(dirty)} if commit else None

@@ -147,4 +147,5 @@ def example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
         row[column.name] = known.get(len(known) // 2)
 
     text = pd.Series(row, dtype=object).to_json(date_format="iso", double_precision=15)
+
     return json.loads(text)

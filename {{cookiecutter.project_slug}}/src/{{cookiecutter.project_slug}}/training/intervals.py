@@ -56,6 +56,7 @@ def evaluate_segments(
         groups = values.groupby(values).indices
         if len(groups) > MOST_SEGMENT_VALUES:
             continue
+
         for value, rows in groups.items():
             if len(rows) >= FEWEST_SEGMENT_ROWS:
                 segment = {"column": column, "value": value, "rows": rows}
@@ -63,6 +64,7 @@ def evaluate_segments(
 
     found = [each for each in found if not np.isnan(each["score"])]
     worst = sorted(found, key=lambda each: sign * each["score"])[:MOST_SEGMENTS]
+
     for each in worst:
         each["interval"] = estimate_interval(score, each["rows"], SEGMENT_RESAMPLES)
         each["rows"] = len(each["rows"])
@@ -90,4 +92,5 @@ def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
             "standard_deviation": found.importances_std,
         }
     )
+
     return ranked.sort_values("importance", ascending=False).to_dict("records")

@@ -38,10 +38,12 @@ def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str
     """
     if table.task == "regression":
         return []
+
     groups = rows[table.numbers].astype(float).groupby(y)
     low, high = np.sort(groups.min(), axis=0), np.sort(groups.max(), axis=0)
     is_frequent = groups.count().min().to_numpy() >= ROWS_PER_VALUE
     is_apart = np.all(low[1:] > high[:-1], axis=0) & is_frequent
+
     return [name for name, each in zip(table.numbers, is_apart, strict=True) if each]
 
 
@@ -49,6 +51,7 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
     """Return what is wrong with a feature, or nothing."""
     if len(values) < FEWEST_ROWS:
         return ""
+
     is_number = column.kind in ("number", "integer")
     if values.notna().all() and values.is_unique:
         has_no_gap = is_number and values.max() - values.min() == len(values) - 1

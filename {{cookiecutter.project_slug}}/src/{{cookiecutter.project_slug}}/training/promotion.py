@@ -56,6 +56,7 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
 
     dataset = trained.dataset
     rows = dataset.rows.iloc[dataset.split.test]
+
     try:
         model = load_model(served)
         X = features_of_table(rows, model.table.features)
@@ -92,6 +93,7 @@ def estimate_improvement(
         return score_outputs(*new) - score_outputs(*old)
 
     drawn = np.random.default_rng(0).permutation(len(y_test))[:COMPARED_ROWS]
+
     return estimate_interval(improve, drawn)
 
 
@@ -193,6 +195,7 @@ def prune(config: Config) -> None:
     served = config.paths.model
     kept = find_archived(served)
     models = sorted((served.parent / ARCHIVE).glob("*.onnx"))
+
     for model in models[: -config.training.keep_models]:
         if model not in kept:
             for file in model.parent.glob(f"{model.stem}.*"):
@@ -209,6 +212,7 @@ def show_history(served: Path) -> str:
 
     rows = []
     sha256 = fingerprint(served)
+
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):  # of an interrupted write
             rows.append(show_training(json.loads(line), sha256))
@@ -222,6 +226,7 @@ def show_training(record: dict, served: str) -> dict:
     file = record["file"]
     value = record["metrics"][metric]
     low, high = map(format_number, record["intervals"][metric])
+
     return {
         "": "served" if file["sha256"] == served else "",
         "trained": record["trained"][:16].replace("T", " "),

@@ -52,6 +52,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     comparison.loc[choice, "note"] = "chosen"
     comparison = comparison.sort_values("mean", ascending=metric.sign < 0)
     record = comparison.to_dict("records")
+
     for entry in record:
         text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
         log.info(text, *entry.values())
@@ -145,6 +146,7 @@ def draw_settings(model: str, count: int, seed: int) -> list:
         )
 
     drawn = list(ParameterSampler(SEARCH_SPACES[model], count, random_state=seed))
+
     return json.loads(json.dumps([{}, *drawn], default=np.generic.item))
 
 
@@ -165,6 +167,7 @@ def choose_threshold(
     X = dataset.X_train
     y = dataset.y_train
     answers = []
+
     for train, test in folds_of(dataset, config):
         pipeline = build_pipeline(model, dataset.table.task, X, config)
         with explain_errors(model):
@@ -173,6 +176,7 @@ def choose_threshold(
         answers.append(np.column_stack([y[test], outputs[:, 1]]))
 
     found = np.concatenate(answers)
+
     return find_threshold(found[:, 0], found[:, 1], rule)
 
 

@@ -77,6 +77,7 @@ def split_rows(
 
     train = _repeat_lone_rows(np.flatnonzero(~is_test), strata)
     is_lasting = is_lasting and not is_unknown.any()
+
     return HoldOut(train, np.flatnonzero(is_test), is_lasting)
 
 
@@ -108,6 +109,7 @@ def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
         raise UserError(
             f"config.yaml: training.date: {date!r} is not a column of dates"
         )
+
     if group and rows[group].nunique() < 2:
         raise UserError(
             "all rows have the same training.group; a test set needs at least two "
@@ -128,6 +130,7 @@ def _hash_rows(rows: pd.DataFrame, key: Sequence, config: TrainingConfig) -> np.
         number = hashes.groupby(hashes, sort=False).cumcount()
         repeated = hash_values(pd.DataFrame({"hash": hashes, "number": number}))
         hashes = hashes.where(number == 0, repeated)
+
     if config.group:
         groups = rows[config.group]
         hashes = hashes.where(groups.isna(), hash_values(groups))
@@ -156,6 +159,7 @@ def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
 
     ranks = by_stratum.rank(method="dense")
     sizes = by_stratum.transform("nunique")
+
     return ((ranks - 0.5) / sizes).to_numpy(), False
 
 
@@ -188,6 +192,7 @@ def make_folds(
         raise UserError(
             "no fold has two classes to train on; see `training` in config.yaml"
         )
+
     return folds
 
 
@@ -195,6 +200,7 @@ def _split_by_time(dates: pd.Series) -> list:
     """Return folds of consecutive days, each with all earlier rows to train on."""
     older = len(dates) - 1 - _count_newer(dates)
     part = older * (FOLDS + 1) // len(dates)
+
     return [
         (np.flatnonzero(part < number), np.flatnonzero(part == number))
         for number in np.unique(part)

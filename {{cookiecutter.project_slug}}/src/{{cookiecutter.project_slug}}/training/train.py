@@ -94,6 +94,7 @@ def run(
                 settings, origin["tuning"] = tune(
                     dataset, model, metric, settings, candidates
                 )
+
         trained = train_model(dataset, model, metrics, settings)
 
     report(trained.about)
