@@ -4,10 +4,12 @@ import json
 from dataclasses import astuple
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from customer_churn.cells import make_reader
 from customer_churn.config import ServingConfig
+from customer_churn.feature_engineering import Feature, features_of_rows
 from customer_churn.schema import Column, Spelling, Table
 from customer_churn.service.api_description import describe_column
 from customer_churn.service.request_validation import (
@@ -207,3 +209,14 @@ def test_a_bad_value_is_refused(kind: Any, sent: Any, problem: str) -> None:
     read = make_reader(Column("x", kind, False, *limits, categories=categories))
     with pytest.raises(ValueError, match=problem):
         read(sent)
+
+
+@pytest.mark.parametrize("days", ["2024-01-31", None])
+def test_a_feature_of_dates_is_the_same_for_one_row_and_for_two(days: str | None) -> None:
+    dates = [Column(name, "date", nullable=True) for name in ("since", "until")]
+    functions = (lambda a, b: 1 / (b - a), lambda a, b: ~(b > a))
+    own = [Feature("new", ("since", "until"), function) for function in functions]
+    row = {"since": days, "until": days}
+    alone, _ = features_of_rows([row], dates, own)
+    both, _ = features_of_rows([row, row], dates, own)
+    np.testing.assert_array_equal([*alone, *alone], both)

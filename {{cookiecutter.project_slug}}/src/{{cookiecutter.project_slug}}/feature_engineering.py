@@ -163,11 +163,11 @@ def _prepare_value(value: Any, column: Column) -> Any:
 def _date_parts(date: datetime | str | None, has_time: bool) -> tuple[float, ...]:
     """Return a date's days since 2000, month, weekday and, if it has a time, hour."""
     if date is None:
-        return (math.nan,) * (4 if has_time else 3)
+        return (np.float64(math.nan),) * (4 if has_time else 3)
     if isinstance(date, str):
         date = read_date(date)
 
-    days = (date - EPOCH).total_seconds() / 86_400
+    days = np.float64((date - EPOCH).total_seconds() / 86_400)
     parts = (days, date.month, date.weekday())
 
     return (*parts, date.hour) if has_time else parts
