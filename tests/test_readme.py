@@ -151,23 +151,22 @@ def test_one_pasted_line_bakes_runs_trains_and_serves(pasted):
 
 @pytest.mark.slow
 def test_the_readme_of_the_project_word_for_word(pasted, bare):
-    """Its first block is run in a project that is installed: the line above installs one."""
-    project = pasted
-    readme = project.path / "README.md"
-    with serving(block(readme, "app.py"), project.path):
-        answer = json.loads(shell(block(readme, "curl"), project.path).stdout)
+    """All blocks run in the project that the template's README has installed."""
+    readme = pasted.path / "README.md"
+    with serving(block(readme, "app.py"), pasted.path):
+        answer = json.loads(shell(block(readme, "curl"), pasted.path).stdout)
         (promised,) = (json.loads(text) for text in blocks(readme, "json"))
         assert answer["prediction"] == promised["prediction"]
         assert answer["probabilities"] == pytest.approx(promised["probabilities"], abs=0.02)
-    shell(block(readme, "&& uv run pytest"), project.path)
+    shell(block(readme, "&& uv run pytest"), pasted.path)
     path = 'export PATH="$PWD/.uv/bin:$PATH"\n'
-    assert (project.path / "reports" / "model_card.html").exists()
-    shell(path + block(readme, "git add uv.lock"), project.path)
-    shell(path + block(readme, "ruff"), project.path)
+    assert (pasted.path / "reports" / "model_card.html").exists()
+    shell(path + block(readme, "git add uv.lock"), pasted.path)
+    shell(path + block(readme, "ruff"), pasted.path)
     text = readme.read_text(encoding="utf-8")
     table = re.findall(r"^\| `(uv run [\w.-]+)` \|", text, re.MULTILINE)
     assert len(table) == 9
     for command in table:
-        help_text = shell(f"{path}{command} --help", project.path).stdout
+        help_text = shell(f"{path}{command} --help", pasted.path).stdout
         assert help_text.startswith("usage: ")
-    assert shell("git status --porcelain", project.path).stdout == ""
+    assert shell("git status --porcelain", pasted.path).stdout == ""

@@ -1,5 +1,6 @@
 """Cells and schema.yaml in detail: spellings, limits, tasks, mistakes."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,12 @@ def test_what_is_not_a_number() -> None:
     ):
         with pytest.raises(ValueError, match="should be a number"):
             read_cell(text, Column("x", "number", unit=unit, spelling=SPELLING))
+
+
+def test_thousands_may_be_apart_and_zeros_left_out() -> None:
+    comma = replace(SPELLING, decimal=",")
+    assert read_cell("1 234.5", Column("x", "number", spelling=SPELLING)) == 1234.5
+    assert read_cell(",5", Column("x", "number", spelling=comma)) == 0.5
 
 
 def test_times_with_a_zone_are_in_utc() -> None:

@@ -214,7 +214,12 @@ def test_a_bad_value_is_refused(kind: Any, sent: Any, problem: str) -> None:
 @pytest.mark.parametrize("days", ["2024-01-31", None])
 def test_a_feature_of_dates_is_the_same_for_one_row_and_for_two(days: str | None) -> None:
     dates = [Column(name, "date", nullable=True) for name in ("since", "until")]
-    functions = (lambda a, b: 1 / (b - a), lambda a, b: ~(b > a))
+    functions = (
+        lambda a, b: 1 / (b - a),
+        lambda a, b: ~(b > a),
+        lambda a, b: (b > a) & (a > 0),
+        lambda a, b: np.log1p(b),
+    )
     own = [Feature("new", ("since", "until"), function) for function in functions]
     row = {"since": days, "until": days}
     alone, _ = features_of_rows([row], dates, own)

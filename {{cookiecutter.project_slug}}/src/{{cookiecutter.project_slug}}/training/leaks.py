@@ -10,7 +10,7 @@ from ..utils import UserError
 
 # With so many rows, and so many for each value, what always holds is no coincidence.
 FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
-FIRST_ROWS = 10_000  # which mostly show that a feature is no leak
+FIRST_ROWS = 10_000  # enough to show of most features that they are no leak
 
 
 def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
@@ -73,7 +73,7 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
 
 
 def holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
-    """Whether a condition holds for all rows; mostly the first ones show that not."""
+    """Whether a condition holds for all rows. If not, most often the first show it."""
     return condition(values[:FIRST_ROWS], y[:FIRST_ROWS]) and condition(values, y)
 
 
