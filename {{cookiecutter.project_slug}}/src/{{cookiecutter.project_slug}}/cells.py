@@ -27,14 +27,14 @@ _EXPECTED: dict[Kind, str] = {
     "date": "should be a date like 2026-01-31",
     "category": "should be text",
 }
-MOST_LISTED = 20  # categories, in a message
-MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
+MOST_LISTED = 20  # categories in an error message
+MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # cached texts of a column, and their length
 _TIME_OF_DAY = re.compile(
     r"(\d{1,2}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
-# Between thousands:
+# between thousands:
 _SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
 _NUMBER = re.compile(
     rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",

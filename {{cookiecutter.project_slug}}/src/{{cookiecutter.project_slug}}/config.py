@@ -34,7 +34,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _as_list(value):
-    """Let a single name be written without brackets, and none as null."""
+    """Accept a single name without brackets, and null for no name."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else value
@@ -75,12 +75,12 @@ class SinkConfig(Section):
 
 
 class TableConfig(Section):
-    """How the table's files are written, and what its columns are for.
+    """The format of the table's files, and the role of its columns.
 
-    `sheet` names the one to read of an Excel file, by default the first. Of rows with
-    the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
-    which it is not true are out of scope. `date_formats` are tried in their order,
-    after ISO 8601. Name them by column where columns differ.
+    `sheet` is the sheet of an Excel file, by default the first one. `keep` says which
+    of several rows with the same key is kept. `filter` is a pandas query that selects
+    the rows in scope. `date_formats` are tried in order after ISO 8601; use a mapping
+    from column to formats if columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
@@ -123,7 +123,7 @@ class Threshold(Section):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value):
-        """Let it be written as a number. Refuse more than one rule."""
+        """Accept a plain number. Refuse more than one rule."""
         rules = value if isinstance(value, dict) else {"value": value}
         if len(rules) != 1:
             raise ValueError("write a number, or one of recall, precision and cost")
@@ -148,7 +148,7 @@ class TrainingConfig(Section):
     settings: dict[str, dict] = {}
 
     def with_settings(self, model: str, changed: dict) -> "TrainingConfig":
-        """Return the same with other settings of a model."""
+        """Return a copy with changed settings of a model."""
         of_model = {**self.settings.get(model, {}), **changed}
         return self.model_copy(update={"settings": {**self.settings, model: of_model}})
 
@@ -186,7 +186,7 @@ class Config(BaseSettings):
     def settings_customise_sources(  # type: ignore[override]
         cls, settings_cls, init_settings, env_settings, **others
     ):
-        """Let the environment override the file; TABLE or ROOT alone are not ours."""
+        """Let variables such as SERVING__PORT override the file; ignore all others."""
         variables = env_settings.env_vars.items()
         env_settings.env_vars = {
             name: value for name, value in variables if DELIMITER in name
@@ -240,7 +240,7 @@ def read_config(start: Path | None = None) -> Config:
 
 
 def _describe_error(error: ValidationError) -> str:
-    """Return where the first mistake is, in the file or in a variable, and what."""
+    """Return where the first mistake is, in the file or a variable, and what it is."""
     first = error.errors(include_url=False)[0]
     place = [str(part) for part in first["loc"]]
     variable = DELIMITER.join(place[:2]).upper()

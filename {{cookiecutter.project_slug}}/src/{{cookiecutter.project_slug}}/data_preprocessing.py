@@ -21,7 +21,7 @@ from .utils import UserError
 MISSING = "is missing"
 UNREADABLE = "can't be read"
 EMPTIED = "; set to missing"
-OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
+OUT_OF_SCOPE = "out of scope"  # in place of a column's name
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
 
@@ -130,7 +130,7 @@ def clean_column(text: pd.Series, column: Column) -> pd.Series:
         text = text.str.normalize("NFC").replace(dict(column.replace))
         folded = text.str.casefold()
     else:
-        folded = text.str.lower()  # the same in ASCII
+        folded = text.str.lower()  # the same for ASCII
 
     return text.mask(folded.isin(cleaned(column.spelling.missing)))
 

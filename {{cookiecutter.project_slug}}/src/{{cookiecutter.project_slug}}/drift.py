@@ -21,7 +21,7 @@ from .feature_engineering import EPOCH, features_of_table
 from .prediction import Model, load_model, name_label, predict_features
 from .utils import UserError
 
-PREDICTION = "prediction"  # the name under which the model's own answers are compared
+PREDICTION = "prediction"  # the name of the model's own predictions in a comparison
 OTHER_BINS = ("other", "missing")
 DECILES = np.arange(1, 10) / 10
 MOST_CATEGORIES = 50

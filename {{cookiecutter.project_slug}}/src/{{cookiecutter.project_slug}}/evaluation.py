@@ -50,7 +50,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
 }
 
-# Of two classes, those of the positive one, which is the second label.
+# Only for two classes: metrics of the positive class, which is the second label.
 BINARY_METRICS = {
     "average_precision": Metric(
         "average_precision", "average precision", "mean precision over all thresholds"
@@ -129,7 +129,7 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
 
 
 class GivenNumbers(BaseEstimator):
-    """A model for scorers, whose X is its predictions already."""
+    """A model for scorers: X holds its predictions already."""
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predictions."""
@@ -137,7 +137,7 @@ class GivenNumbers(BaseEstimator):
 
 
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
-    """A classifier for scorers, whose X is its probabilities already."""
+    """A classifier for scorers: X holds its probabilities already."""
 
     def __init__(self, classes: int, threshold: float | None) -> None:
         """Set what scorers and `predict` need."""
@@ -162,7 +162,7 @@ def score_outputs(
         estimator = GivenProbabilities(outputs.shape[1], threshold)
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # of classes without a row
+        with warnings.catch_warnings(action="ignore"):  # about classes without rows
             if metric.scorer == "roc_auc":
                 return calculate_roc_auc(y, outputs)
             if metric.scorer == "neg_log_loss":
@@ -176,10 +176,10 @@ def score_outputs(
 def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the ROC AUC of the second of two classes.
 
-    Of more classes it is the mean of each against the rest. Classes that y lacks are
-    left out; with one class it is NaN. The area is the share of pairs of a positive and
-    a negative row that are in order, ties counted half (Hanley and McNeil, 1982);
-    scikit-learn takes many times as long.
+    With more classes it is the mean over each class against the rest, without classes
+    that y lacks; with a single class it is NaN. The area is the share of pairs of a
+    positive and a negative row that are ranked correctly, where ties count as half
+    (Hanley and McNeil, 1982). scikit-learn takes many times as long.
     """
     codes = [1] if probabilities.shape[1] == 2 else np.unique(y)
     areas = []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EPOCH = datetime(2000, 1, 1)
-LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
+LARGEST_NUMBER = 1e30  # fits into float32; larger and infinite values are clipped to it
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ STYLE: Any = {
     "axes.spines.top": False,
     "font.size": 9,
     "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "figure",  # the same ids each time
+    "svg.fonttype": "none",  # keep text as text
+    "svg.hashsalt": "figure",  # reproducible ids
     "text.parse_math": False,
 }
 

@@ -52,8 +52,8 @@ for_linear_models = (make_pipeline(fill_gaps, scale), one_hot)
 for_forests = (fill_gaps, number_categories)
 for_boosting = ("passthrough", number_categories)
 
-FEWEST_VALUES = 10  # of a number that is used
-LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
+FEWEST_VALUES = 10  # that a numeric feature must have to be used
+LARGEST_RATIO_TO_SPREAD = 100  # between the mean and the standard deviation of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
 MODELS: dict[Task, dict[str, tuple]] = {
@@ -203,8 +203,8 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
 def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     """Return the classes as positions in a list of labels, and that list.
 
-    The labels are sorted. Of two, the positive one is the second: the one that is
-    named, or else the rarer.
+    The labels are sorted, except that the positive one of two classes comes second: the
+    class that config.yaml names, or else the rarer one.
     """
     y, classes = pd.factorize(target, sort=True)
     labels = classes.tolist()

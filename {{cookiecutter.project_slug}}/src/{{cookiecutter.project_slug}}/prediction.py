@@ -165,7 +165,7 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict]:
     )
     contract = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
     inputs = [each.name for each in session.get_inputs()]
-    output = session.get_outputs()[-1].name  # of a classifier, the probabilities
+    output = session.get_outputs()[-1].name  # a classifier's probabilities
     offset = contract.pop("offset")
 
     def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:

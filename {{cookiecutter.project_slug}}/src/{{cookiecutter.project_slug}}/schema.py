@@ -31,7 +31,7 @@ DTYPES: dict[Kind, str] = {
     "date": "datetime64[us]",
     "category": "str",
 }
-_KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
+_KIND_OF_DTYPE: dict[str, Kind] = {  # by the first letters of the dtype
     "float": "number",
     "int": "integer",
     "uint": "integer",
@@ -40,7 +40,7 @@ _KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
     "str": "category",
     "object": "category",
 }
-_ARGUMENTS = {  # of each check; `in_range` has two
+_ARGUMENTS = {  # the arguments of each check
     "in_range": "min_value and max_value",
     "isin": "allowed_values",
     "greater_than": "min_value",

@@ -34,7 +34,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     @wraps(main)
     def run() -> None:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # what it can't encode is escaped
+            if isinstance(stream, TextIOWrapper):  # escape what it can't encode
                 stream.reconfigure(errors="backslashreplace")
 
         try:

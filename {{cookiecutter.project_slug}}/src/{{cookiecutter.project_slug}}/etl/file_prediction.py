@@ -36,7 +36,7 @@ from .workers import run_parallel
 
 log = logging.getLogger("predict")
 
-_load_once = lru_cache(1)(load_model)  # in each process
+_load_once = lru_cache(1)(load_model)  # once in each process
 
 
 def predict_file(
@@ -48,7 +48,7 @@ def predict_file(
 ) -> None:
     """Predict the rows of the files that match, and write them with their predictions.
 
-    The old output stays until all is done, and also where no row fits.
+    The old output stays until all rows are predicted, and if all rows are rejected.
     """
     files, model = find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
@@ -97,7 +97,7 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     if names != [column.name for column in read_table(config).features]:
         raise UserError("the model was trained with other columns; run: uv run train")
 
-    # Earlier answers may be there; new ones take their place.
+    # Columns with earlier predictions are replaced.
     optional = (*model.table.unused, model.table.target.name, *name_answers(model))
 
     return read_batches(files, names, config.table, optional)

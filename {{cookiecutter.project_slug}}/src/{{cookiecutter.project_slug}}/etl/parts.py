@@ -25,9 +25,9 @@ from .raw_csv import RawData
 from .raw_data import BATCH_ROWS
 from .sources import open_duckdb
 
-MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
+MEMORY = "160MB"  # limit for DuckDB, which then uses temporary files
 
-NEWS = 50  # parts between two lines in the log
+NEWS = 50  # parts between two progress lines in the log
 
 log = logging.getLogger("pipeline")
 
@@ -107,7 +107,7 @@ def write_parts(
 
 
 def log_progress(counts: list, new: dict) -> None:
-    """Log a part, if that is wanted, and now and then how many rows are done."""
+    """Log a part at debug level, and the number of rows every `NEWS` parts."""
     log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
     if len(counts) % NEWS == NEWS - 1:
         log.info("%d rows so far", sum(count["rows"] for count in counts))
@@ -155,7 +155,7 @@ def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> i
 
     Returns their number. Only keys with the same hash as another are compared.
     """
-    pa.default_memory_pool().release_unused()  # for DuckDB
+    pa.default_memory_pool().release_unused()  # makes room for DuckDB
 
     key = ", ".join(map(quote_name, table.key))
     winner = "max" if table.keep == "last" else "min"
@@ -179,7 +179,7 @@ def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> i
 def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
     """Log how many rows of a source were replaced by rows of another."""
     parts = counts[["source"]].assign(end=counts["kept"].cumsum())
-    parts = parts.drop_duplicates("end")  # without those that are empty
+    parts = parts.drop_duplicates("end")  # without empty parts
     database.register("parts", pa.Table.from_pandas(parts))
 
     replaced = database.sql(

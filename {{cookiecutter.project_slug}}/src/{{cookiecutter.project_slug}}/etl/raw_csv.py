@@ -18,9 +18,9 @@ from ..config import TableConfig
 from ..schema import normalize_name
 from ..utils import UserError
 
-BATCH = 8_000_000  # characters that are read at once
-LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
-LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
+BATCH = 8_000_000  # characters to read at once
+LONGEST_LINE = 4 * BATCH  # so that a file without line ends does not fill the memory
+LINES_OF_A_ROW = 1_000  # a quote that is still open after these is a stray character
 ERRORS = (
     csv.Error,
     LookupError,
@@ -75,14 +75,14 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     """
     encoding = codecs.lookup(config.encoding).name
     if encoding == "utf-8":
-        encoding = "utf-8-sig"  # which leaves out a byte order mark
+        encoding = "utf-8-sig"  # skips a byte order mark
 
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
     lines = iter(partial(read_line, text), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
-    header = next(filter(any, reader), [])  # after empty lines
+    header = next(filter(any, reader), [])  # skips empty lines
     if damage := find_damage("".join(header), config.encoding):
         raise UserError(f"{path}, line 1: {damage}")
 
@@ -117,7 +117,7 @@ def read_blocks(
         else:
             lines = list(io.StringIO(block, newline=""))
             yield read_lines(source, lines, text, first, header, config)
-            count = len(lines)  # with those that the last row needed
+            count = len(lines)  # including those that the last row needed
 
         first += count
 
@@ -137,7 +137,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
             pa.csv.ParseOptions(delimiter=separator),
             pa.csv.ConvertOptions(column_types=types),
         )
-    except ValueError:  # another number of cells, a byte that is not text
+    except ValueError:  # a wrong number of cells, or a byte that is not text
         return None
 
     count = block.count("\n") + (not block.endswith("\n"))
@@ -168,8 +168,8 @@ def read_lines(
             known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
             readable = known.decode("utf-8", "backslashreplace")
             broken.append((source, first + at, problem, readable))
-            count = 1  # what follows a malformed line may be a row
-        elif cells:  # otherwise an empty line
+            count = 1  # the next line may be a row again
+        elif cells:  # else the line is empty
             rows.append(cells)
             numbers.append(first + at)
 

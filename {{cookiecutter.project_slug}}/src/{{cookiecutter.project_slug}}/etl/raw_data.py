@@ -14,7 +14,7 @@ from ..config import TableConfig
 from ..utils import UserError, nearest
 from .raw_csv import Opened, RawData, name_columns, open_csv, reading
 
-BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
+BATCH_ROWS = 100_000  # rows of a Parquet file or a query to read at once
 
 
 def read_batches(
@@ -25,9 +25,9 @@ def read_batches(
 ) -> Iterator[RawData]:
     """Read files, one after the other, in bounded memory: CSV, Parquet or Excel.
 
-    Without `columns`, those of the first file count. The optional ones may be missing;
-    then every batch has all columns that any of the files has. Raises UserError before
-    the first row where a file does not have the columns.
+    Without `columns`, the columns of the first file are expected. With `optional`
+    columns, which may be missing, every batch has all columns that any file has. Raises
+    UserError before the first row if a file has other columns.
     """
     headers = [open_file(path, config)[0] for path in files]
 

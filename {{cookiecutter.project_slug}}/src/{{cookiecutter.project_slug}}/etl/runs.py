@@ -15,7 +15,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from ..utils import UserError, append_record, writing
 
-QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
+QUIET = 2_000  # milliseconds without a change until a new file counts as complete
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
 
 log = logging.getLogger("pipeline")
@@ -107,7 +107,7 @@ def follow(pattern: str, run: Callable) -> None:
     for changes in watchfiles.watch(
         folder,
         watch_filter=lambda _, path: fnmatch(Path(path).name, name),
-        force_polling=True,  # works on network drives, and where inotify is used up
+        force_polling=True,  # also works on network drives, and without inotify
         rust_timeout=QUIET,
         yield_on_timeout=True,
     ):

@@ -28,7 +28,7 @@ from .raw_data import (
     read_batches,
 )
 
-MEMORY = "300MB"  # of DuckDB; what needs more is kept in files meanwhile
+MEMORY = "300MB"  # limit for DuckDB, which then uses temporary files
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
 
@@ -56,7 +56,7 @@ def load_table() -> pd.DataFrame:
 
 
 def name_source(config: Config, pattern: str | None = None) -> str:
-    """Return what a person calls the source."""
+    """Return the source's name for log lines."""
     return pattern or str(config.source.query or config.paths.raw)
 
 
@@ -68,8 +68,8 @@ def read_source(
 ) -> Iterator[RawData]:
     """Read the rows, in bounded memory: from the files that match, or from the source.
 
-    Without `columns`, those that are found count. What a query over files needs beyond
-    its memory is kept in the folder, by default the system's own.
+    Without `columns`, all columns are read. A query over files keeps what exceeds its
+    memory in the folder, by default the system's folder for temporary files.
     """
     if config.source.query and not pattern:
         return read_query(config, config.source.query, list(columns), folder)
@@ -91,7 +91,7 @@ def read_query(
             batches = cursor.fetch_record_batch()
         else:
             for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
-                name = file.name.partition(".")[0]  # orders of orders.csv.gz
+                name = file.name.partition(".")[0]  # `orders` for orders.csv.gz
                 if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
                     yield from copy_file(cursor, name, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
@@ -126,7 +126,7 @@ def copy_file(
 def open_duckdb(memory: str, folder: Path | None) -> Iterator:
     """Open an empty database; what its memory can't hold is in the folder meanwhile.
 
-    Its errors become an OSError: most are about files.
+    Errors of DuckDB are raised as OSError: most are about files.
     """
     with TemporaryDirectory(dir=folder) as room:
         config: dict = {"memory_limit": memory, "temp_directory": room, "threads": 2}
@@ -141,7 +141,7 @@ def open_duckdb(memory: str, folder: Path | None) -> Iterator:
 def connect(database: str) -> Iterator:
     """Connect to a database by ADBC, and commit at the end; an error is a UserError.
 
-    ${NAME} in the address stands for an environment variable.
+    ${NAME} in the address is replaced by an environment variable.
     """
     if PASSWORD.search(database):
         raise UserError(
@@ -177,8 +177,8 @@ def connect(database: str) -> Iterator:
 def fill_table(sink: SinkConfig, file: Path) -> None:
     """Replace all rows of a table by those of a Parquet file, in one transaction.
 
-    A table that does not exist is created. Until the end readers see the old rows;
-    views of the table, its indexes and permissions stay.
+    The table is created if it does not exist. Readers see the old rows until the end;
+    the table keeps its views, indexes and permissions.
     """
     schema, _, table = sink.table.rpartition(".")
     name = ".".join(map(quote_name, sink.table.split(".")))

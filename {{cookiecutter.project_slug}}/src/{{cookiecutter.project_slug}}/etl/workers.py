@@ -13,9 +13,9 @@ from threading import Thread
 
 from ..utils import UserError
 
-ALONE = 4  # seconds, before it pays to start other processes
-MOST = 60  # other processes; Windows can wait for no more
-AHEAD = 2  # items for each other process: one that it works on, and the next
+ALONE = 4  # seconds before starting other processes pays off
+MOST = 60  # processes; Windows cannot wait for more
+AHEAD = 2  # items for each process: the current one and the next
 
 
 def run_parallel(
@@ -34,7 +34,7 @@ def run_parallel(
     else:
         return
 
-    import joblib  # which takes a while to start
+    import joblib  # slow to import
 
     others = min((workers or joblib.cpu_count()) - 1, MOST)
     pool = ProcessPoolExecutor(

@@ -71,7 +71,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     api = OpenAPI(
         __name__,
         info=Info(title="Predictions", version="1", description=DESCRIPTION),
-        servers=[Server(url="./")],  # right behind a path prefix, too
+        servers=[Server(url="./")],  # also correct behind a path prefix
         security_schemes={},
         responses={status: {"content": content} for status in statuses},
         validation_error_model=ProblemDetails,
@@ -98,7 +98,7 @@ def describe_request(model: Model, reader: RequestReader) -> Any:
     if required := [each.name for each in reader.columns if not each.nullable]:
         row["required"] = required
 
-    closed: Any = {"extra": "forbid"}  # no other names
+    closed: Any = {"extra": "forbid"}  # other names are refused
     Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
     some = Field(min_length=1, max_length=reader.max_rows)
     one, two = {"features": model.example}, {"features": [model.example] * 2}
@@ -137,7 +137,7 @@ def describe_column(column: Column) -> dict:
         name = "enum" if column.is_closed else "examples"
         schema[name] = [*column.categories, *missing]
     elif column.kind in ("number", "integer"):
-        schema["format"] = "number"  # of the text of a cell
+        schema["format"] = "number"  # of the text form
 
     return {**schema, "description": "; ".join(about)}
 

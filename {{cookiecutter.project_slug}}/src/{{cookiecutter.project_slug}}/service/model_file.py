@@ -28,7 +28,7 @@ class ModelFile:
         self.config = config
         self.served: tuple[Model, RequestReader] | None = None
         self.problem: str | None = None
-        self.date = ""  # of the file that is served
+        self.date = ""  # of the served file
         self._modified = -1  # before the first look
         self.look()
 

@@ -52,7 +52,7 @@ def make_pages(model_file: ModelFile, card: Path) -> Blueprint:
     @pages.get("/docs")
     def docs() -> ResponseReturnValue:
         """Show the API's description, to read and to try."""
-        if request.path.endswith("/"):  # where the page's links would lead nowhere
+        if request.path.endswith("/"):  # otherwise the page's links would lead nowhere
             return redirect("../docs")
         return render_template("docs.html", title=TITLE)
 

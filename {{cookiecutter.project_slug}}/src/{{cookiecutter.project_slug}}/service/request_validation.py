@@ -18,8 +18,8 @@ from ..config import ServingConfig
 from ..schema import Table, normalize_name, rows_to_predict
 from ..utils import nearest
 
-MOST_PROBLEMS = 1_000  # that one answer lists
-LONGEST_NAME = 100  # of an unknown column, in an answer
+MOST_PROBLEMS = 1_000  # listed in one answer
+LONGEST_NAME = 100  # letters of an unknown column's name in an answer
 
 
 @dataclass

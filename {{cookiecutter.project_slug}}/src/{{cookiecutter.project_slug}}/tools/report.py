@@ -48,7 +48,7 @@ NOT_OFFLINE = re.compile(
     r"|src=[\"']?https?:(?!\S*mathjax)"
     r"|application/vnd\."
 )
-OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScript
+OWN_LIBRARY = 200_000  # characters; a longer output includes its own JavaScript
 NOT_SHOWN = "an output needs the network or a kernel; save the figure as an image"
 
 # A page loads nothing from elsewhere, so that it looks the same without the network.
@@ -59,7 +59,7 @@ content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
 REPLACED = {
     r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>': r'<a href="\1">\1</a>',
     r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?': "",
-    r'(href="[^":]+)\.ipynb': r"\1.html",  # another report
+    r'(href="[^":]+)\.ipynb': r"\1.html",  # links to other reports
 }
 BROWSERS = (
     "google-chrome",
@@ -230,7 +230,7 @@ def main() -> None:
     add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
 
-    for name in ("papermill", "nbclient"):  # what they log is reported below
+    for name in ("papermill", "nbclient"):  # their errors are reported below
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     root = read_config().root

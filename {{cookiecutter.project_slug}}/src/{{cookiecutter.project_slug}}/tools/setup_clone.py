@@ -47,7 +47,7 @@ def git(*arguments: str) -> str:
 def quote(path: Path) -> str:
     """Return a path for git's shell, relative if it is inside: the folder may move."""
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
-    path = path.parent.resolve() / path.name  # the Python of an environment is a link
+    path = path.parent.resolve() / path.name  # keep the environment's link
     if path.is_relative_to(top):
         path = path.relative_to(top)
 

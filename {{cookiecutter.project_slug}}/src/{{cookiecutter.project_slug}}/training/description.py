@@ -16,8 +16,8 @@ from ..utils import fingerprint
 from .intervals import estimate_interval, evaluate_segments, rank_features
 from .leaks import find_separators
 
-RARE_SHARE = 0.1  # of the rows; a rarer class makes accuracy misleading
-FEW_ROWS = 200  # in the test, which make its metrics imprecise
+RARE_SHARE = 0.1  # share of the rows; with a rarer class accuracy is misleading
+FEW_ROWS = 200  # in the test set, which make its metrics imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 

@@ -25,12 +25,12 @@ from ..prediction import Outputs, load_onnx, predict_features
 from ..schema import Column
 from ..utils import UserError
 
-# float32 moves a row across a threshold of a tree now and then: of all rows compared,
-# this share may differ by more than the tolerance, which is one of probabilities, or of
-# numbers relative to their standard deviation.
+# Rounding to float32 sometimes moves a row across a threshold of a tree. Up to this
+# share of the compared rows may differ by more than the tolerance, which applies to
+# probabilities, or to numbers relative to their standard deviation.
 TOLERANCE, TOLERATED_SHARE = 1e-4, 0.001
 COMPARED_ROWS = 5_000
-SAMPLED_ROWS = 20_000  # of the training rows, to describe them
+SAMPLED_ROWS = 20_000  # training rows that describe the distributions
 
 
 def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
@@ -81,7 +81,7 @@ def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
     inputs = [(name, kind) for name, kind in inputs if kind.shape[1]]
     options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
     onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
-    onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
+    onnx_model.opset_import.sort(key=lambda each: each.domain)  # a set in skl2onnx
 
     return onnx_model
 

@@ -25,7 +25,7 @@ def estimate_interval(
 
     See Efron, "Bootstrap methods", 1979. If only some rows are drawn, it is narrowed to
     what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
-    observations", 1997). Of fewer than ten rows it is not defined (NaN).
+    observations", 1997). With fewer than ten rows it is NaN.
     """
     random = np.random.default_rng(0)
     size = min(len(rows), RESAMPLED_ROWS)
@@ -78,7 +78,7 @@ def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
     This is permutation importance (Breiman, "Random forests", 2001), largest first.
     """
     found = permutation_importance(
-        DummyRegressor(),  # is not used: `score` knows the model
+        DummyRegressor(),  # not used: `score` knows the model
         X,
         None,
         scoring=lambda _, X, y: sign * score(X),

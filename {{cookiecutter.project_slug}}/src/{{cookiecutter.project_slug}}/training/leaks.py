@@ -8,9 +8,10 @@ import pandas as pd
 from ..schema import Column, Table
 from ..utils import UserError
 
-# With so many rows, and so many for each value, what always holds is no coincidence.
+# With this many rows, and this many for each value, a rule without exception is no
+# coincidence.
 FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
-FIRST_ROWS = 10_000  # enough to show of most features that they are no leak
+FIRST_ROWS = 10_000  # enough to rule out a leak for most features
 
 
 def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:

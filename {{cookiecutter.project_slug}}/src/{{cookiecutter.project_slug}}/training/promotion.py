@@ -214,7 +214,7 @@ def show_history(served: Path) -> str:
     sha256 = fingerprint(served)
 
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError):  # of an interrupted write
+        with suppress(ValueError):  # an interrupted write
             rows.append(show_training(json.loads(line), sha256))
 
     return pd.DataFrame(rows).to_string(index=False)

@@ -20,7 +20,7 @@ from ..config import Task, TrainingConfig
 from ..utils import UserError, nearest
 
 FEWEST_ROWS, FOLDS = 10, 5
-FEWEST_HASHED = 50  # rows of the second largest class, rows, or groups
+FEWEST_HASHED = 50  # hashes of the second largest class, for a lasting split
 
 
 class Split(NamedTuple):
@@ -65,7 +65,7 @@ def split_rows(
     is_test = (order < config.test_share) | (order == order.min())
 
     is_unknown = is_test & ~np.isin(strata, strata[~is_test])
-    if config.group:  # the other rows of their groups move as well
+    if config.group:  # the other rows of their groups move too
         is_unknown = is_test & np.isin(hashes, hashes[is_unknown])
 
     is_test = is_test & ~is_unknown
@@ -181,7 +181,7 @@ def make_folds(
         count = max(2, min(FOLDS, second_largest_class))
         positions = StratifiedKFold(count, **shuffled).split(strata, strata)
 
-    with catch_warnings(action="ignore"):  # of classes with fewer rows than folds
+    with catch_warnings(action="ignore"):  # about classes with fewer rows than folds
         folds = [
             Split(_repeat_lone_rows(train, strata), test)
             for train, test in positions
