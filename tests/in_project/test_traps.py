@@ -74,7 +74,7 @@ def test_an_american_export_with_tabs_and_a_byte_order_mark(draw, path, tmp_path
     assert [name for name in kinds if kinds[name] == "date"] == ["Order.Date", "early", "stamp"]
     assert [moment.date() for moment in frame["Order.Date"]] == days
     assert [moment.date() for moment in frame["early"]] == early
-    assert "no day is above 12" in journey.said
+    assert "day and month, or year, may be swapped" in journey.said
     assert frame["stamp"].dt.hour.tolist() == [(n + 5) % 24 for n in range(300)]  # in UTC
     assert frame["Total Charges"].tolist() == [n * 9.5 for n in range(300)]
     assert frame["features"].tolist() == [n % 90 * 1000 for n in range(300)]

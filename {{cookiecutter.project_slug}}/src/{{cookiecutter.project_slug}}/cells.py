@@ -30,7 +30,7 @@ _EXPECTED: dict[Kind, str] = {
 MOST_LISTED = 20  # categories in an error message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # cached texts of a column, and their length
 _TIME_OF_DAY = re.compile(
-    r"(\d{1,2}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
+    r"(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
@@ -83,6 +83,8 @@ def read_value(value: Any, column: Column) -> Any:
 def _spell_number(number: float, column: Column) -> str:
     """Spell a number as the table's files do."""
     text = repr(number)
+    if column.kind == "date" and number % 1:
+        return f"{number:07.4f}"  # 01.2020
     if column.kind != "category":
         whole = text.removesuffix(".0").replace(".", column.spelling.decimal)
         return whole.zfill(column.digits)
@@ -170,7 +172,7 @@ def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 def read_number(text: str, column: Column) -> float:
-    """Read a number: 1,234.50 or 1.234,50, (5) as -5, 7:30 am as 450 minutes.
+    """Read a number: 1,234.50 or 1.234,50, (5) or 5- as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
     """
@@ -187,8 +189,7 @@ def read_number(text: str, column: Column) -> float:
     if column.unit:
         before, _, after = (part.strip() for part in digits.partition(column.unit))
         digits = before + after if not before.strip("+-(") or not after else text
-    if digits.startswith("(") and digits.endswith(")"):
-        digits = f"-{digits[1:-1]}"
+    digits = re.sub(r"^\((.*)\)$|^(.*)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
 
@@ -220,6 +221,7 @@ def read_boolean(text: str, column: Column) -> bool:
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
     """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
+    text = plain_date(text)
     for form in ("", *formats):
         with suppress(ValueError, OverflowError):
             date = (
@@ -228,6 +230,13 @@ def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
             return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
 
     raise ValueError(text)
+
+
+def plain_date(text: str) -> str:
+    """Write the 5th as 5, and the quarter 2024Q1 as its first month, 2024-01."""
+    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
+    quarter = re.fullmatch(r"(\d{4})[- ]?Q([1-4])", text)
+    return f"{quarter[1]}-{3 * int(quarter[2]) - 2:02}" if quarter else text
 
 
 def _read_category(text: str, column: Column) -> str:

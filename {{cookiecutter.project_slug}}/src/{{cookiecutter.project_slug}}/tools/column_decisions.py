@@ -67,12 +67,18 @@ class Evidence:
         return column, values, self.counts[is_unreadable]
 
     def accept(self, kind: str, unreadable: Series) -> bool:
-        """Whether nearly all texts are of a kind. Point out if not all are."""
-        share = 1 - unreadable.sum() / self.counts.sum()
-        is_accepted = share >= MOST
-        if HALF <= share < 1:
+        """Whether nearly all texts are of a kind. Point out if not all are.
+
+        Punctuation alone, such as a dot, is no text: it stands for a missing value.
+        """
+        rows = self.counts.sum()
+        read = rows - unreadable.sum()
+        words = unreadable[unreadable.index.str.contains(r"\w")].sum()
+        is_accepted = read > MOST * (read + words)
+        if (is_accepted or read >= HALF * rows) and read < rows:
             others = "the others are read as missing" if is_accepted else "the others"
-            self.checks.append(f"{share:.1%} are {kind}s; {others}: {show(unreadable)}")
+            share = f"{read / rows:.1%} are {kind}s"
+            self.checks.append(f"{share}; {others}: {show(unreadable)}")
 
         return is_accepted
 
@@ -140,8 +146,8 @@ def as_date(evidence: Evidence) -> str:
     )
     if is_ambiguous:
         evidence.checks.append(
-            "no day is above 12: read as month, day; if the day comes first, swap %m "
-            "and %d in date_formats of config.yaml"
+            f"day and month, or year, may be swapped: read as {formats[0]}; if that is "
+            "wrong, change date_formats in config.yaml"
         )
     _check_dates(evidence, values)
     written = " or ".join(formats) or "ISO 8601"

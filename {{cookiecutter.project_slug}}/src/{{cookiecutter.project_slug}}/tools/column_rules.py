@@ -11,7 +11,7 @@ from itertools import product
 
 from pandas import Series, concat, to_datetime, to_numeric
 
-from ..cells import LARGEST_EXACT_INTEGER
+from ..cells import LARGEST_EXACT_INTEGER, plain_date
 from ..config import Task
 from ..utils import clean_text
 
@@ -32,25 +32,29 @@ IS_CODE = re.compile(LAST_WORD.format("id|code|zip|zipcode|postcode|plz"))
 UNITS = (
     "US[$]|A[$]|C[$]|R[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP"
     "|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY|USD|ZAR"
-    r"|(?<=\d )[a-z]+$|/(?:5|10|20|100)$"  # 60 sqft, 8/10; not 1/2
+    r"|(?<=\d )[A-Za-z/°‰²³]+$|(?<=\d)(?:[°‰][CF]?|[a-z/²³]{2,})$"  # 60 sqft, 60kg
+    "|/(?:5|10|20|100)$"  # 8/10; not 1/2
 )
 DATE = (
     r"(?!\D*\d*[.,]?\d+\D*$).*\d.*[\W_].*\d.*|.*[A-Za-z]{3}\W\d.*"  # not 5.20
     r"|\d\d?[A-Za-z]{3}\d.*|\d{4}\W[A-Za-z]{3,9}"  # 05MAR2024, 2024-Mar
-    r"|(19|20)\d{6}(\d{6})?|\d{4}(19|20)\d\d"
+    r"|(19|20)\d{6}(\d{6})?|\d{4}(19|20)\d\d|(0[1-9]|1[0-2])[.](19|20)\d\d"
+    r"|(?!(19|20)..(0.|1[0-2])$)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"  # not 202012
+    r"|\d{4}[- ]?Q[1-4]"
 )
-MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%m%d%Y"
-DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%Y"
+MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%y%m%d|%m%d%Y"
+DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%y|%d%m%Y"
 FORMATS = (
     "%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
-    "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
+    "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%m.%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
 )
 TIMES = (
-    "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S %Z"
-    "| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
+    "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
+    "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
 )
+NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 
 
@@ -85,12 +89,12 @@ def find_unit(counts: Series) -> str | None:
 
 
 def is_code(counts: Series) -> bool:
-    """Digits that are no amount: 16 or more, or with leading zeros.
+    """Digits that are no amount: 16 or more, with leading zeros, or such as 1E3.
 
     A single one is a slip, unless it is a zero and all have the same length.
     """
     same = rf"\d{{{count_digits(counts)}}}"
-    odd = share_of(counts, r"-?(0\d+|\d{16,})")
+    odd = share_of(counts, r"-?(0\d+|\d{16,}|\d+E\d+)")
     return odd >= FREQUENT or (odd > 0 and share_of(counts, same) == 1)
 
 
@@ -134,7 +138,7 @@ def is_monotone(values: Series) -> bool:
 def is_identifier(name: str, counts: Series) -> bool:
     """Text that is nearly always different, or often different and called an id."""
     share = len(counts) / counts.sum()
-    is_called_so = share > 0.01 and IS_ID.search(name)
+    is_called_so = share > 0.01 and len(counts) >= FEW and IS_ID.search(name)
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
@@ -143,7 +147,8 @@ def find_date_formats(counts: Series) -> tuple:
 
     The month comes first, or the day, if more can be read then.
     """
-    texts = counts.index.to_series()[:: len(counts) // TRIED + 1]
+    likely = counts.index[counts.index.str.fullmatch(DATE)].to_series()
+    texts = likely[:: len(likely) // TRIED + 1].map(plain_date)
     others, texts = fit_formats(texts, FORMATS)
     month_first, month_rest = fit_formats(texts, MONTH_FIRST)
     day_first, day_rest = fit_formats(texts, DAY_FIRST)
@@ -155,12 +160,18 @@ def find_date_formats(counts: Series) -> tuple:
 
 
 def fit_formats(texts: Series, formats: str) -> tuple:
-    """The formats that read a text which none before can, and the texts left over."""
+    """The formats that read a text which none before can, and the texts left over.
+
+    Only formats with the delimiters of some text are tried.
+    """
     fitting = []
-    times = TIMES if texts.str.contains(":").any() else ""
-    dated = map("".join, product(formats.split("|"), times.split("|")))
+    delimiters = set(texts.str.replace(NO_DELIMITERS, "", regex=True))
+    dated = map("".join, product(formats.split("|"), TIMES.split("|")))
 
     for form in [*dated, *MOMENTS.split("|")]:
+        if re.sub(r"%.|[\w\s]", "", form) not in delimiters:
+            continue
+
         dates = to_datetime(texts, format=form, errors="coerce", utc=True)
         if dates.notna().any():
             fitting.append(form)
