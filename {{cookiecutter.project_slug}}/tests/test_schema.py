@@ -38,7 +38,7 @@ def test_columns_are_described(config):
     assert table.numbers == ["Total Charges", "class"]
     assert table.categories == ["größe", "member"]
     assert table.dates == ["since"]
-    assert table.unused == ["id"]
+    assert table.unused == ["id", "outcome"]
 
 
 @pytest.mark.parametrize(

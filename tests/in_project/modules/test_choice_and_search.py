@@ -188,7 +188,7 @@ def test_the_worst_segment_is_first_and_small_ones_are_left_out():
 def test_the_feature_that_matters_is_ranked_first():
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 3)), columns=[*"abc"])
     y = X["b"].to_numpy()
-    ranked = rank_features(lambda X: np.mean((X["b"] - y) ** 2), X, -1)
+    ranked = rank_features(lambda X: -np.mean((X["b"] - y) ** 2), X)
     assert ranked[0]["feature"] == "b"
     assert ranked[0]["importance"] > 1
     assert [each["importance"] for each in ranked[1:]] == [0, 0]

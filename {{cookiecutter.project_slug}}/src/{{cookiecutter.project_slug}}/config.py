@@ -99,11 +99,6 @@ class TableConfig(Section):
     exclude: list[str] = []
     max_rejected_share: float = Field(default=0.1, ge=0, le=1)
 
-    def formats_of(self, column: str) -> list[str]:
-        """Return the formats of a column of dates."""
-        formats = self.date_formats
-        return formats if isinstance(formats, list) else formats.get(column, [])
-
 
 class Cost(Section):
     """The cost of each kind of error, in any unit."""
@@ -126,7 +121,10 @@ class Threshold(Section):
         """Accept a plain number. Refuse more than one rule."""
         rules = value if isinstance(value, dict) else {"value": value}
         if len(rules) != 1:
-            raise ValueError("write a number, or one of recall, precision and cost")
+            raise ValueError(
+                "write a number, or one of recall, precision and cost (an environment "
+                "variable adds to the rule in config.yaml)"
+            )
         return rules
 
 
@@ -225,9 +223,8 @@ def read_config(start: Path | None = None) -> Config:
     except ValidationError as error:
         raise UserError(_describe_error(error)) from error
     except (yaml.YAMLError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {reason}"
+            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {error}"
         ) from error
 
     paths: dict = {name: root / path for name, path in config.paths}

@@ -43,9 +43,9 @@ class Transformed(NamedTuple):
 def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """Turn text into typed columns, reject what the schema forbids, drop duplicates.
 
-    `raw` holds text in every column of the table, and each row has its own label. Of
-    good rows with the same key the last one is kept, or the first. A row that is out of
-    scope need not be within the limits, but its cells must be readable.
+    `raw` holds text in every column of the table, and each row has its own label. If
+    several good rows have the same key, the last one is kept, or the first if the table
+    says so. A row out of scope may exceed the limits, but its cells must be readable.
     """
     parsed, unreadable = parse_table(raw, table.columns)
 
@@ -67,7 +67,6 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     good = checked[~checked.index.isin(rejected.index)]
     key = list(table.key)
     kept = good.drop_duplicates(key, keep=table.keep) if key else good
-
     duplicates = good.index.difference(kept.index)
 
     return Transformed(kept, rejected, duplicates, problems)
@@ -110,7 +109,6 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
     read: dict = {}
     unreadable: list = []
-
     for position, cell in text[values.isna()].dropna().items():
         try:
             read[position] = read_cell(cell, column)
@@ -132,7 +130,11 @@ def clean_column(text: pd.Series, column: Column) -> pd.Series:
     else:
         folded = text.str.lower()  # the same for ASCII
 
-    return text.mask(folded.isin(cleaned(column.spelling.missing)))
+    missing = cleaned(column.spelling.missing)
+    if any(" " in spelling for spelling in missing):
+        folded = folded.str.replace(r"\s+", " ", regex=True)
+
+    return text.mask(folded.isin(missing))
 
 
 def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
@@ -200,8 +202,7 @@ def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
     try:
         in_scope = readable.query(query, engine="python")
     except Exception as error:  # pandas raises errors of many kinds
-        reason = " ".join(str(error).split())
-        raise UserError(f"config.yaml: filter: {query}: {reason}") from error
+        raise UserError(f"config.yaml: filter: {query}: {error}") from error
 
     problem = f"{query} is not true"
     rows = readable.index.difference(in_scope.index)

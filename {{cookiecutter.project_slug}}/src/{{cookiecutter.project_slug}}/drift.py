@@ -17,8 +17,8 @@ import pyarrow.dataset as ds
 from numpy.typing import ArrayLike
 from scipy.special import chdtri
 
-from .feature_engineering import EPOCH, features_of_table
-from .prediction import Model, load_model, name_label, predict_features
+from .feature_engineering import EPOCH
+from .prediction import Model, load_model, name_label, predict_table
 from .utils import UserError
 
 PREDICTION = "prediction"  # the name of the model's own predictions in a comparison
@@ -37,11 +37,15 @@ def describe_rows(
     """Return how predictions and the values of columns are distributed, by column."""
     kind = "number" if predictions.dtype.kind == "f" else "category"
     described = {each.name: describe(frame[each.name], each.kind) for each in columns}
-    return {PREDICTION: describe(predictions, kind), **described}
+    return {**described, PREDICTION: describe(predictions, kind)}
 
 
 def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
-    """Return numbers, the names of labels or, of two, the probability of the second."""
+    """Return what the drift of predictions is measured on.
+
+    That is the number, the predicted label or, with two labels, the probability of the
+    second.
+    """
     if len(labels) > 2:
         return pd.Series(map(name_label, labels)).take(outputs.argmax(axis=1))
 
@@ -103,7 +107,6 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
 
     before, after = (counts + 0.5) / (rows + bins / 2)
     index = np.sum((after - before) * np.log(after / before))
-
     by_chance = chdtri(bins - 1, CHANCE) * np.sum(1 / rows)
 
     return round(max(0.0, index - by_chance), 4)
@@ -119,12 +122,17 @@ class DriftMonitor:
         self.counts: dict = dict.fromkeys(model.reference, 0)
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Count the rows of a clean table."""
-        X = features_of_table(frame, self.model.table.features)
-        outputs = predict_features(self.model.outputs, X)
-        predictions = as_predictions(outputs, self.model.labels)
-        for name, reference in self.reference.items():
-            self.counts[name] += count(frame.get(name, predictions), reference)
+        """Count the rows of a clean table. Raises UserError if it has other columns."""
+        try:
+            outputs = predict_table(self.model, frame)
+            predictions = as_predictions(outputs, self.model.labels)
+            for name, reference in self.reference.items():
+                values = predictions if name == PREDICTION else frame[name]
+                self.counts[name] += count(values, reference)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the model was trained with other columns ({error}); run: uv run train"
+            ) from error
 
     def measure(self) -> dict:
         """Return the population stability index by column, the worst first."""
@@ -174,7 +182,7 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
     try:
         monitor = DriftMonitor(load_model(model_path))
         monitor.add(read_sample(data))
-    except (UserError, KeyError) as error:
+    except UserError as error:
         log.warning("drift is not measured: %s", error)
         return {}
 

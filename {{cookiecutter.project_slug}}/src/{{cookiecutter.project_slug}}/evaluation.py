@@ -169,8 +169,7 @@ def score_outputs(
                 return -log_loss(y, outputs, labels=estimator.classes_)
             return float(get_scorer(metric.scorer)(estimator, outputs, y))
     except (AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"training.metric: {metric.title}: {reason}") from error
+        raise UserError(f"training.metric: {metric.title}: {error}") from error
 
 
 def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:

@@ -52,9 +52,8 @@ def feature(function: Callable | None = None, *, columns: Iterable[str] = ()) ->
 
     parameters = signature(function).parameters
     names = tuple(columns) or tuple(parameters)
-    types = [parameter.annotation for parameter in parameters.values()]
-    pairs = zip(names, types, strict=False)
-    numbers = tuple(name for name, type_ in pairs if type_ is float)
+    pairs = zip(names, parameters.values(), strict=False)
+    numbers = tuple(name for name, each in pairs if each.annotation is float)
     name = function.__name__
     FEATURES[name] = Feature(name, names, function, numbers)
 
@@ -149,7 +148,7 @@ def features_of_row(
 
 
 def _prepare_value(value: Any, column: Column) -> Any:
-    """Return a value of a row as features take it; of a date, its parts."""
+    """Return a value of a row as features take it; a date becomes its parts."""
     if column.kind == "category":
         return value or ""
     if column.kind == "date":

@@ -33,6 +33,9 @@ from .schema import Table
 from .training.splits import HoldOut, Split, make_folds, split_rows
 from .utils import UserError, nearest
 
+FEWEST_VALUES = 10  # a number with fewer known values is not used
+LARGEST_RATIO_TO_SPREAD = 100  # |mean| / standard deviation; above it, see find_offset
+
 # --- The models ----------------------------------------------------------------------
 
 
@@ -51,9 +54,6 @@ number_categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_v
 for_linear_models = (make_pipeline(fill_gaps, scale), one_hot)
 for_forests = (fill_gaps, number_categories)
 for_boosting = ("passthrough", number_categories)
-
-FEWEST_VALUES = 10  # that a numeric feature must have to be used
-LARGEST_RATIO_TO_SPREAD = 100  # between the mean and the standard deviation of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
 MODELS: dict[Task, dict[str, tuple]] = {
@@ -257,8 +257,7 @@ def explain_errors(model: str) -> Iterator:
     try:
         yield
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{model} can't be trained: {reason}") from error
+        raise UserError(f"{model} can't be trained: {error}") from error
 
 
 def folds_of(dataset: Dataset, config: TrainingConfig) -> list[Split]:

@@ -41,12 +41,12 @@ _KIND_OF_DTYPE: dict[str, Kind] = {  # by the first letters of the dtype
     "object": "category",
 }
 _ARGUMENTS = {  # the arguments of each check
-    "in_range": "min_value and max_value",
-    "isin": "allowed_values",
-    "greater_than": "min_value",
-    "greater_than_or_equal_to": "min_value",
-    "less_than": "max_value",
-    "less_than_or_equal_to": "max_value",
+    "in_range": ["min_value", "max_value"],
+    "isin": ["allowed_values"],
+    "greater_than": ["min_value"],
+    "greater_than_or_equal_to": ["min_value"],
+    "less_than": ["max_value"],
+    "less_than_or_equal_to": ["max_value"],
 }
 _PROPERTIES = {"coerce", "description", "dtype", "metadata", "nullable", "required"}
 
@@ -69,9 +69,9 @@ class Column:
     Limits of dates are texts in ISO format. Categories are closed if no others are
     allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
     before they are read, `out_of_range` says what becomes of a value beyond the limits
-    and `unreadable` of a text that can't be read, and of a date that `has_time` the
-    model sees the hour. `digits` is the length of codes such as 01234, for requests
-    that spell them as numbers.
+    and `unreadable` of a text that can't be read. `has_time` makes the hour of a date a
+    feature. `digits` is the length of codes such as 01234, for requests that spell them
+    as numbers.
     """
 
     name: str
@@ -105,8 +105,8 @@ class Table:
 
     @property
     def unused(self) -> list[str]:
-        """The names of the columns that are neither features nor the target."""
-        used = {self.target.name, *(column.name for column in self.features)}
+        """The names of the columns that are not features."""
+        used = {column.name for column in self.features}
         return [column.name for column in self.columns if column.name not in used]
 
     @property
@@ -135,7 +135,7 @@ def read_table(config: Config | None = None) -> Table:
 
 
 def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
-    """Return the columns with their uses, as config.yaml names them."""
+    """Combine the columns with their roles in config.yaml: target, key, excluded."""
     by_name = {column.name: column for column in columns}
     unused = [config.target, *config.key, *config.exclude]
     for name in unused:
@@ -145,17 +145,23 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
                 + nearest(name, by_name)
             )
 
-    target = by_name[config.target]
     features = [column for name, column in by_name.items() if name not in unused]
     if not features:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
 
-    task = find_task(target, config.task)
-    uses = tuple(by_name.values()), tuple(features), target, task
+    target = by_name[config.target]
 
-    return Table(*uses, tuple(config.key), config.keep, config.filter)
+    return Table(
+        columns=tuple(by_name.values()),
+        features=tuple(features),
+        target=target,
+        task=find_task(target, config.task),
+        key=tuple(config.key),
+        keep=config.keep,
+        filter=config.filter,
+    )
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -182,8 +188,7 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         described = dict(content["columns"])
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a valid schema: {reason}") from error
+        raise UserError(f"{path} is not a valid schema: {error}") from error
 
     columns = []
     for name, properties in described.items():
@@ -211,7 +216,12 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
 
     categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
-    replaced = metadata.get("replace") or {}
+    metadata = {option: value for option, value in metadata.items() if value}
+    for option in ("out_of_range", "unreadable"):
+        if metadata.get(option, "reject") not in ("reject", "missing"):
+            raise ValueError(f"{option} must be reject or missing")
+
+    replaced = metadata.get("replace", {})
     texts = [*replaced, *replaced.values()]
     if kind == "category":
         texts += categories
@@ -224,11 +234,11 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     return Column(
         name,
         kind,
-        properties.get("nullable", False),
-        low,
-        high,
-        categories,
-        properties.get("description"),
+        nullable=properties.get("nullable", False),
+        minimum=low,
+        maximum=high,
+        categories=categories,
+        description=properties.get("description"),
         spelling=find_spelling(name, config),
         **metadata,
     )
@@ -240,12 +250,16 @@ def _read_checks(checks: dict) -> dict:
     for check, given in checks.items():
         if check not in _ARGUMENTS:
             raise ValueError(f"unknown check {check!r}; use {', '.join(_ARGUMENTS)}")
-        is_named = isinstance(given, Mapping)
-        arguments |= given if is_named else {_ARGUMENTS[check]: given}
+        names = _ARGUMENTS[check]
+        if not isinstance(given, Mapping):
+            given = {names[0]: given}
+        if sorted(given) != sorted(names):
+            raise ValueError(f"{check} takes {' and '.join(names)}")
+        arguments |= given
 
-    if "greater_than" in checks or arguments.get("include_min") is False:
+    if "greater_than" in checks:
         arguments["min_value"] = math.nextafter(arguments["min_value"], math.inf)
-    if "less_than" in checks or arguments.get("include_max") is False:
+    if "less_than" in checks:
         arguments["max_value"] = math.nextafter(arguments["max_value"], -math.inf)
 
     return arguments
@@ -259,11 +273,15 @@ def _write_date(limit: Any) -> str:
 
 def find_spelling(name: str, config: TableConfig) -> Spelling:
     """Return how config.yaml says that the values of a column are written."""
+    formats = config.date_formats
+    if isinstance(formats, dict):
+        formats = formats.get(name, [])
+
     return Spelling(
         tuple(config.missing_values),
         tuple(config.true_values),
         tuple(config.false_values),
-        tuple(config.formats_of(name)),
+        tuple(formats),
         config.decimal,
     )
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import wraps
-from inspect import cleandoc
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -24,6 +23,10 @@ from numpy.typing import ArrayLike
 class UserError(Exception):
     """A user's mistake, in one line: what is wrong, where, what to run next."""
 
+    def __init__(self, message: str) -> None:
+        """Join the lines of the message."""
+        super().__init__(" ".join(message.split()))
+
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
     """Turn a UserError into one line on stderr and exit code 2.
@@ -33,9 +36,8 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # escape what it can't encode
-                stream.reconfigure(errors="backslashreplace")
+        if isinstance(sys.stdout, TextIOWrapper):  # escape what it can't encode
+            sys.stdout.reconfigure(errors="backslashreplace")
 
         try:
             main()
@@ -55,9 +57,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose --help shows the description as it is written."""
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
-        description=cleandoc(description or ""), formatter_class=layout
-    )
+    return argparse.ArgumentParser(description=description, formatter_class=layout)
 
 
 def positive_integer(text: str) -> int:
@@ -75,7 +75,7 @@ def clean_text(text: str) -> str:
 
 def nearest(name: str, others: Iterable[str]) -> str:
     """Return a hint at the most similar of the other names, or nothing if none is."""
-    close = get_close_matches(name, list(others), n=1)
+    close = get_close_matches(name, others, n=1)
     return f" (the nearest is {close[0]!r})" if close else ""
 
 
@@ -112,7 +112,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write, which then replaces `path` in one step.
+    """Yield a temporary file to write, which then replaces `path` in one step.
 
     A reader sees the old file or the new one, never half of it. If the block raises,
     the old file stays. Raises UserError if nothing can be written.

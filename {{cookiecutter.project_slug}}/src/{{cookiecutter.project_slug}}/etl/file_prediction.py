@@ -28,11 +28,13 @@ from ..utils import (
     replace_file,
     set_up_logging,
 )
-from .parts import make_part, name_new, save_rejected, write_parts
+from .parts import make_part, name_cause, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
 from .runs import make_room
 from .workers import run_parallel
+
+SAMPLED_ROWS = 50_000  # compared with the training rows
 
 log = logging.getLogger("predict")
 
@@ -54,7 +56,8 @@ def predict_file(
     rejected = output.with_name(f"{output.stem}.rejected.csv")
     check_outputs(files, output, rejected)
 
-    batches = read_rows(files, model, config)
+    sample: list[pd.DataFrame] = []
+    batches = keep_sample(read_rows(files, model, config), sample)
     answer = partial(answer_rows, path=model_path, config=config)
     parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
@@ -65,15 +68,19 @@ def predict_file(
 
         answered, reasons = counts[["kept", "reasons"]].sum()
         if not answered:
-            reason, _ = reasons.most_common(1)[0]
+            cause = name_cause(reasons)
             raise UserError(
-                f"all rows of {data} are rejected, most often {reason}; see {rejected}"
+                f"all rows of {data} are rejected, most often {cause}; see {rejected}"
             )
 
         replace_file(folder / "kept", output)
 
     log.info("predict: %d rows to %s", answered, output)
-    log_drift(next(read_rows(files, model, config)), model, config)
+
+    monitor = DriftMonitor(model)
+    table = rows_to_predict(model.table, "accept")
+    monitor.add(transform(pd.concat(sample, ignore_index=True), table).kept)
+    monitor.log(config.training.max_drift)
 
 
 def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
@@ -94,20 +101,27 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     Raises UserError if config.yaml has other features than the model.
     """
     names = [column.name for column in model.table.features]
-    if names != [column.name for column in read_table(config).features]:
+    if {*names} != {column.name for column in read_table(config).features}:
         raise UserError("the model was trained with other columns; run: uv run train")
 
     # Columns with earlier predictions are replaced.
-    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+    optional = (*model.table.unused, *name_answers(model))
 
     return read_batches(files, names, config.table, optional)
 
 
-def log_drift(raw: RawData, model: Model, config: Config) -> None:
-    """Log how far rows are from the training rows."""
-    monitor = DriftMonitor(model)
-    monitor.add(transform(raw.rows, rows_to_predict(model.table, "accept")).kept)
-    monitor.log(config.training.max_drift)
+def keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
+    """Yield the batches, and keep every n-th row of each, for drift.
+
+    `n` doubles whenever the sample gets too large.
+    """
+    step = 1
+    for batch in batches:
+        yield batch
+        sample.append(batch.rows[::step])
+        while sum(map(len, sample)) > SAMPLED_ROWS:
+            sample[:] = [rows[::2] for rows in sample]
+            step *= 2
 
 
 def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:

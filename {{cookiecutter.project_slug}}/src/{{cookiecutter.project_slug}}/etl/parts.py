@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ..data_preprocessing import EMPTIED, OUT_OF_SCOPE
 from ..schema import Table
 from ..utils import UserError, quote_name, write_atomically
 from .raw_csv import RawData
@@ -26,8 +27,7 @@ from .raw_data import BATCH_ROWS
 from .sources import open_duckdb
 
 MEMORY = "160MB"  # limit for DuckDB, which then uses temporary files
-
-NEWS = 50  # parts between two progress lines in the log
+PARTS_BETWEEN_LOGS = 50
 
 log = logging.getLogger("pipeline")
 
@@ -64,7 +64,6 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     places: dict = {source: raw.source, line: reasons.index, reason: reasons}
     rows = raw.rows.loc[reasons.index].assign(**places)
     rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
-
     rejected = rejected.sort_values(line, kind="stable")
 
     return rejected[[source, line, reason, *raw.rows, text]]
@@ -97,8 +96,8 @@ def write_parts(
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
 
             bar.update(count["rows"])
-            log_progress(counts, count)
             counts.append(count)
+            log_progress(counts)
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
@@ -106,11 +105,21 @@ def write_parts(
     return pd.DataFrame(counts)
 
 
-def log_progress(counts: list, new: dict) -> None:
-    """Log a part at debug level, and the number of rows every `NEWS` parts."""
+def log_progress(counts: list) -> None:
+    """Log the newest part at debug level, and the rows so far now and then."""
+    new = counts[-1]
     log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
-    if len(counts) % NEWS == NEWS - 1:
+    if len(counts) % PARTS_BETWEEN_LOGS == 0:
         log.info("%d rows so far", sum(count["rows"] for count in counts))
+
+
+def name_cause(reasons: Counter) -> str:
+    """Return the most frequent reason why rows in scope were rejected."""
+    return next(
+        reason
+        for reason, _ in reasons.most_common()
+        if not reason.startswith(OUT_OF_SCOPE) and not reason.endswith(EMPTIED)
+    )
 
 
 def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:

@@ -29,10 +29,9 @@ ERRORS = (
     ValueError,
 )
 
-csv.field_size_limit(LONGEST_LINE)
-
-
 NO_LINES = pd.DataFrame(columns=["source", "line", "reason", "raw"])
+
+csv.field_size_limit(LONGEST_LINE)
 
 
 class RawData(NamedTuple):
@@ -49,7 +48,7 @@ class RawData(NamedTuple):
     source: str = ""
 
 
-Opened = tuple[list[str], Iterator[RawData]]
+Opened = tuple[list[str], Iterator[RawData]]  # a header, and the rows below it
 
 
 @contextmanager
@@ -58,8 +57,7 @@ def reading(path: Path) -> Iterator:
     try:
         yield
     except ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} can't be read: {reason}") from error
+        raise UserError(f"{path} can't be read: {error}") from error
 
 
 def open_stream(path: Path) -> pa.NativeFile:
@@ -184,7 +182,8 @@ def read_lines(
 def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
     """Return the cells of the row that begins at a line, its lines, what is wrong."""
     line = lines[at].rstrip("\r\n")
-    cells, count = line.split(config.separator) if line else [], 1
+    cells = line.split(config.separator) if line else []
+    count = 1
 
     if '"' in line:
         following = follow_lines(lines, at, text)
@@ -200,7 +199,7 @@ def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
 
 
 def follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
-    """Give the lines of a row; where the list ends, add lines from the file to it."""
+    """Yield the lines of a row; where the list ends, add lines from the file to it."""
     for place in range(at, at + LINES_OF_A_ROW):
         if place == len(lines):
             lines.append(read_line(text))  # empty at the end of the file

@@ -1,5 +1,6 @@
 """Read raw files as they are, a batch of rows at a time, each row with its place."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from itertools import chain
@@ -58,7 +59,7 @@ def find_files(pattern: str) -> list[Path]:
     files = [path for path in map(Path, sorted(names)) if path.is_file()]
     if not files:
         raise UserError(
-            f"no file matches {pattern}; put your table there or give --raw GLOB"
+            f"no file matches {pattern}; check the path, or `paths.raw` in config.yaml"
         )
 
     return files
@@ -104,7 +105,8 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     try:
         texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
-        texts = pa.array([each and str(each) for each in column.to_pylist()])
+        cells = [None if each is None else str(each) for each in column.to_pylist()]
+        texts = pa.array(cells, pa.string())
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
@@ -147,7 +149,7 @@ def check_header(
         raise UserError(f"{path} is empty; it must begin with a line of column names")
 
     missing = [name for name in columns if name not in header]
-    if missing and len(header) == 1:
+    if missing and len(header) == 1 and re.search(r"[,;\t|]", header[0]):
         raise UserError(
             f"{path} is not separated by {separator!r} in its first line, "
             f"{header[0][:80]!r}; set `separator` in config.yaml"

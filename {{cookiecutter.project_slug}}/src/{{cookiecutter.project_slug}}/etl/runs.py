@@ -23,7 +23,7 @@ log = logging.getLogger("pipeline")
 
 @contextmanager
 def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
-    """Give the record of a run to fill in, and write it at the end, whatever happens.
+    """Yield the record of a run to fill in, and write it at the end, whatever happens.
 
     Raises UserError, and writes nothing, while another run is going on.
     """
@@ -42,8 +42,8 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
         try:
             yield record
             record["status"] = "ok"
-        except Exception as error:
-            record["error"] = str(error)
+        except BaseException as error:  # Ctrl+C, too
+            record["error"] = str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - start).total_seconds()
@@ -66,7 +66,7 @@ def take_lock(logs: Path) -> AcquireReturnProxy:
 
 @contextmanager
 def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
-    """Give an empty folder beside the output, in a dry run elsewhere; remove it later.
+    """Yield an empty folder beside the output, in a dry run elsewhere; remove it later.
 
     What a killed run left there is removed first. Raises UserError if nothing can be
     written.
@@ -86,7 +86,7 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(output: Path) -> None:
-    """Remove what killed runs left beside the output."""
+    """Remove what interrupted runs left beside the output."""
     output = output.resolve()
     for left in output.parent.glob(f".{escape(output.name)}.*.tmp"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -107,6 +107,7 @@ def follow(pattern: str, run: Callable) -> None:
     for changes in watchfiles.watch(
         folder,
         watch_filter=lambda _, path: fnmatch(Path(path).name, name),
+        recursive=has_magic(str(Path(pattern).parent)),
         force_polling=True,  # also works on network drives, and without inotify
         rust_timeout=QUIET,
         yield_on_timeout=True,

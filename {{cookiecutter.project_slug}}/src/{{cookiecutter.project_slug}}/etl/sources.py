@@ -81,10 +81,8 @@ def read_query(
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
     database, table = config.source.database, config.table
-    with (
-        reading(query),
-        connect(database) if database else open_duckdb(MEMORY, folder) as cursor,
-    ):
+    opened = connect(database) if database else open_duckdb(MEMORY, folder)
+    with reading(query), opened as cursor:
         sql = query.read_text(encoding="utf-8").strip().removesuffix(";")
         if database:
             cursor.execute(sql)
@@ -124,7 +122,7 @@ def copy_file(
 
 @contextmanager
 def open_duckdb(memory: str, folder: Path | None) -> Iterator:
-    """Open an empty database; what its memory can't hold is in the folder meanwhile.
+    """Open an empty DuckDB database that spills to the folder.
 
     Errors of DuckDB are raised as OSError: most are about files.
     """
@@ -134,7 +132,7 @@ def open_duckdb(memory: str, folder: Path | None) -> Iterator:
             with duckdb.connect(f"{room}/database", config=config) as database:
                 yield database
         except duckdb.Error as error:
-            raise OSError(" ".join(str(error).split())) from error
+            raise OSError(str(error)) from error
 
 
 @contextmanager
@@ -170,8 +168,7 @@ def connect(database: str) -> Iterator:
                 yield cursor
             connection.commit()
     except (driver.Error, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"database {database}: {reason}") from error
+        raise UserError(f"database {database}: {error}") from error
 
 
 def fill_table(sink: SinkConfig, file: Path) -> None:

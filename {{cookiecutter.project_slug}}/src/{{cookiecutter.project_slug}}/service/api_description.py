@@ -53,7 +53,11 @@ class Health(BaseModel):
 
     status: str
     problem: str | None
+    file: dict[str, str]
     model: str
+    task: str
+    target: str
+    data: dict[str, Any]
     metrics: dict[str, float | None]
 
 
@@ -92,9 +96,8 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
 
 def describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
-    ignored = [*model.table.unused, model.table.target.name]
     read = {column.name: describe_column(column) for column in reader.columns}
-    row: dict = {"properties": {name: {} for name in ignored} | read}
+    row: dict = {"properties": {name: {} for name in model.table.unused} | read}
     if required := [each.name for each in reader.columns if not each.nullable]:
         row["required"] = required
 

@@ -83,7 +83,7 @@ def check_model(path: Path, config: Config) -> None:
 def check_columns(
     path: Path, columns: Iterable, expected: Iterable, advice: str
 ) -> None:
-    """Refuse columns that clients, or schema.yaml, do not expect."""
+    """Raise UserError if columns differ from those that are expected."""
     kinds = {(column.name, column.kind) for column in columns}
     differing = kinds ^ {(column.name, column.kind) for column in expected}
     if differing:

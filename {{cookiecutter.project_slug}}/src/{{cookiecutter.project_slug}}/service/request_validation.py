@@ -38,9 +38,8 @@ class InvalidRows(UnprocessableEntity):
         """Keep the problems, and describe the first of them."""
         first, count = problems[0], len(problems)
         total = f" ({count:,} problems are listed)" if count > 1 else ""
-        super().__init__(
-            f"row {first.row}: {first.column or ''} {first.problem}{total}"
-        )
+        place = " ".join(filter(None, [f"row {first.row}:", first.column]))
+        super().__init__(f"{place} {first.problem}{total}")
         self.problems = problems
 
 
@@ -78,9 +77,13 @@ class RequestReader:
         if not isinstance(row, dict):
             return {}, [(None, "should be an object with a value for each column")]
 
-        values, problems = {}, []
+        values: dict = {}
+        problems: list[tuple] = []
         if not row.keys() <= self.names:
+            given = len(row)
             row = {normalize_name(name): value for name, value in row.items()}
+            if len(row) < given:
+                problems.append((None, "has a column twice"))
             unknown = [name[:LONGEST_NAME] for name in row if name not in self.names]
             for name in unknown[:MOST_PROBLEMS]:
                 hint = nearest(name, self.readers)

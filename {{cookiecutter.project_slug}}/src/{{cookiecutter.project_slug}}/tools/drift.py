@@ -19,7 +19,7 @@ import pandas as pd
 from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..drift import DriftMonitor, read_sample
-from ..etl.raw_data import find_files, read_batches
+from ..etl.raw_data import find_files, read_batches, write_cell
 from ..prediction import load_model
 from ..schema import Table, rows_to_predict
 from ..training.model_card import render
@@ -72,22 +72,25 @@ def read_rows(data: str | None, trained: Table, config: Config) -> Iterator:
             )
         yield read_sample(processed)
     elif data.endswith(".jsonl"):
-        yield transform(read_predictions(Path(data), names), table).kept
+        logged = read_predictions(Path(data), names, config.table.decimal)
+        yield transform(logged, table).kept
     else:
-        optional = (*trained.unused, trained.target.name)
-        for batch in read_batches(find_files(data), names, config.table, optional):
+        for batch in read_batches(
+            find_files(data), names, config.table, trained.unused
+        ):
             yield transform(batch.rows, table).kept
 
 
-def read_predictions(file: Path, names: list) -> pd.DataFrame:
-    """Read the rows of logged predictions, each value as text."""
+def read_predictions(file: Path, names: list, decimal: str) -> pd.DataFrame:
+    """Read the rows of logged predictions, each value as the files spell it."""
     try:
         with file.open(encoding="utf-8") as lines:
             rows = [json.loads(line)["features"] for line in lines]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not a log of predictions: {error}") from error
 
-    return pd.DataFrame(rows, columns=names, dtype=object).fillna("").astype("str")
+    cells = pd.DataFrame(rows, columns=names, dtype=object).fillna("")
+    return cells.map(write_cell, decimal=decimal).astype("str")
 
 
 @command

@@ -249,4 +249,4 @@ def main() -> None:
     errors = [write_report(*run, reports, options) for run in runs.items()]
     write_index(reports)
     if any(errors):
-        raise UserError("\nerror: ".join(filter(None, errors)))
+        raise UserError("; ".join(filter(None, errors)))

@@ -20,10 +20,10 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
     """Read the processed table, compute its features, and refuse target leakage."""
     frame = read_processed(data, table)
     log.info("predicting %s from %d rows", table.target.name, len(frame))
-    usable = {each.name for each in usable_features(table.features)}
 
+    usable = {each.name for each in usable_features(table.features)}
     for name in sorted(FEATURES.keys() - usable):
-        log.info("feature left out, the table lacks its columns: %s", name)
+        log.info("feature left out, a column is missing or is not a number: %s", name)
 
     dataset = make_dataset(frame, table, config)
     check_leaks(dataset.rows, dataset.y, table)

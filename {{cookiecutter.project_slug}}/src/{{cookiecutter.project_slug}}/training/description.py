@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config, TrainingConfig
-from ..evaluation import Metric, evaluate, predict_baseline
+from ..evaluation import Metric, evaluate, predict_baseline, score_outputs
 from ..model_training import Dataset
-from ..prediction import Outputs, name_label, predict_features
+from ..prediction import Predict, name_label, predict_features
 from ..utils import fingerprint
 from .intervals import estimate_interval, evaluate_segments, rank_features
 from .leaks import find_separators
 
 RARE_SHARE = 0.1  # share of the rows; with a rarer class accuracy is misleading
-FEW_ROWS = 200  # in the test set, which make its metrics imprecise
+FEW_TEST_ROWS = 200  # that make metrics imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 
@@ -25,7 +25,7 @@ PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy"
 def describe_model(
     dataset: Dataset,
     model: str,
-    predict: Outputs,
+    predict: Predict,
     outputs: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None,
@@ -43,11 +43,10 @@ def describe_model(
     segments = dataset.rows[columns].iloc[dataset.split.test]
 
     def score(rows):
-        return evaluate(outputs[rows], y[rows], {name: metric}, threshold)[name]
+        return metric.sign * score_outputs(outputs[rows], y[rows], metric, threshold)
 
     def score_features(X):
-        answers = predict_features(predict, X)
-        return evaluate(answers, y[drawn], {name: metric}, threshold)[name]
+        return score_outputs(predict_features(predict, X), y[drawn], metric, threshold)
 
     X = dataset.X_test.iloc[drawn]
     facts = {
@@ -61,7 +60,7 @@ def describe_model(
         "intervals": {name: estimate_interval(score, np.arange(len(y)))},
         "baseline": evaluate(baseline, y, metrics),
         "words": {key: describe_metric(each) for key, each in metrics.items()},
-        "importance": rank_features(score_features, X, metric.sign),
+        "importance": rank_features(score_features, X),
         "slices": evaluate_segments(segments, score, metric.sign),
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
@@ -120,7 +119,7 @@ def beats_baseline(facts: dict, sign: int) -> bool:
     """
     name = facts["metric"]
     ends = facts["intervals"][name]
-    if facts["test_rows"] < FEW_ROWS:
+    if facts["test_rows"] < FEW_TEST_ROWS:
         ends = [facts["metrics"][name]]
 
     return all(sign * (end - facts["baseline"][name]) > 0 for end in ends)
@@ -139,7 +138,7 @@ def list_notes(facts: dict, dataset: Dataset) -> list:
             "training.threshold in config.yaml."
         )
 
-    if rows < FEW_ROWS:
+    if rows < FEW_TEST_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
     if not facts["beats_baseline"]:
         notes.append(f"By {metric} the model is not clearly better than the baseline.")

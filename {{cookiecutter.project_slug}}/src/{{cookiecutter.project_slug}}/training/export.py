@@ -21,7 +21,7 @@ from ..drift import as_predictions, describe_rows
 from ..evaluation import predict_outputs
 from ..feature_engineering import is_category
 from ..model_training import Dataset
-from ..prediction import Outputs, load_onnx, predict_features
+from ..prediction import Predict, load_onnx, predict_features
 from ..schema import Column
 from ..utils import UserError
 
@@ -43,20 +43,19 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
     try:
         onnx_model = _convert(pipeline, dataset)
     except Exception as error:  # skl2onnx raises errors of many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{model} can't be exported to ONNX: {reason}") from error
+        raise UserError(f"{model} can't be exported: {str(error)[:200]}") from error
 
     set_contract(onnx_model, {"offset": dataset.offset})
-    outputs, _ = load_onnx(onnx_model.SerializeToString())
+    predict, _ = load_onnx(onnx_model.SerializeToString())
 
-    difference, share = _compare_outputs(pipeline, outputs, dataset)
+    difference, share = _compare_outputs(pipeline, predict, dataset)
     if share > TOLERATED_SHARE:
         raise UserError(
             f"{model} answers differently as ONNX, by up to {difference:.2g}, "
             "and is not saved; try another --model"
         )
 
-    return onnx_model, outputs
+    return onnx_model, predict
 
 
 def _round_thresholds(pipeline: Pipeline) -> None:
@@ -91,7 +90,7 @@ def set_contract(onnx_model: ModelProto, contract: dict) -> None:
     helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
 
 
-def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> tuple:
+def _compare_outputs(pipeline: Pipeline, predict: Predict, dataset: Dataset) -> tuple:
     """Compare outputs for test rows, and for these with gaps and unknown categories.
 
     Returns the largest difference, and the share of rows beyond the tolerance.
@@ -104,7 +103,7 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
     X = pd.concat([X, changed], ignore_index=True)
 
     expected = predict_outputs(pipeline, X, len(dataset.labels)) + dataset.offset
-    differences = np.abs(expected - predict_features(outputs, X))
+    differences = np.abs(expected - predict_features(predict, X))
     if dataset.labels:
         differences = differences.max(axis=1)
     else:

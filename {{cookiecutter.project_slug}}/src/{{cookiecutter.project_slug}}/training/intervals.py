@@ -10,9 +10,11 @@ import pandas as pd
 from sklearn.dummy import DummyRegressor
 from sklearn.inspection import permutation_importance
 
-RESAMPLES, RESAMPLED_ROWS, FEWEST_ROWS = 200, 2_000, 10
-SEGMENT_RESAMPLES, MOST_SEGMENTS = 50, 10
-FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
+RESAMPLES, RESAMPLED_ROWS = 200, 2_000
+FEWEST_RESAMPLED_ROWS = 10
+SEGMENT_RESAMPLES = 50
+MOST_SEGMENTS, MOST_SEGMENT_VALUES = 10, 20
+FEWEST_SEGMENT_ROWS = 30
 SHUFFLES = 5
 
 
@@ -30,7 +32,7 @@ def estimate_interval(
     random = np.random.default_rng(0)
     size = min(len(rows), RESAMPLED_ROWS)
     scores = [score(random.choice(rows, size)) for _ in range(resamples)]
-    if len(rows) < FEWEST_ROWS or np.isnan(scores).all():
+    if len(rows) < FEWEST_RESAMPLED_ROWS or np.isnan(scores).all():
         return np.nan, np.nan
 
     value = score(rows)
@@ -72,16 +74,17 @@ def evaluate_segments(
     return worst
 
 
-def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
+def rank_features(score: Callable, X: pd.DataFrame) -> list[dict]:
     """Return by how much the score gets worse when a feature is shuffled.
 
-    This is permutation importance (Breiman, "Random forests", 2001), largest first.
+    This is permutation importance (Breiman, "Random forests", 2001), largest first. A
+    higher score must be better.
     """
     found = permutation_importance(
         DummyRegressor(),  # not used: `score` knows the model
         X,
         None,
-        scoring=lambda _, X, y: sign * score(X),
+        scoring=lambda _, X, y: score(X),
         n_repeats=SHUFFLES,
         random_state=0,
     )

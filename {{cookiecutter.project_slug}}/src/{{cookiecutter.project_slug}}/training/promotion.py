@@ -17,9 +17,8 @@ import pandas as pd
 
 from ..config import Config, TrainingConfig
 from ..evaluation import Metric, format_number, score_outputs
-from ..feature_engineering import features_of_table
 from ..model_training import Dataset
-from ..prediction import load_model, predict_features
+from ..prediction import load_model, predict_table
 from ..utils import UserError, fingerprint, write_atomically
 from .intervals import estimate_interval
 
@@ -59,8 +58,7 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
 
     try:
         model = load_model(served)
-        X = features_of_table(rows, model.table.features)
-        others = predict_features(model.outputs, X)
+        others = predict_table(model, rows)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return True, "the served model can't answer the rows of this table"
 
@@ -140,7 +138,7 @@ def card_path(model: Path, config: Config) -> Path:
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write several files, none of them if one can't be written; the first one last."""
+    """Write several files. No file is replaced before all are written."""
     with ExitStack() as stack:
         for path, content in contents.items():
             stack.enter_context(write_atomically(path)).write_bytes(content)
@@ -210,9 +208,8 @@ def show_history(served: Path) -> str:
             f"nothing has been trained into {served.parent} yet; run: uv run train"
         )
 
-    rows = []
     sha256 = fingerprint(served)
-
+    rows = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):  # an interrupted write
             rows.append(show_training(json.loads(line), sha256))

@@ -166,18 +166,18 @@ def choose_threshold(
 
     X = dataset.X_train
     y = dataset.y_train
-    answers = []
+    pipeline = build_pipeline(model, dataset.table.task, X, config)
+    probabilities = np.full(len(y), np.nan)
 
     for train, test in folds_of(dataset, config):
-        pipeline = build_pipeline(model, dataset.table.task, X, config)
         with explain_errors(model):
             pipeline.fit(X.iloc[train], y[train])
         outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-        answers.append(np.column_stack([y[test], outputs[:, 1]]))
+        probabilities[test] = outputs[:, 1]
 
-    found = np.concatenate(answers)
+    is_known = ~np.isnan(probabilities)  # by time, the oldest rows are in no test fold
 
-    return find_threshold(found[:, 0], found[:, 1], rule)
+    return find_threshold(y[is_known], probabilities[is_known], rule)
 
 
 def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
@@ -192,6 +192,9 @@ def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) ->
     if rule.cost:
         costs = rule.cost.false_positive * false_positives
         costs += rule.cost.false_negative * false_negatives
+        if costs.min() > rule.cost.false_negative * np.sum(y):
+            return 1.0  # it is cheapest to predict no positives
+
         position = np.argmin(costs)
     elif rule.recall:
         recalls = true_positives / np.sum(y)

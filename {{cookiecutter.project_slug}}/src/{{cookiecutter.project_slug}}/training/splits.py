@@ -46,7 +46,7 @@ def split_rows(
     y: np.ndarray,
     task: Task,
     config: TrainingConfig,
-    key: Sequence = (),
+    key: Sequence,
 ) -> HoldOut:
     """Hold out rows for the test: the newest, or those with the smallest hashes.
 
@@ -54,21 +54,20 @@ def split_rows(
     """
     check_options(rows, config)
     strata = _find_strata(y, task)
-    hashes = _hash_rows(rows, key, config)
     if config.date:
         order = _count_newer(rows[config.date]) / len(rows)
         is_lasting = False
     else:
+        hashes = _hash_rows(rows, key, config)
         of_rows = np.zeros_like(strata) if config.group else strata
         order, is_lasting = _order_by_hash(hashes, of_rows)
 
     is_test = (order < config.test_share) | (order == order.min())
-
     is_unknown = is_test & ~np.isin(strata, strata[~is_test])
     if config.group:  # the other rows of their groups move too
         is_unknown = is_test & np.isin(hashes, hashes[is_unknown])
-
     is_test = is_test & ~is_unknown
+
     if is_test.all() or not is_test.any():
         raise UserError(
             "the table can't be split into training and test rows: too many have the "
@@ -148,10 +147,11 @@ def _count_newer(dates: pd.Series) -> np.ndarray:
 
 
 def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
-    """Return numbers from 0 to 1, of which the first are tested, and if they stay.
+    """Return a number from 0 to 1 for each row, and whether the split is lasting.
 
-    They are the hashes or, of few rows or few rows of a class, the ranks of the hashes
-    in each class, so that each has its share; these move when the table grows.
+    Rows with the smallest numbers are tested. The numbers are the hashes. With few rows,
+    or few rows of a class, they are the ranks of the hashes within each class, so that
+    each class has its share; ranks change when the table grows.
     """
     by_stratum = pd.Series(hashes).groupby(strata)
     if np.sort(by_stratum.nunique())[-2:][0] >= FEWEST_HASHED:

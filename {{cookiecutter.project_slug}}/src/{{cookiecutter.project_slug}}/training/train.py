@@ -55,7 +55,7 @@ from .promotion import (
 from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
-FEW_ROWS = 20_000
+MANY_ROWS = 20_000
 
 log = logging.getLogger("train")
 
@@ -75,27 +75,27 @@ def run(
     """
     start = time.perf_counter()
     table = read_table(config)
-    settings = config.training
+    training = config.training
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     if model != ALL:
         find_model(model, table.task)
 
-    dataset = load_dataset(data, table, settings)
-    metrics = list_metrics(settings.metric, table.task, len(dataset.labels))
+    dataset = load_dataset(data, table, training)
+    metrics = list_metrics(training.metric, table.task, len(dataset.labels))
     metric = next(iter(metrics.values()))
 
     origin = describe_origin(data, config)
     with limit_threads(len(dataset.rows)):
         if model == ALL:
-            model, origin["comparison"] = compare_models(dataset, metric, settings)
+            model, origin["comparison"] = compare_models(dataset, metric, training)
         if candidates:
             with lend_workers(scheduler):
-                settings, origin["tuning"] = tune(
-                    dataset, model, metric, settings, candidates
+                training, origin["tuning"] = tune(
+                    dataset, model, metric, training, candidates
                 )
 
-        trained = train_model(dataset, model, metrics, settings)
+        trained = train_model(dataset, model, metrics, training)
 
     report(trained.about)
     origin["seconds"] = time.perf_counter() - start
@@ -122,9 +122,10 @@ def train_model(
 
 def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    content, about, outputs, _, dataset = trained
+    about = trained.about
+    dataset = trained.dataset
     history = output.with_name(HISTORY)
-    digest = sha256(content).hexdigest()
+    digest = sha256(trained.content).hexdigest()
     promotion = None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
@@ -137,11 +138,11 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     file = {"path": output.as_posix(), "sha256": digest}
     added = {"data": data, "file": file, "promotion": promotion}
     record = as_json({**about, **origin, **added, "labels": dataset.labels})
-    page = draw_card(record, dataset.y_test, outputs, config.root)
+    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_files(
         {
-            output: content,
+            output: trained.content,
             output.with_suffix(".json"): text.encode(),
             card_path(output, config): page.encode(),
         }
@@ -171,7 +172,7 @@ def limit_threads(rows: int) -> Any:
 
     Linear algebra always has one thread: with more, sums depend on their number.
     """
-    return threadpool_limits(1, user_api="blas" if rows >= FEW_ROWS else None)
+    return threadpool_limits(1, user_api="blas" if rows >= MANY_ROWS else None)
 
 
 def lend_workers(scheduler: str | None) -> Any:
