@@ -38,6 +38,7 @@ from {{ cookiecutter.project_slug }}.training.dataset import read_processed
 from {{ cookiecutter.project_slug }}.training.train import run
 
 ROOT = Path(__file__).resolve().parent.parent
+CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 OWN_ROWS = 2000  # of the project's own table, so that tests are quick on any table
 
 
@@ -120,13 +121,16 @@ def make_lines(count, target="classes"):
     return lines
 
 
+def write_csv(file, lines, header=HEADER):
+    """Write a raw file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
+    return file
+
+
 def write_raw(config, lines, header=HEADER):
     """Write the raw file of a project."""
-    file = config.root / "data" / "raw" / "table.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([",".join(header), *lines, ""])
-    file.write_text(text, encoding="utf-8")
-    return file
+    return write_csv(config.root / "data" / "raw" / "table.csv", lines, header)
 
 
 def make_project(root, target="classes"):

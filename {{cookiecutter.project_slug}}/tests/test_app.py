@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import CLASSES, ROOT
 
 import app
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
@@ -18,7 +18,6 @@ from {{ cookiecutter.project_slug }}.service.model_file import ModelFile
 from {{ cookiecutter.project_slug }}.training.train import run
 
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31"}
-CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from {{ cookiecutter.project_slug }}.schema import (
-    Column,
-    read_table,
-)
+from {{ cookiecutter.project_slug }}.schema import Column, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 TEXT = {"dtype": "str"}

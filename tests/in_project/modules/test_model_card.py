@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from customer_churn.evaluation import format_number
+from customer_churn.utils import format_number
 from customer_churn.training.model_card import draw_card
 
 # Two braces are the template's, so they are put together here.

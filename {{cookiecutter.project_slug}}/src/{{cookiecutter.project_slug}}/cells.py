@@ -8,15 +8,14 @@ what is plain for whole columns at once and leaves the rest to these functions.
 import math
 import re
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from .schema import Column, Kind
-from .utils import clean_text
+from .utils import clean_text, normalize_text
 
 LARGEST_EXACT_INTEGER = 2**53  # a float64 holds every integer up to this one
 
@@ -48,7 +47,7 @@ def read_cell(text: str, column: Column) -> Any:
     Numbers are floats, whole numbers integers, dates naive datetimes in UTC. Raises
     ValueError if the text is not a value of the column's kind.
     """
-    text = clean_cell(text)
+    text = normalize_text(text)
     text = column.replace.get(text, text)
     if clean_text(text) in cleaned(column.spelling.missing):
         return None
@@ -154,15 +153,16 @@ def _find_problem(value: Any, column: Column, low: Any, high: Any) -> str:
 
     listed = column.categories
     if listed and column.is_closed and value not in listed:
-        return "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
+        return name_categories(listed)
 
     return ""
 
 
-def clean_cell(text: str) -> str:
-    """Remove surrounding whitespace, and write accents in one way (Unicode NFC)."""
-    text = text.strip()
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+def name_categories(listed: Sequence) -> str:
+    """Say which categories a value is not one of."""
+    shown = ", ".join(map(str, listed[:MOST_LISTED]))
+    rest = len(listed) - MOST_LISTED
+    return f"is not one of {shown}" + (f" and {rest} more" if rest > 0 else "")
 
 
 @lru_cache
@@ -184,11 +184,11 @@ def read_number(text: str, column: Column) -> float:
         return hours * 60 + minutes + seconds / 60
 
     digits = text.replace("\N{MINUS SIGN}", "-")
-    if column.spelling.decimal == ",":
-        digits = digits.translate(_SWAP_POINT_AND_COMMA)
     if column.unit:
         before, _, after = (part.strip() for part in digits.partition(column.unit))
         digits = before + after if not before.strip("+-(") or not after else text
+    if column.spelling.decimal == ",":
+        digits = digits.translate(_SWAP_POINT_AND_COMMA)
     digits = re.sub(r"^\((.*)\)$|^(.*)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
@@ -248,7 +248,7 @@ def _read_category(text: str, column: Column) -> str:
 @lru_cache
 def spellings(categories: tuple[Any, ...]) -> dict[str, str]:
     """Return the schema's spelling of each category, and of its cleaned text."""
-    names = [clean_cell(str(category)) for category in categories]
+    names = [normalize_text(str(category)) for category in categories]
     return {clean_text(name): name for name in names} | {name: name for name in names}
 
 

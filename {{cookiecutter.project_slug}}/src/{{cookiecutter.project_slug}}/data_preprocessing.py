@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
-from .cells import LARGEST_EXACT_INTEGER, cleaned, read_cell
+from .cells import LARGEST_EXACT_INTEGER, cleaned, name_categories, read_cell
 from .schema import DTYPES, Column, Table
 from .utils import UserError
 
@@ -192,9 +192,8 @@ def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
         yield f"is above {column.maximum}", values > column.maximum
 
     if column.categories and column.is_closed:
-        listed = ", ".join(map(str, column.categories[:6]))
         is_unknown = values.notna() & ~values.isin(column.categories)
-        yield f"is not one of {listed}", is_unknown
+        yield name_categories(column.categories), is_unknown
 
 
 def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:

@@ -96,6 +96,11 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
+def find_metric(name: str | None, task: Task, classes: int = 2) -> tuple[str, Metric]:
+    """Return the metric that config.yaml names, or the first of the task."""
+    return next(iter(list_metrics(name, task, classes).items()))
+
+
 def find_scorer(metric: Metric, classes: int) -> Callable:
     """Return the scorer of a metric, for so many classes (none: a regression).
 
@@ -210,19 +215,3 @@ def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     baseline.fit(y_train, y_train)
     return predict_outputs(baseline, np.zeros(rows), classes)
-
-
-def format_number(value: float | None, like: float | None = None) -> str:
-    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
-
-    It has as many decimals as `like`, a number beside it, if there is one.
-    """
-    if value is None or np.isnan(value):
-        return "not defined"
-
-    size = abs(value if like is None else like)
-    if not size or not np.isfinite(size):
-        return f"{value:g}"
-
-    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
-    return f"{value:z,.{decimals}f}"

@@ -10,7 +10,6 @@ pipeline, `predict` and the service all follow the same contract.
 """
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,7 +19,7 @@ from typing import Any, Literal
 import yaml
 
 from .config import Config, TableConfig, Task, read_config
-from .utils import UserError, nearest
+from .utils import UserError, nearest, normalize_text
 
 Kind = Literal["number", "integer", "boolean", "category", "date"]
 
@@ -193,16 +192,12 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
     columns = []
     for name, properties in described.items():
         try:
-            columns.append(_read_column(normalize_name(name), properties, config))
+            name = normalize_text(str(name))
+            columns.append(_read_column(name, properties, config))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise UserError(f"{path}: column {name!r}: {error}") from error
 
     return columns
-
-
-def normalize_name(name: Any) -> str:
-    """Return a column's name without surrounding spaces, accents in Unicode NFC."""
-    return unicodedata.normalize("NFC", str(name).strip())
 
 
 def _read_column(name: str, properties: dict, config: TableConfig) -> Column:

@@ -8,6 +8,7 @@ import os
 import pdb
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -71,6 +72,11 @@ def positive_integer(text: str) -> int:
 def clean_text(text: str) -> str:
     """Return a text in lower case, with single spaces and none around it."""
     return " ".join(text.split()).casefold()
+
+
+def normalize_text(text: str) -> str:
+    """Return a text without spaces around it, its accents in one form (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def nearest(name: str, others: Iterable[str]) -> str:
@@ -140,6 +146,22 @@ def replace_file(new: Path, old: Path) -> None:
         shutil.copymode(place, new)
 
     new.replace(place)
+
+
+def format_number(value: float | None, like: float | None = None) -> str:
+    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
+
+    It has as many decimals as `like`, a number beside it, if there is one.
+    """
+    if value is None or np.isnan(value):
+        return "not defined"
+
+    size = abs(value if like is None else like)
+    if not size or not np.isfinite(size):
+        return f"{value:g}"
+
+    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
+    return f"{value:z,.{decimals}f}"
 
 
 def append_record(record: dict, file: Path) -> None:

@@ -15,8 +15,7 @@ import pyarrow.csv
 import python_calamine
 
 from ..config import TableConfig
-from ..schema import normalize_name
-from ..utils import UserError
+from ..utils import UserError, normalize_text
 
 BATCH = 8_000_000  # characters to read at once
 LONGEST_LINE = 4 * BATCH  # so that a file without line ends does not fill the memory
@@ -92,7 +91,7 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
 def name_columns(header: Iterable) -> list:
     """Normalize the names of columns; one without a name is called by its place."""
     numbered = enumerate(header, start=1)
-    return [normalize_name(name) or f"column {place}" for place, name in numbered]
+    return [normalize_text(str(name)) or f"column {place}" for place, name in numbered]
 
 
 def read_line(text: TextIO) -> str:

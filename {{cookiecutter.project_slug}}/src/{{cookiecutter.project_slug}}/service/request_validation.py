@@ -15,8 +15,8 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from ..cells import make_reader
 from ..config import ServingConfig
-from ..schema import Table, normalize_name, rows_to_predict
-from ..utils import nearest
+from ..schema import Table, rows_to_predict
+from ..utils import nearest, normalize_text
 
 MOST_PROBLEMS = 1_000  # listed in one answer
 LONGEST_NAME = 100  # letters of an unknown column's name in an answer
@@ -81,7 +81,7 @@ class RequestReader:
         problems: list[tuple] = []
         if not row.keys() <= self.names:
             given = len(row)
-            row = {normalize_name(name): value for name, value in row.items()}
+            row = {normalize_text(name): value for name, value in row.items()}
             if len(row) < given:
                 problems.append((None, "has a column twice"))
             unknown = [name[:LONGEST_NAME] for name in row if name not in self.names]

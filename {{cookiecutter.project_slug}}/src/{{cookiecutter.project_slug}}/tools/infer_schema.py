@@ -40,12 +40,11 @@ def run(options: Namespace, config: Config) -> list:
     source = config.model_copy(update={"table": table})
     sample, counts, notes = read_evidence(source, options.file)
     is_same = table_files.is_same_table(config, options.target, counts)
-    changes: dict = {"decimal": find_decimal(counts.values())}
+    detected: dict = {"decimal": find_decimal(counts.values())}
     if not is_same:
-        changes |= {"task": options.task, "filter": None}
+        detected |= {"task": options.task, "filter": None}
 
-    table = table.model_copy(update=changes)
-
+    table = table.model_copy(update=detected)
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
         check_words(found, table.target)
@@ -245,7 +244,8 @@ def write_files(
         if not options.force:
             old = filter(Path.exists, (schema, settings))
             notes += map(table_files.keep_old, old)
-    if changes["table"]["encoding"] == "cp1252" and not options.encoding:
+    named = (options.encoding, config.table.encoding)
+    if changes["table"]["encoding"] == "cp1252" and "cp1252" not in named:
         notes.append(
             "The encoding cp1252 is a guess; if letters look wrong, name it, "
             + table_files.ENCODINGS

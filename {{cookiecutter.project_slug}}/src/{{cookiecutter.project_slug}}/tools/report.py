@@ -166,18 +166,21 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
     page.write_text(html.replace("</head>", HEAD, 1), encoding="utf-8")
 
 
-def print_pdf(page: Path) -> None:
-    """Print a page with an installed browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        raise UserError(
-            "no Chrome, Chromium or Edge for --pdf; print the page yourself"
-        )
+def find_browser() -> str:
+    """Return an installed browser that can print to PDF."""
+    for browser in filter(None, map(shutil.which, BROWSERS)):
+        return browser
 
+    raise UserError("no Chrome, Chromium or Edge for --pdf; print the page yourself")
+
+
+def print_pdf(page: Path, browser: str) -> None:
+    """Print a page with a browser."""
     pdf = f"--print-to-pdf={page.with_suffix('.pdf')}"
     options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", pdf]
     arguments = [browser, *options, page.resolve().as_uri()]
-    subprocess.run(arguments, check=True, capture_output=True)
+    if subprocess.run(arguments, capture_output=True).returncode:
+        raise UserError(f"{browser} could not print {page}")
 
 
 def write_report(path: Path, values: dict, reports: Path, options: Namespace) -> str:
@@ -200,7 +203,7 @@ def write_report(path: Path, values: dict, reports: Path, options: Namespace) ->
     if options.slides:
         write_page(run, path.parent, page.with_suffix(".slides.html"), options.code)
     if options.pdf:
-        print_pdf(page)
+        print_pdf(page, find_browser())
 
     print(f"{path}: {page}")
 
@@ -230,6 +233,8 @@ def main() -> None:
     add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
 
+    if options.pdf:
+        find_browser()  # before anything is run
     for name in ("papermill", "nbclient"):  # their errors are reported below
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 

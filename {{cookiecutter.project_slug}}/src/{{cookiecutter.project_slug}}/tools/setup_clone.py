@@ -1,7 +1,8 @@
 """Set up git in this clone: strip the outputs of notebooks and check each commit.
 
 Git's settings do not travel with a clone, so run this once in each, and again when the
-environment has moved. Running it twice does no harm.
+environment has moved. Running it twice does no harm. It imports only the standard
+library: the template runs it before any package is installed.
 
 Examples:
     uv run setup-clone

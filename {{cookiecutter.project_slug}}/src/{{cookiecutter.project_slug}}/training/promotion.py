@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ..config import Config, TrainingConfig
-from ..evaluation import Metric, format_number, score_outputs
+from ..evaluation import Metric, score_outputs
 from ..model_training import Dataset
 from ..prediction import load_model, predict_table
-from ..utils import UserError, fingerprint, write_atomically
+from ..utils import UserError, fingerprint, format_number, write_atomically
 from .intervals import estimate_interval
 
 ARCHIVE, HISTORY = "archive", "history.jsonl"

@@ -149,9 +149,9 @@ def _count_newer(dates: pd.Series) -> np.ndarray:
 def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
     """Return a number from 0 to 1 for each row, and whether the split is lasting.
 
-    Rows with the smallest numbers are tested. The numbers are the hashes. With few rows,
-    or few rows of a class, they are the ranks of the hashes within each class, so that
-    each class has its share; ranks change when the table grows.
+    Rows with the smallest numbers are tested. The numbers are the hashes. With few rows
+    of a class, they are the ranks of the hashes within each class, so that each class
+    has its share; ranks change when the table grows.
     """
     by_stratum = pd.Series(hashes).groupby(strata)
     if np.sort(by_stratum.nunique())[-2:][0] >= FEWEST_HASHED:
