@@ -171,7 +171,7 @@ def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(clean_text(text) for text in texts)
 
 
-def read_number(text: str, column: Column) -> float:
+def _read_number(text: str, column: Column) -> float:
     """Read a number: 1,234.50 or 1.234,50, (5) or 5- as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
@@ -200,15 +200,15 @@ def read_number(text: str, column: Column) -> float:
     return number
 
 
-def read_integer(text: str, column: Column) -> int:
+def _read_integer(text: str, column: Column) -> int:
     """Read a whole number small enough to be held exactly."""
-    number = read_number(text, column)
+    number = _read_number(text, column)
     if number % 1 or abs(number) > LARGEST_EXACT_INTEGER:
         raise ValueError(text)
     return int(number)
 
 
-def read_boolean(text: str, column: Column) -> bool:
+def _read_boolean(text: str, column: Column) -> bool:
     """Read a boolean in any letter case: true, false, and the table's own spellings."""
     text = clean_text(text)
     if text == "true" or text in cleaned(column.spelling.true):
@@ -253,9 +253,9 @@ def spellings(categories: tuple[Any, ...]) -> dict[str, str]:
 
 
 _READERS: dict[Kind, Callable[[str, Column], Any]] = {
-    "number": read_number,
-    "integer": read_integer,
-    "boolean": read_boolean,
+    "number": _read_number,
+    "integer": _read_integer,
+    "boolean": _read_boolean,
     "date": lambda text, column: read_date(text, column.spelling.date_formats),
     "category": _read_category,
 }

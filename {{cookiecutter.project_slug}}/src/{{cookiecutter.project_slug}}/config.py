@@ -197,7 +197,7 @@ class Config(BaseSettings):
         return self.root / "schema.yaml"
 
 
-def find_root(start: Path) -> Path:
+def _find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds config.yaml."""
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
@@ -213,7 +213,7 @@ def read_config(start: Path | None = None) -> Config:
 
     By default paths are relative to the current folder, which keeps messages short.
     """
-    root = find_root(start or Path.cwd())
+    root = _find_root(start or Path.cwd())
     if start is None:
         root = Path(os.path.relpath(root))
 

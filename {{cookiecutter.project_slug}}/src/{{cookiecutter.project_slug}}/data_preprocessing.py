@@ -47,22 +47,22 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     several good rows have the same key, the last one is kept, or the first if the table
     says so. A row out of scope may exceed the limits, but its cells must be readable.
     """
-    parsed, unreadable = parse_table(raw, table.columns)
+    parsed, unreadable = _parse_table(raw, table.columns)
 
     out_of_scope = []
     if table.filter is not None:
         readable = parsed.drop([row for row, *_ in unreadable])
-        out_of_scope = list_out_of_scope(readable, table.filter)
+        out_of_scope = _list_out_of_scope(readable, table.filter)
         parsed = parsed.drop([row for row, *_ in out_of_scope])
 
-    checked, failures = check_limits(parsed, table.columns)
+    checked, failures = _check_limits(parsed, table.columns)
 
     found = [*unreadable, *out_of_scope, *failures]
     problems = pd.DataFrame(found, columns=["row", "column", "problem", "check"])
     # An unreadable cell is missing too: the first problem of each cell is enough.
     problems = problems.drop_duplicates(["row", "column"])
     is_emptied = problems["check"].str.endswith(EMPTIED)
-    rejected = join_reasons(problems[~is_emptied])
+    rejected = _join_reasons(problems[~is_emptied])
 
     good = checked[~checked.index.isin(rejected.index)]
     key = list(table.key)
@@ -72,7 +72,7 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     return Transformed(kept, rejected, duplicates, problems)
 
 
-def parse_table(
+def _parse_table(
     raw: pd.DataFrame, columns: Iterable[Column]
 ) -> tuple[pd.DataFrame, list]:
     """Parse every column.
@@ -157,13 +157,13 @@ def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
     return numbers.where(is_plain)
 
 
-def check_limits(
+def _check_limits(
     parsed: pd.DataFrame, columns: Iterable[Column]
 ) -> tuple[pd.DataFrame, list]:
     """Find the cells that the schema does not allow.
 
     Returns the table, in which those of a column with `out_of_range: missing` are
-    missing, and the cells as `parse_table` does.
+    missing, and the cells as `_parse_table` does.
     """
     checked, problems = parsed.copy(deep=False), []
     for column in columns:
@@ -196,8 +196,8 @@ def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
         yield name_categories(column.categories), is_unknown
 
 
-def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
-    """Return the rows for which the filter is not true, as `parse_table` does."""
+def _list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
+    """Return the rows for which the filter is not true, as `_parse_table` does."""
     try:
         in_scope = readable.query(query, engine="python")
     except Exception as error:  # pandas raises errors of many kinds
@@ -209,7 +209,7 @@ def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
     return [(row, OUT_OF_SCOPE, problem, problem) for row in rows]
 
 
-def join_reasons(problems: pd.DataFrame) -> pd.Series:
+def _join_reasons(problems: pd.DataFrame) -> pd.Series:
     """Join all problems of a row into one line, by the row's label."""
     described = problems["column"] + ": " + problems["problem"]
     reasons: dict = {}

@@ -133,7 +133,7 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     return outputs
 
 
-class GivenNumbers(BaseEstimator):
+class _GivenNumbers(BaseEstimator):
     """A model for scorers: X holds its predictions already."""
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -141,7 +141,7 @@ class GivenNumbers(BaseEstimator):
         return X
 
 
-class GivenProbabilities(ClassifierMixin, BaseEstimator):
+class _GivenProbabilities(ClassifierMixin, BaseEstimator):
     """A classifier for scorers: X holds its probabilities already."""
 
     def __init__(self, classes: int, threshold: float | None) -> None:
@@ -162,14 +162,14 @@ def score_outputs(
     outputs: np.ndarray, y: np.ndarray, metric: Metric, threshold: float | None = None
 ) -> float:
     """Return the score of a model's outputs; higher is better."""
-    estimator: Any = GivenNumbers()
+    estimator: Any = _GivenNumbers()
     if outputs.ndim == 2:
-        estimator = GivenProbabilities(outputs.shape[1], threshold)
+        estimator = _GivenProbabilities(outputs.shape[1], threshold)
 
     try:
         with warnings.catch_warnings(action="ignore"):  # about classes without rows
             if metric.scorer == "roc_auc":
-                return calculate_roc_auc(y, outputs)
+                return _calculate_roc_auc(y, outputs)
             if metric.scorer == "neg_log_loss":
                 return -log_loss(y, outputs, labels=estimator.classes_)
             return float(get_scorer(metric.scorer)(estimator, outputs, y))
@@ -177,7 +177,7 @@ def score_outputs(
         raise UserError(f"training.metric: {metric.title}: {error}") from error
 
 
-def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
+def _calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the ROC AUC of the second of two classes.
 
     With more classes it is the mean over each class against the rest, without classes

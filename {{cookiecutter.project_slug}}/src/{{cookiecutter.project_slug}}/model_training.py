@@ -30,21 +30,16 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from .config import Task, TrainingConfig
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
-from .training.splits import HoldOut, Split, make_folds, split_rows
+from .training.splits import HoldOut, make_folds, split_rows
 from .utils import UserError, nearest
 
 FEWEST_VALUES = 10  # a number with fewer known values is not used
-LARGEST_RATIO_TO_SPREAD = 100  # |mean| / standard deviation; above it, see find_offset
+LARGEST_RATIO_TO_SPREAD = 100  # |mean| / standard deviation; above it, see _find_offset
 
 # --- The models ----------------------------------------------------------------------
 
 
-def median(known: np.ndarray) -> float:
-    """Return the median, or 0 without values. "median" of SimpleImputer is slower."""
-    return np.median(known) if len(known) else 0
-
-
-fill_gaps = SimpleImputer(strategy=median, keep_empty_features=True)
+fill_gaps = SimpleImputer(strategy="median", keep_empty_features=True)
 scale = StandardScaler()
 one_hot = OneHotEncoder(handle_unknown="ignore")
 number_categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -194,8 +189,8 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
             f"config.yaml: training.threshold is for two classes, and the target {what}"
         )
 
-    split = split_rows(rows, y, table.task, config, table.key)
-    offset = 0 if labels else find_offset(y[split.train])
+    split = split_rows(rows, y, config, table.key)
+    offset = 0 if labels else _find_offset(y[split.train])
 
     return Dataset(table, rows, X, y, labels, split, offset)
 
@@ -230,7 +225,7 @@ def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     return y, labels
 
 
-def find_offset(y_train: np.ndarray) -> float:
+def _find_offset(y_train: np.ndarray) -> float:
     """Return what to subtract from targets that float32 can't tell apart, or 0."""
     spread = np.std(y_train)
     if spread == 0:
@@ -260,7 +255,7 @@ def explain_errors(model: str) -> Iterator:
         raise UserError(f"{model} can't be trained: {error}") from error
 
 
-def folds_of(dataset: Dataset, config: TrainingConfig) -> list[Split]:
+def folds_of(dataset: Dataset, config: TrainingConfig) -> list[tuple]:
     """Return the folds of the training rows, as positions in X_train."""
     rows = dataset.rows.iloc[dataset.split.train]
-    return make_folds(rows, dataset.y_train, dataset.table.task, config)
+    return make_folds(rows, dataset.y_train, config)

@@ -202,7 +202,7 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
 
 def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     """Return one column of schema.yaml. Raises ValueError if it is wrong."""
-    kind = find_kind(properties.get("dtype"))
+    kind = _find_kind(properties.get("dtype"))
     checks = {key: properties[key] for key in properties if key not in _PROPERTIES}
     limits = _read_checks(checks)
     low, high = limits.get("min_value"), limits.get("max_value")
@@ -281,7 +281,7 @@ def find_spelling(name: str, config: TableConfig) -> Spelling:
     )
 
 
-def find_kind(dtype: Any) -> Kind:
+def _find_kind(dtype: Any) -> Kind:
     """Return the kind of a column with a dtype of pandas."""
     for beginning, kind in _KIND_OF_DTYPE.items():
         if str(dtype).lower().startswith(beginning):

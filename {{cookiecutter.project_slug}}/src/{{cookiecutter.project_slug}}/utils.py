@@ -97,14 +97,9 @@ def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files in a folder, as 64 hex digits."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) or [path]:
-        if file.is_file():
-            with file.open("rb") as content:
-                hashlib.file_digest(content, lambda: digest)
-
-    return digest.hexdigest()
+    """Return the SHA-256 of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -54,11 +54,14 @@ def predict_file(
     """
     files, model = find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
-    check_outputs(files, output, rejected)
+    if output.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{output}: the name must end in .csv or .parquet")
+    if {output.resolve(), rejected.resolve()}.intersection(map(Path.resolve, files)):
+        raise UserError(f"{output} would be read and written; choose another --output")
 
     sample: list[pd.DataFrame] = []
-    batches = keep_sample(read_rows(files, model, config), sample)
-    answer = partial(answer_rows, path=model_path, config=config)
+    batches = _keep_sample(read_rows(files, model, config), sample)
+    answer = partial(_answer_rows, path=model_path, config=config)
     parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
 
@@ -83,18 +86,6 @@ def predict_file(
     monitor.log(config.training.max_drift)
 
 
-def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
-    """Refuse an output that can't be written, or that is read as well."""
-    taken = [file.resolve() for file in files]
-    for path in outputs:
-        if path.suffix not in (".csv", ".parquet"):
-            raise UserError(f"{path}: the name must end in .csv or .parquet")
-        if path.resolve() in taken:
-            raise UserError(
-                f"{path} would be read and written; choose another --output"
-            )
-
-
 def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[RawData]:
     """Read the columns of files: the model's features, and others if they are there.
 
@@ -110,7 +101,7 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     return read_batches(files, names, config.table, optional)
 
 
-def keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
+def _keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
     """Yield the batches, and keep every n-th row of each, for drift.
 
     `n` doubles whenever the sample gets too large.
@@ -124,7 +115,7 @@ def keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
             step *= 2
 
 
-def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
+def _answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
     """Answer the rows that the service would answer, and reject the others."""
     model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)

@@ -38,7 +38,7 @@ def make_part(raw: RawData, process: Callable) -> tuple:
     Returns the counts, the kept rows as a pa.Table, and the rejected rows.
     """
     result = process(raw.rows)
-    rejected = list_rejected(raw, result.rejected)
+    rejected = _list_rejected(raw, result.rejected)
 
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
@@ -53,7 +53,7 @@ def make_part(raw: RawData, process: Callable) -> tuple:
     return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
 
 
-def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
+def _list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """Return what was rejected: its place, the reason, and the cells as they are.
 
     A malformed line is whole in the last column, `raw`.
@@ -97,7 +97,7 @@ def write_parts(
 
             bar.update(count["rows"])
             counts.append(count)
-            log_progress(counts)
+            _log_progress(counts)
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
@@ -105,7 +105,7 @@ def write_parts(
     return pd.DataFrame(counts)
 
 
-def log_progress(counts: list) -> None:
+def _log_progress(counts: list) -> None:
     """Log the newest part at debug level, and the rows so far now and then."""
     new = counts[-1]
     log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
@@ -140,7 +140,7 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
         pq.ParquetFile(kept) as rows,
         pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
-        if not find_duplicates(database, kept, table):
+        if not _find_duplicates(database, kept, table):
             return kept
 
         first = 0
@@ -154,12 +154,12 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
             writer.write_batch(batch.filter(pa.array(is_unique)))
             first = end
 
-        log_replaced(database, counts)
+        _log_replaced(database, counts)
 
     return unique
 
 
-def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> int:
+def _find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> int:
     """Make a table of the rows whose key another row has that is kept instead.
 
     Returns their number. Only keys with the same hash as another are compared.
@@ -185,7 +185,7 @@ def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> i
     return len(database.table("duplicates"))
 
 
-def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
+def _log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
     """Log how many rows of a source were replaced by rows of another."""
     parts = counts[["source"]].assign(end=counts["kept"].cumsum())
     parts = parts.drop_duplicates("end")  # without empty parts

@@ -77,15 +77,15 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
-    lines = iter(partial(read_line, text), "")
+    lines = iter(partial(_read_line, text), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     header = next(filter(any, reader), [])  # skips empty lines
-    if damage := find_damage("".join(header), config.encoding):
+    if damage := _find_damage("".join(header), config.encoding):
         raise UserError(f"{path}, line 1: {damage}")
 
     header = name_columns(header)
 
-    return header, read_blocks(path.name, text, reader.line_num + 1, header, config)
+    return header, _read_blocks(path.name, text, reader.line_num + 1, header, config)
 
 
 def name_columns(header: Iterable) -> list:
@@ -94,7 +94,7 @@ def name_columns(header: Iterable) -> list:
     return [normalize_text(str(name)) or f"column {place}" for place, name in numbered]
 
 
-def read_line(text: TextIO) -> str:
+def _read_line(text: TextIO) -> str:
     """Read a line with its end, or nothing at the end of the file."""
     line = text.readline(LONGEST_LINE)
     if len(line) == LONGEST_LINE:
@@ -102,24 +102,24 @@ def read_line(text: TextIO) -> str:
     return line
 
 
-def read_blocks(
+def _read_blocks(
     source: str, text: TextIO, first: int, header: list, config: TableConfig
 ) -> Iterator[RawData]:
     """Read the rest of a CSV file, a block of whole lines at a time."""
-    while block := text.read(BATCH) + read_line(text):
-        rows = read_plain_lines(block, header, config.separator)
+    while block := text.read(BATCH) + _read_line(text):
+        rows = _read_plain_lines(block, header, config.separator)
         if rows is not None:
             count = len(rows)
             yield RawData(rows.set_axis(range(first, first + count)), source=source)
         else:
             lines = list(io.StringIO(block, newline=""))
-            yield read_lines(source, lines, text, first, header, config)
+            yield _read_lines(source, lines, text, first, header, config)
             count = len(lines)  # including those that the last row needed
 
         first += count
 
 
-def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
+def _read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
     """Read a block in which each line is a row without quotes; or return None."""
     is_odd = '"' in block or "\0" in block
     if is_odd or block.count("\r") != block.count("\r\n"):
@@ -142,7 +142,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
     return table.to_pandas() if len(table) == count else None
 
 
-def read_lines(
+def _read_lines(
     source: str,
     lines: list,
     text: TextIO,
@@ -157,7 +157,7 @@ def read_lines(
     rows, numbers, broken = [], [], []
     at = 0
     while at < len(lines):
-        cells, count, problem = read_row(lines, at, text, config)
+        cells, count, problem = _read_row(lines, at, text, config)
         if not problem and cells and len(cells) != len(header):
             problem = f"{len(cells)} fields instead of {len(header)}"
 
@@ -178,14 +178,14 @@ def read_lines(
     return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
 
 
-def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
+def _read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
     """Return the cells of the row that begins at a line, its lines, what is wrong."""
     line = lines[at].rstrip("\r\n")
     cells = line.split(config.separator) if line else []
     count = 1
 
     if '"' in line:
-        following = follow_lines(lines, at, text)
+        following = _follow_lines(lines, at, text)
         dialect: dict = {"delimiter": config.separator, "skipinitialspace": True}
         reader = csv.reader(following, **dialect, strict=True)
         try:
@@ -194,18 +194,18 @@ def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
             is_open = "end of data" in str(error)
             return [], 1, "a quote is not closed" if is_open else f"quotes: {error}"
 
-    return cells, count, find_damage("".join(lines[at : at + count]), config.encoding)
+    return cells, count, _find_damage("".join(lines[at : at + count]), config.encoding)
 
 
-def follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
+def _follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
     """Yield the lines of a row; where the list ends, add lines from the file to it."""
     for place in range(at, at + LINES_OF_A_ROW):
         if place == len(lines):
-            lines.append(read_line(text))  # empty at the end of the file
+            lines.append(_read_line(text))  # empty at the end of the file
         yield lines[place]
 
 
-def find_damage(text: str, encoding: str) -> str:
+def _find_damage(text: str, encoding: str) -> str:
     """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
     if "\0" in text:
         return "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"

@@ -75,7 +75,7 @@ def open_file(path: Path, config: TableConfig) -> Opened:
             beginning = file.read(4)
 
         if beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
-            return open_excel(path, config)
+            return _open_excel(path, config)
         if beginning != b"PAR1":
             return open_csv(path, config)
 
@@ -92,7 +92,7 @@ def read_arrow(
     """Return rows of any types as text, numbered from 1."""
     first = 1
     for batch in batches:
-        texts = [write_as_text(column, decimal) for column in batch.columns]
+        texts = [_write_as_text(column, decimal) for column in batch.columns]
         rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
         rows = rows.set_axis(range(first, first + len(rows)))
 
@@ -100,7 +100,7 @@ def read_arrow(
         first += len(rows)
 
 
-def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
+def _write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     """Return values of any type as the text that they would be in a CSV file."""
     try:
         texts = column.cast(pa.string())
@@ -114,7 +114,7 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     return texts.to_pandas()
 
 
-def open_excel(path: Path, config: TableConfig) -> Opened:
+def _open_excel(path: Path, config: TableConfig) -> Opened:
     """Return the first row of a sheet of an Excel file, and the others as text."""
     cells = pd.read_excel(
         path,

@@ -38,7 +38,7 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
         yield record
         return
 
-    with take_lock(logs):
+    with _take_lock(logs):
         try:
             yield record
             record["status"] = "ok"
@@ -51,7 +51,7 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
             append_record(record, logs / "pipeline.jsonl")
 
 
-def take_lock(logs: Path) -> AcquireReturnProxy:
+def _take_lock(logs: Path) -> AcquireReturnProxy:
     """Take the lock of the pipeline, which the system releases when a process dies."""
     file = logs / "pipeline.lock"
     with writing(file):

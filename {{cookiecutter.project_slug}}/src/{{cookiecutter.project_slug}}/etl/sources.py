@@ -72,11 +72,11 @@ def read_source(
     memory in the folder, by default the system's folder for temporary files.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, list(columns), folder)
+        return _read_query(config, config.source.query, list(columns), folder)
     return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
-def read_query(
+def _read_query(
     config: Config, query: Path, columns: list, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
@@ -91,7 +91,7 @@ def read_query(
             for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
                 name = file.name.partition(".")[0]  # `orders` for orders.csv.gz
                 if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
-                    yield from copy_file(cursor, name, file, columns, table)
+                    yield from _copy_file(cursor, name, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
 
         header = name_columns(batches.schema.names)
@@ -102,7 +102,7 @@ def read_query(
             yield batch._replace(rows=batch.rows[columns])
 
 
-def copy_file(
+def _copy_file(
     database: duckdb.DuckDBPyConnection,
     table: str,
     file: Path,

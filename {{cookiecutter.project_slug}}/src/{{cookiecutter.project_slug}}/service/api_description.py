@@ -81,7 +81,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
         validation_error_model=ProblemDetails,
         doc_ui=False,
     )
-    Request, Answer = describe_request(model, reader), describe_answer(model)
+    Request, Answer = _describe_request(model, reader), _describe_answer(model)
 
     @api.post("/predict", operation_id="predict", responses={"200": Answer})
     def predict(body: Request, query: Options) -> None:  # type: ignore[valid-type]
@@ -94,7 +94,7 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     return api.api_doc
 
 
-def describe_request(model: Model, reader: RequestReader) -> Any:
+def _describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
     read = {column.name: describe_column(column) for column in reader.columns}
     row: dict = {"properties": {name: {} for name in model.table.unused} | read}
@@ -145,7 +145,7 @@ def describe_column(column: Column) -> dict:
     return {**schema, "description": "; ".join(about)}
 
 
-def describe_answer(model: Model) -> Any:
+def _describe_answer(model: Model) -> Any:
     """Return the pydantic model of the answer to one row or to several."""
     fields: dict = {"prediction": float, "explanation": (list[Effect], [])}
     if model.labels:

@@ -56,7 +56,7 @@ class ModelFile:
             model = load_model(self.path)
             if self.served:
                 columns = self.served[0].table.columns
-                check_columns(self.path, model.table.columns, columns, "restart")
+                _check_columns(self.path, model.table.columns, columns, "restart")
         except UserError as error:
             self.problem = str(error)
             previous = "; the previous model keeps serving" if self.served else ""
@@ -77,10 +77,10 @@ def check_model(path: Path, config: Config) -> None:
     columns = load_model(path).table.columns
     if config.schema_file.exists():
         expected = read_columns(config.schema_file, config.table)
-        check_columns(path, columns, expected, "run: uv run train")
+        _check_columns(path, columns, expected, "run: uv run train")
 
 
-def check_columns(
+def _check_columns(
     path: Path, columns: Iterable, expected: Iterable, advice: str
 ) -> None:
     """Raise UserError if columns differ from those that are expected."""

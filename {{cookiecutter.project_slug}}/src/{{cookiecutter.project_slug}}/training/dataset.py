@@ -32,8 +32,8 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
 
 
 def read_processed(path: Path, table: Table) -> pd.DataFrame:
-    """Read the processed table: a Parquet file, or a folder of them."""
-    if not path.exists():
+    """Read the processed table, a Parquet file."""
+    if not path.is_file():
         raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
 
     try:

@@ -50,7 +50,7 @@ def describe_model(
 
     X = dataset.X_test.iloc[drawn]
     facts = {
-        **describe_data(dataset, config),
+        **_describe_data(dataset, config),
         "model": model,
         "settings": config.settings.get(model, {}),
         "random_seed": config.random_seed,
@@ -59,7 +59,7 @@ def describe_model(
         "metrics": evaluate(outputs, y, metrics, threshold),
         "intervals": {name: estimate_interval(score, np.arange(len(y)))},
         "baseline": evaluate(baseline, y, metrics),
-        "words": {key: describe_metric(each) for key, each in metrics.items()},
+        "words": {key: _describe_metric(each) for key, each in metrics.items()},
         "importance": rank_features(score_features, X),
         "slices": evaluate_segments(segments, score, metric.sign),
         "versions": {"python": platform.python_version()}
@@ -67,16 +67,16 @@ def describe_model(
     }
     facts["beats_baseline"] = beats_baseline(facts, metric.sign)
 
-    return {**facts, "notes": list_notes(facts, dataset)}
+    return {**facts, "notes": _list_notes(facts, dataset)}
 
 
-def describe_metric(metric: Metric) -> tuple:
+def _describe_metric(metric: Metric) -> tuple:
     """Return the title of a metric, and what it means."""
     better = "higher" if metric.sign > 0 else "lower"
     return metric.title, f"{metric.meaning}; {better} is better"
 
 
-def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
+def _describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     """Return what a model was trained and tested on."""
     table, rows, split = dataset.table, dataset.rows, dataset.split
     kind = "group" if config.group else "random"
@@ -125,7 +125,7 @@ def beats_baseline(facts: dict, sign: int) -> bool:
     return all(sign * (end - facts["baseline"][name]) > 0 for end in ends)
 
 
-def list_notes(facts: dict, dataset: Dataset) -> list:
+def _list_notes(facts: dict, dataset: Dataset) -> list:
     """Say what to know before trusting the metrics, each in a sentence."""
     notes = []
     classes, metric = facts["classes"], facts["metric"]

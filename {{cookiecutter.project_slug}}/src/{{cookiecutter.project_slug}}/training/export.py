@@ -45,7 +45,7 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
     except Exception as error:  # skl2onnx raises errors of many kinds
         raise UserError(f"{model} can't be exported: {str(error)[:200]}") from error
 
-    set_contract(onnx_model, {"offset": dataset.offset})
+    _set_contract(onnx_model, {"offset": dataset.offset})
     predict, _ = load_onnx(onnx_model.SerializeToString())
 
     difference, share = _compare_outputs(pipeline, predict, dataset)
@@ -85,7 +85,7 @@ def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
     return onnx_model
 
 
-def set_contract(onnx_model: ModelProto, contract: dict) -> None:
+def _set_contract(onnx_model: ModelProto, contract: dict) -> None:
     """Store what the service must know in the model."""
     helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
 
@@ -127,16 +127,16 @@ def serialize_model(
         "features": list(dataset.X),
         "offset": dataset.offset,
         "threshold": about["threshold"],
-        "example": example_row(train, columns),
+        "example": _example_row(train, columns),
         "reference": describe_rows(train, columns, predictions),
         "about": about,
     }
-    set_contract(onnx_model, contract)
+    _set_contract(onnx_model, contract)
 
     return onnx_model.SerializeToString()
 
 
-def example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
+def _example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
     """Return a typical row as JSON: the median, or the most frequent value."""
     row: dict = {}
     for column in columns:

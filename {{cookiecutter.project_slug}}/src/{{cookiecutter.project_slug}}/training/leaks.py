@@ -60,12 +60,12 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
             return "has a distinct value in each row, like a key"
 
     if table.task == "classification":
-        is_decided = holds(has_one_class, values, y)
+        is_decided = _holds(_has_one_class, values, y)
         if is_decided and values.nunique(dropna=False) * ROWS_PER_VALUE <= len(values):
             return "determines the target: rows with the same value have one class"
     elif (
         is_number
-        and holds(is_monotonic, values, y)
+        and _holds(_is_monotonic, values, y)
         and values.nunique() > ROWS_PER_VALUE
     ):
         return "determines the target: it is a monotonic function of the target"
@@ -73,18 +73,18 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
     return ""
 
 
-def holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
+def _holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
     """Whether a condition holds for all rows. If not, most often the first show it."""
     return condition(values[:FIRST_ROWS], y[:FIRST_ROWS]) and condition(values, y)
 
 
-def has_one_class(values: pd.Series, y: np.ndarray) -> bool:
+def _has_one_class(values: pd.Series, y: np.ndarray) -> bool:
     """Whether rows with the same value have one class."""
     codes, _ = pd.factorize(values, use_na_sentinel=False)
     return pd.Series(y).groupby(codes).nunique().max() == 1
 
 
-def is_monotonic(values: pd.Series, y: np.ndarray) -> bool:
+def _is_monotonic(values: pd.Series, y: np.ndarray) -> bool:
     """Whether the target is a monotonic function of the values, or constant."""
     pairs = pd.DataFrame({"x": values.astype(float), "y": y})
     return not abs(pairs.corr("spearman").to_numpy()[0, 1]) <= 1 - 1e-9

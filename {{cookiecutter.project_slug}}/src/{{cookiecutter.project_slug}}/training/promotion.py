@@ -208,16 +208,16 @@ def show_history(served: Path) -> str:
             f"nothing has been trained into {served.parent} yet; run: uv run train"
         )
 
-    sha256 = fingerprint(served)
+    sha256 = fingerprint(served) if served.exists() else ""
     rows = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):  # an interrupted write
-            rows.append(show_training(json.loads(line), sha256))
+            rows.append(_show_training(json.loads(line), sha256))
 
     return pd.DataFrame(rows).to_string(index=False)
 
 
-def show_training(record: dict, served: str) -> dict:
+def _show_training(record: dict, served: str) -> dict:
     """Return one line of the table of trainings."""
     metric = record["metric"]
     file = record["file"]

@@ -32,7 +32,9 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     """
     results = pd.DataFrame(
         {
-            model: cross_validate_settings(dataset, model, [{}], metric, config).iloc[0]
+            model: _cross_validate_settings(dataset, model, [{}], metric, config).iloc[
+                0
+            ]
             for model in MODELS[dataset.table.task]
         }
     )
@@ -62,7 +64,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     return choice, record
 
 
-def cross_validate_settings(
+def _cross_validate_settings(
     dataset: Dataset,
     model: str,
     settings: list,
@@ -115,8 +117,8 @@ def tune(
 
     Returns the config with the best of them, and a record of the search.
     """
-    settings = draw_settings(model, count, config.random_seed)
-    results = cross_validate_settings(dataset, model, settings, metric, config, -1)
+    settings = _draw_settings(model, count, config.random_seed)
+    results = _cross_validate_settings(dataset, model, settings, metric, config, -1)
     scores = results.filter(like="split")
     position = scores.mean(axis=1).argmax()
     untuned, best = scores.iloc[0], scores.iloc[position]
@@ -137,7 +139,7 @@ def tune(
     return config, record
 
 
-def draw_settings(model: str, count: int, seed: int) -> list:
+def _draw_settings(model: str, count: int, seed: int) -> list:
     """Return no settings, and then those drawn from a model's search space."""
     if model not in SEARCH_SPACES:
         raise UserError(
