@@ -1,6 +1,6 @@
 """Read schema.yaml, the contract: the only file that must know the table's columns.
 
-The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a
+Its keys are those of pandera (https://pandera.readthedocs.io). The dtype says what a
 column is: float64 a number, Int64 a whole number, boolean, datetime64[ns] a date, str a
 category. `isin` lists the categories, `in_range` and its like are limits, `nullable`
 allows missing values; docs/own-table.md describes `metadata`.

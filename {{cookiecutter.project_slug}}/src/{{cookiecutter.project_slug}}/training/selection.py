@@ -32,7 +32,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     """
     results = pd.DataFrame(
         {
-            model: _cross_validate_settings(dataset, model, [{}], metric, config).iloc[
+            model: _cross_validate(dataset, model, [{}], metric, config).iloc[
                 0
             ]
             for model in MODELS[dataset.table.task]
@@ -64,7 +64,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     return choice, record
 
 
-def _cross_validate_settings(
+def _cross_validate(
     dataset: Dataset,
     model: str,
     settings: list,
@@ -118,7 +118,7 @@ def tune(
     Returns the config with the best of them, and a record of the search.
     """
     settings = _draw_settings(model, count, config.random_seed)
-    results = _cross_validate_settings(dataset, model, settings, metric, config, -1)
+    results = _cross_validate(dataset, model, settings, metric, config, -1)
     scores = results.filter(like="split")
     position = scores.mean(axis=1).argmax()
     untuned, best = scores.iloc[0], scores.iloc[position]
