@@ -167,7 +167,10 @@ def name_categories(listed: Sequence) -> str:
 
 @lru_cache
 def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
-    """Return the texts as they are compared: without differences in case and spaces."""
+    """Return the texts as they are compared.
+
+    Differences in case and spaces do not matter.
+    """
     return frozenset(clean_text(text) for text in texts)
 
 
@@ -220,7 +223,11 @@ def _read_boolean(text: str, column: Column) -> bool:
 
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
-    """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
+    """Read a date in ISO 8601, or in the first of the formats that fits.
+
+    The result has no time zone: a date with one is converted to UTC. Raises ValueError
+    if no format fits.
+    """
     text = plain_date(text)
     for form in ("", *formats):
         with suppress(ValueError, OverflowError):

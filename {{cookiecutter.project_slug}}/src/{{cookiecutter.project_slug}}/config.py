@@ -146,7 +146,10 @@ class TrainingConfig(Section):
     settings: dict[str, dict] = {}
 
     def with_settings(self, model: str, changed: dict) -> "TrainingConfig":
-        """Return a copy with changed settings of a model."""
+        """Return a copy with changed settings of a model.
+
+        The other settings of the model, and those of other models, stay.
+        """
         of_model = {**self.settings.get(model, {}), **changed}
         return self.model_copy(update={"settings": {**self.settings, model: of_model}})
 

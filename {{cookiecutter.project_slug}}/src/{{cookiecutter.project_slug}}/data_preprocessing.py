@@ -122,7 +122,11 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
 
 def clean_column(text: pd.Series, column: Column) -> pd.Series:
-    """Do for a whole column what `read_cell` does first, and mark missing values."""
+    """Do for a whole column what `read_cell` does first, and mark missing values.
+
+    Texts are stripped and replaced as schema.yaml says; a spelling of a missing value
+    becomes missing.
+    """
     text = text.str.strip()
     if column.replace or not text.dropna().str.isascii().all():
         text = text.str.normalize("NFC").replace(dict(column.replace))

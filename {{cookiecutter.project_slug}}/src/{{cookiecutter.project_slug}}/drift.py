@@ -33,7 +33,10 @@ log = logging.getLogger("drift")
 def describe_rows(
     frame: pd.DataFrame, columns: Sequence, predictions: pd.Series
 ) -> dict:
-    """Return how predictions and the values of columns are distributed, by column."""
+    """Return the distributions of predictions and of columns, by name.
+
+    Each is a reference as `describe` returns it.
+    """
     kind = "number" if predictions.dtype.kind == "f" else "category"
     described = {each.name: describe(frame[each.name], each.kind) for each in columns}
     return {**described, PREDICTION: describe(predictions, kind)}
@@ -52,7 +55,12 @@ def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
 
 
 def describe(values: pd.Series, kind: str) -> dict:
-    """Return the bins of a column, and the number of rows in each."""
+    """Return the distribution of a column: its bins, and the rows in each.
+
+    Numbers and dates are binned between their deciles, which are the `edges`. Each
+    frequent category is a bin of its own. The last two bins are other and missing
+    values.
+    """
     edges = None
     if kind in ("category", "boolean"):
         frequent = values.astype("string").value_counts()
@@ -69,7 +77,10 @@ def describe(values: pd.Series, kind: str) -> dict:
 
 
 def count(values: pd.Series, reference: dict) -> np.ndarray:
-    """Count the values in each bin of a reference."""
+    """Count the values in each bin of a reference.
+
+    Returns an array of the shape (bins,).
+    """
     *known, _, _ = reference["bins"]
     if reference["edges"] is None:
         bins = pd.Index(known).get_indexer(values.astype("string"))
@@ -158,7 +169,10 @@ class DriftMonitor:
         return alarms
 
     def shares(self, name: str) -> pd.DataFrame:
-        """Return the share of rows in each bin of a column, in training and now."""
+        """Return the share of rows in each bin of a column.
+
+        There is a row for each bin, and the columns Training and Now.
+        """
         reference = self.reference[name]
         counts = {"Training": reference["counts"], "Now": self.counts[name]}
         shares = pd.DataFrame(counts, index=reference["bins"])
@@ -189,7 +203,7 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
 
 
 def read_sample(data: Path) -> pd.DataFrame:
-    """Read some thousand rows of a Parquet file, from all over it."""
+    """Read at most `SAMPLED_ROWS` rows of a Parquet file, from all over it."""
     with pq.ParquetFile(data) as file:
         parts = range(file.num_row_groups)
         chosen = parts[:: len(parts) // SAMPLED_PARTS + 1]

@@ -161,7 +161,12 @@ class _GivenProbabilities(ClassifierMixin, BaseEstimator):
 def score_outputs(
     outputs: np.ndarray, y: np.ndarray, metric: Metric, threshold: float | None = None
 ) -> float:
-    """Return the score of a model's outputs; higher is better."""
+    """Return the score of a model's outputs; higher is better.
+
+    `outputs` are numbers, shape (rows,), or probabilities, shape (rows, classes), and
+    `y` holds the numbers or the positions of the classes. Raises UserError if the
+    metric does not fit them.
+    """
     estimator: Any = _GivenNumbers()
     if outputs.ndim == 2:
         estimator = _GivenProbabilities(outputs.shape[1], threshold)
@@ -203,7 +208,11 @@ def evaluate(
     metrics: dict[str, Metric],
     threshold: float | None = None,
 ) -> dict[str, float]:
-    """Return the metrics of a model's outputs. Errors are in the target's unit."""
+    """Return the metrics of a model's outputs, by name.
+
+    Errors are positive, in the target's unit. `outputs` and `y` are as in
+    `score_outputs`.
+    """
     return {
         name: metric.sign * score_outputs(outputs, y, metric, threshold)
         for name, metric in metrics.items()
@@ -211,7 +220,10 @@ def evaluate(
 
 
 def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
-    """Return the outputs of the baseline: the shares of the classes, or the mean."""
+    """Return the outputs of the baseline for a number of rows.
+
+    It predicts the shares of the classes in the training rows, or their mean.
+    """
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     baseline.fit(y_train, y_train)
     return predict_outputs(baseline, np.zeros(rows), classes)

@@ -219,7 +219,11 @@ def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.n
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
-    """Return the features whose columns the table has, numbers where they must be."""
+    """Return the features that can be computed from the columns.
+
+    The table has their columns, and numbers where the function wants numbers. Raises
+    UserError if a feature has the name of a column.
+    """
     kinds = {column.name: column.kind for column in columns}
     usable = []
     for each in FEATURES.values():
@@ -233,7 +237,7 @@ def usable_features(columns: Iterable[Column]) -> list[Feature]:
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
-    """Return the names of the features: of the numbers, and of the categories."""
+    """Return the names of the numbers, and those of the categories."""
     numbers: list[str] = []
     for column in columns:
         if column.kind == "date":
@@ -247,5 +251,5 @@ def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
 
 
 def is_category(X: "pd.DataFrame") -> np.ndarray:
-    """Say of each feature whether it is a category."""
+    """Return for each feature, shape (n,), whether it is a category."""
     return np.array([dtype.kind == "O" for dtype in X.dtypes], dtype=bool)

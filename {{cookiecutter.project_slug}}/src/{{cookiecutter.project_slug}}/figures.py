@@ -68,7 +68,10 @@ def _new_figure(figures: dict, title: str) -> Iterator:
 
 
 def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
-    """Draw actual numbers and residuals, both over predicted numbers."""
+    """Draw actual numbers and residuals, both over predicted numbers.
+
+    `y` and `outputs` have the shape (rows,). Returns SVG by title.
+    """
     figures: dict = {}
     kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
     for title, kind in kinds.items():
@@ -87,7 +90,11 @@ def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
 def draw_classes(
     y: np.ndarray, outputs: np.ndarray, labels: list, threshold: float | None
 ) -> dict:
-    """Draw curves of the positive class, or of each frequent class, and errors."""
+    """Draw curves of the positive class, or of each frequent class, and errors.
+
+    `y` holds positions in `labels`, shape (rows,), and `outputs` probabilities, shape
+    (rows, classes). Returns SVG by title.
+    """
     figures: dict = {}
     counts = np.bincount(y, minlength=len(labels))
     frequent = np.argsort(-counts, kind="stable")

@@ -118,7 +118,10 @@ def build_pipeline(
 
 
 def find_model(model: str, task: Task) -> tuple:
-    """Return how a model's features are prepared, and its estimator."""
+    """Return how a model's features are prepared, and its estimator.
+
+    Raises UserError if there is no such model for the task.
+    """
     models = MODELS[task]
     if model not in models:
         raise UserError(
@@ -173,7 +176,11 @@ class Dataset:
 
 
 def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Dataset:
-    """Compute the features of a clean table, and hold out the test rows."""
+    """Compute the features of a clean table, and hold out the test rows.
+
+    Rows without a target are left out. Raises UserError if config.yaml asks for what
+    the target does not allow.
+    """
     rows = frame.dropna(subset=[table.target.name])
     target = rows[table.target.name]
     X = features_of_table(rows, table.features)
@@ -256,6 +263,9 @@ def explain_errors(model: str) -> Iterator:
 
 
 def folds_of(dataset: Dataset, config: TrainingConfig) -> list[tuple]:
-    """Return the folds of the training rows, as positions in X_train."""
+    """Return the folds of the training rows.
+
+    Each is a pair of arrays: the positions in X_train to train on, and to evaluate on.
+    """
     rows = dataset.rows.iloc[dataset.split.train]
     return make_folds(rows, dataset.y_train, config)

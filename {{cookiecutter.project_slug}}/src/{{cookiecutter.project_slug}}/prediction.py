@@ -126,7 +126,11 @@ def name_label(label: Any) -> str:
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file. Raises UserError if it is missing or can't be served."""
+    """Load a model file.
+
+    Raises UserError if it is missing or can't be served, or if feature_engineering.py
+    has changed since the training.
+    """
     try:
         content = path.read_bytes()
         run, contract = load_onnx(content)
@@ -176,7 +180,10 @@ def load_onnx(content: bytes) -> tuple[Predict, dict]:
 
 
 def predict_features(run: Predict, X: "pd.DataFrame") -> np.ndarray:
-    """Return the outputs for a table of features."""
+    """Return the outputs for a table of features.
+
+    `X` has numbers, and categories as text, in the order of `feature_names`.
+    """
     is_text = is_category(X)
     numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
     categories = X.loc[:, is_text].to_numpy(dtype=object)

@@ -134,7 +134,10 @@ def read_table(config: Config | None = None) -> Table:
 
 
 def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
-    """Combine the columns with their roles in config.yaml: target, key, excluded."""
+    """Combine the columns with their roles in config.yaml: target, key, excluded.
+
+    Raises UserError if a column of config.yaml is missing, or if no feature is left.
+    """
     by_name = {column.name: column for column in columns}
     unused = [config.target, *config.key, *config.exclude]
     for name in unused:
@@ -290,7 +293,7 @@ def _find_kind(dtype: Any) -> Kind:
 
 
 def rows_to_predict(table: Table, unknown_categories: str) -> Table:
-    """Return the table of rows to predict: no target, no key, maybe new categories."""
+    """Return the table of rows to predict: only features, no key and no filter."""
     is_closed = unknown_categories == "reject"
     columns = [replace(column, is_closed=is_closed) for column in table.features]
     return replace(table, columns=tuple(columns), key=(), filter=None)

@@ -131,7 +131,11 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def replace_file(new: Path, old: Path) -> None:
-    """Put a new file in the place of the old one: keep its mode, follow its link."""
+    """Put a new file in the place of the old one.
+
+    The file keeps the old one's mode. If the old one is a symbolic link, its target is
+    replaced.
+    """
     place = old.resolve()
     with new.open("rb+") as file:
         # Otherwise a power cut may leave the new name without content.
@@ -160,7 +164,11 @@ def format_number(value: float | None, like: float | None = None) -> str:
 
 
 def append_record(record: dict, file: Path) -> None:
-    """Append a line of JSON to a file; after an interrupted write, on a new line."""
+    """Append a line of JSON to a file.
+
+    If an earlier write was interrupted, the line still begins on a new line. A file
+    that can't be written is logged, and raises no error.
+    """
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
         cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")

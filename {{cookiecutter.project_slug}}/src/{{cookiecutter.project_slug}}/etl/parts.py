@@ -130,7 +130,11 @@ def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
 
 
 def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
-    """Write only one of the rows with the same key; log which replaced which."""
+    """Write only one of the rows with the same key; log which replaced which.
+
+    Returns the file with the rows that are left: `kept` itself if there are no
+    duplicates. Files are compared by DuckDB, in bounded memory.
+    """
     kept, unique = folder / "kept", folder / "unique"
     if not table.key:
         return kept

@@ -47,7 +47,10 @@ def read_batches(
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Return the files that match, sorted; a file's own name means that file."""
+    """Return the files that match, sorted; a file's own name means that file.
+
+    Raises UserError if there is none, or if the pattern is a folder.
+    """
     path = Path(pattern)
     if path.is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
@@ -89,7 +92,10 @@ def open_file(path: Path, config: TableConfig) -> Opened:
 def read_arrow(
     source: str, batches: Iterable, header: list, decimal: str
 ) -> Iterator[RawData]:
-    """Return rows of any types as text, numbered from 1."""
+    """Return rows of any types as text, numbered from 1.
+
+    Missing values stay missing.
+    """
     first = 1
     for batch in batches:
         texts = [_write_as_text(column, decimal) for column in batch.columns]

@@ -93,7 +93,11 @@ def remove_leftovers(output: Path) -> None:
 
 
 def follow(pattern: str, run: Callable) -> None:
-    """Run now, and again when a file that matches is new or changed, and complete."""
+    """Run now, and again whenever a matching file is new or changed, and complete.
+
+    A file is complete if nothing has changed for two seconds. If a run fails, its error
+    is logged and the next change is waited for.
+    """
     folder, name = Path(pattern).parent, Path(pattern).name
     while has_magic(str(folder)):
         folder = folder.parent

@@ -115,7 +115,10 @@ def _describe_request(model: Model, reader: RequestReader) -> Any:
 
 
 def describe_column(column: Column) -> dict:
-    """Return the JSON schema of the values of a column."""
+    """Return the JSON schema of the values of a column.
+
+    It lists what a request may send: typed values, and texts as the files spell them.
+    """
     about = [column.description or column.name]
     missing = [None] * column.nullable
     schema: dict = {}

@@ -33,7 +33,11 @@ class ModelFile:
         self.look()
 
     def get(self) -> tuple[Model, RequestReader]:
-        """Return the model and the reader of its requests, after a look at the file."""
+        """Return the model and the reader of its requests.
+
+        Looks at the file first, at most once a second. Answers 503 if there is no
+        model.
+        """
         if time.monotonic() >= self._next_look:
             self.look()
         if self.served is None:
@@ -41,7 +45,11 @@ class ModelFile:
         return self.served
 
     def look(self) -> None:
-        """Load the file if it has changed; if it can't be served, say why."""
+        """Load the file if it has changed.
+
+        If the new file can't be served, the previous model keeps serving, and `problem`
+        says why.
+        """
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         try:
             modified = self.path.stat().st_mtime_ns

@@ -99,7 +99,10 @@ class RequestReader:
 
 
 def read_body(environ: dict, max_bytes: int) -> bytes:
-    """Return the body of a request, which must be sent as JSON."""
+    """Return the body of a request.
+
+    Answers 415 if it is not sent as JSON or is compressed, and 413 if it is too large.
+    """
     kind, coding = environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING")
     body = environ["body"]  # see `server.one_at_a_time`
     if kind != "application/json" and not Request(environ).is_json:
@@ -115,7 +118,11 @@ def read_body(environ: dict, max_bytes: int) -> bytes:
 
 
 def read_features(content: bytes, max_rows: int) -> Any:
-    """Return what the body of a request holds under `features`."""
+    """Return what the body of a request holds under `features`.
+
+    That is a row, or a list of rows. Answers 400 if the body is not JSON, 422 if it
+    holds anything else, and 413 if there are too many rows.
+    """
     try:
         body = from_json(content, catch_duplicate_keys=True)
     except ValueError as error:
@@ -137,7 +144,10 @@ def read_features(content: bytes, max_rows: int) -> Any:
 
 
 def read_explain(environ: dict) -> bool:
-    """Return whether the query string asks for explanations."""
+    """Return whether the query string asks for explanations.
+
+    Answers 422 if the value is neither true nor false.
+    """
     if not environ.get("QUERY_STRING"):
         return False
 

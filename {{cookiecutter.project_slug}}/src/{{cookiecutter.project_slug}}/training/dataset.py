@@ -17,7 +17,11 @@ log = logging.getLogger("train")
 
 
 def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
-    """Read the processed table, compute its features, and refuse target leakage."""
+    """Read the processed table and compute its features.
+
+    Logs the features that are left out. Raises UserError if there is no such table, or
+    if a column determines the target.
+    """
     frame = read_processed(data, table)
     log.info("predicting %s from %d rows", table.target.name, len(frame))
 

@@ -115,7 +115,11 @@ def _compare_outputs(pipeline: Pipeline, predict: Predict, dataset: Dataset) -> 
 def serialize_model(
     onnx_model: ModelProto, dataset: Dataset, outputs: np.ndarray, about: dict
 ) -> bytes:
-    """Return the content of the model file, with what the service must know."""
+    """Return the content of the model file.
+
+    Besides the model it holds what the service must know: the contract. `outputs` are
+    the model's answers to the test rows, and `about` describes the training.
+    """
     columns = dataset.table.features
     drawn = pd.Series(dataset.split.train)
     drawn = drawn.sample(min(len(drawn), SAMPLED_ROWS), random_state=0)

@@ -49,7 +49,10 @@ def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str
 
 
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
-    """Return what is wrong with a feature, or nothing."""
+    """Return what is wrong with a feature, or an empty text.
+
+    Tables of fewer than `FEWEST_ROWS` rows are not checked.
+    """
     if len(values) < FEWEST_ROWS:
         return ""
 

@@ -43,7 +43,10 @@ class Trained(NamedTuple):
 
 
 def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
-    """Decide whether a new model is served. Returns that, and why."""
+    """Decide whether a new model is served.
+
+    Returns whether it is, and the reason in a few words.
+    """
     if served.exists() and served.read_bytes() == trained.content:
         return False, "it is the served model"
     if config.promote != "if_better":
@@ -96,7 +99,11 @@ def estimate_improvement(
 
 
 def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) -> tuple:
-    """Decide about a model that is clearly worse than the served one of this split."""
+    """Decide about a model that is clearly worse than the served one.
+
+    `split` is how the served model's test rows were held out. Returns the same as
+    `decide`.
+    """
     reason = f"by {about['metric']} it is worse than the served model"
     if is_fair(about["split"], split):
         return False, f"{reason} on the same test rows; {FORCE}"
@@ -145,7 +152,10 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
 
 def publish(archived: Path, config: Config) -> None:
-    """Serve a model of the archive: all its files at once, or none of them."""
+    """Serve a model of the archive: all its files at once, or none of them.
+
+    Raises UserError if one of them can't be read or written.
+    """
     served = config.paths.model
     places = {
         served: archived,
@@ -201,7 +211,10 @@ def prune(config: Config) -> None:
 
 
 def show_history(served: Path) -> str:
-    """Return a table of all trainings into the folder of the served model."""
+    """Return a table of all trainings into the folder of the served model.
+
+    It has a line for each training, as text. Raises UserError if there is none.
+    """
     file = served.parent / HISTORY
     if not file.exists():
         raise UserError(

@@ -32,9 +32,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     """
     results = pd.DataFrame(
         {
-            model: _cross_validate(dataset, model, [{}], metric, config).iloc[
-                0
-            ]
+            model: _cross_validate(dataset, model, [{}], metric, config).iloc[0]
             for model in MODELS[dataset.table.task]
         }
     )

@@ -107,7 +107,10 @@ def run(
 def train_model(
     dataset: Dataset, model: str, metrics: dict, config: TrainingConfig
 ) -> Trained:
-    """Fit a model, export it, and evaluate what was exported."""
+    """Fit a model, export it, and evaluate what was exported.
+
+    Raises UserError if it can't be fitted, or can't be exported with the same answers.
+    """
     log.info("training %s", model)
     threshold = choose_threshold(dataset, model, config)
     pipeline = fit_model(dataset, model, config)
@@ -215,7 +218,10 @@ def report(about: dict) -> None:
 
 
 def read_setting(text: str) -> tuple:
-    """Read NAME=VALUE, the value as in config.yaml."""
+    """Read NAME=VALUE, the value as in config.yaml.
+
+    Raises UserError if it is written in another way.
+    """
     name, equals, value = text.partition("=")
     if name and equals:
         with suppress(yaml.YAMLError):
