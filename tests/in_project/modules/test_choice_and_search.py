@@ -219,6 +219,11 @@ def test_a_threshold_fits_its_rule(rule):
         assert chosen == pytest.approx(1 / 6, abs=0.1)
 
 
+def test_it_may_be_cheapest_to_predict_no_positives():
+    rule = Threshold.model_validate({"cost": {"false_positive": 10, "false_negative": 1}})
+    assert find_threshold(np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.1]), rule) == 1
+
+
 def test_few_rows_rare_classes_and_no_better_than_the_baseline_are_noted():
     dataset = make_table("classification", rows=300, share=0.05, signal=0)
     metrics = list_metrics("log_loss", "classification", 2)

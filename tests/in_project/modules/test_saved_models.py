@@ -305,6 +305,8 @@ def test_without_a_model_that_fits_there_is_no_drift(fresh, tmp_path, caplog):
     frame.to_parquet(tmp_path / "other.parquet")
     assert log_drift(fresh.paths.model, tmp_path / "other.parquet", 0.1) == {}
     assert "drift is not measured" in caplog.text
+    frame.assign(größe=1, member="maybe").to_parquet(tmp_path / "other.parquet")
+    assert log_drift(fresh.paths.model, tmp_path / "other.parquet", 0.1) == {}
 
 
 def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
@@ -318,6 +320,8 @@ def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
     assert [line["features"] for line in lines] == rows
     assert lines[0]["prediction"] == answers[0]["prediction"]
     assert drift.compare(str(file), fresh.paths.model, fresh)
+    table = fresh.table.model_copy(update={"decimal": ","})  # the log has points all the same
+    assert drift.compare(str(file), fresh.paths.model, fresh.model_copy(update={"table": table}))
     monkeypatch.setattr("customer_churn.service.prediction_log.LARGEST_FILE", 10)
     for _ in range(8):
         log_predictions(file, rows[:1], answers[:1], model.sha256)

@@ -47,6 +47,7 @@ _ARGUMENTS = {  # the arguments of each check
     "less_than": ["max_value"],
     "less_than_or_equal_to": ["max_value"],
 }
+_INCLUDE = {"include_min", "include_max"}
 _PROPERTIES = {"coerce", "description", "dtype", "metadata", "nullable", "required"}
 
 
@@ -251,13 +252,13 @@ def _read_checks(checks: dict) -> dict:
         names = _ARGUMENTS[check]
         if not isinstance(given, Mapping):
             given = {names[0]: given}
-        if sorted(given) != sorted(names):
+        if set(given) - _INCLUDE != set(names):
             raise ValueError(f"{check} takes {' and '.join(names)}")
         arguments |= given
 
-    if "greater_than" in checks:
+    if "greater_than" in checks or arguments.get("include_min") is False:
         arguments["min_value"] = math.nextafter(arguments["min_value"], math.inf)
-    if "less_than" in checks:
+    if "less_than" in checks or arguments.get("include_max") is False:
         arguments["max_value"] = math.nextafter(arguments["max_value"], -math.inf)
 
     return arguments
