@@ -72,8 +72,8 @@ def read_rows(data: str | None, trained: Table, config: Config) -> Iterator:
             )
         yield read_sample(processed)
     elif data.endswith(".jsonl"):
-        logged = read_predictions(Path(data), names, config.table.decimal)
-        yield transform(logged, table).kept
+        decimal = trained.target.spelling.decimal
+        yield transform(read_predictions(Path(data), names, decimal), table).kept
     else:
         for batch in read_batches(
             find_files(data), names, config.table, trained.unused
