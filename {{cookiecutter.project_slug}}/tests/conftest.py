@@ -7,6 +7,7 @@ second is whatever is in data/raw: its tests name no column, they follow schema.
 import json
 import os
 import random
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -238,11 +239,14 @@ def trained_config(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def own_config(tmp_path_factory):
-    """The project's own config, but with its outputs in a temporary folder."""
+    """The project's own config, but with all that is written in a temporary folder."""
     config = read_config(ROOT)
     folder = tmp_path_factory.mktemp("own")
+    for name in ("config.yaml", "schema.yaml"):
+        shutil.copy(ROOT / name, folder)
     changed = {name: folder / path.name for name, path in config.paths if name != "raw"}
-    return config.model_copy(update={"paths": config.paths.model_copy(update=changed)})
+    paths = config.paths.model_copy(update=changed)
+    return config.model_copy(update={"root": folder, "paths": paths, "sink": None})
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def type_naively(text, decimal):
 
 
 def test_every_kept_raw_row_is_answered_as_by_predict(
-    own_model, own_config, own_raw, own_processed, tmp_path
+    own_model, own_config, own_raw, own_processed, tmp_path, monkeypatch
 ):
     kept = own_raw.loc[own_processed.index]
     file, output = tmp_path / "kept.csv", tmp_path / "answered.csv"
@@ -73,6 +73,7 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
     is_label = bool(load_model(own_model).labels)
     expected = pd.read_csv(output, dtype={"prediction": "str" if is_label else "float"})
 
+    monkeypatch.chdir(own_config.root)
     client = app.create_app(own_model).test_client()
     rows = kept.fillna("").astype(object).to_dict("records")
     type_in = partial(type_naively, decimal=own_config.table.decimal)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from customer_churn.drift import DriftMonitor, log_drift
 from customer_churn.evaluation import list_metrics
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.prediction import load_model
-from customer_churn.schema import Column, Table
+from customer_churn.schema import Column, Spelling, Table
 from customer_churn.service.prediction_log import log_predictions
 from customer_churn.tools import drift
 from customer_churn.training import promotion, train
@@ -321,7 +322,8 @@ def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
     assert lines[0]["prediction"] == answers[0]["prediction"]
     assert drift.compare(str(file), fresh.paths.model, fresh)
     charges = rows[0]["Total Charges"]
-    read = drift.read_predictions(file, ["Total Charges"], ",")
+    target = replace(model.table.target, spelling=Spelling(decimal=","))
+    read = drift.read_predictions(file, replace(model.table, target=target))
     assert read["Total Charges"][0] == str(charges).replace(".", ",")
     monkeypatch.setattr("customer_churn.service.prediction_log.LARGEST_FILE", 10)
     for _ in range(8):

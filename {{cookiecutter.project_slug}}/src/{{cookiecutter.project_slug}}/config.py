@@ -199,6 +199,13 @@ class Config(BaseSettings):
         """Return the file that describes the table."""
         return self.root / "schema.yaml"
 
+    def find_card(self, model: Path) -> Path:
+        """Return where a model's card is: in reports/, or beside any other model."""
+        if model.resolve() == self.paths.model.resolve():
+            return self.root / "reports" / "model_card.html"
+
+        return model.with_suffix(".html")
+
 
 def _find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds config.yaml."""
@@ -225,7 +232,7 @@ def read_config(start: Path | None = None) -> Config:
         config = Config(root=root, **content)
     except ValidationError as error:
         raise UserError(_describe_error(error)) from error
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, OSError, TypeError, ValueError) as error:
         raise UserError(
             f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {error}"
         ) from error
@@ -241,7 +248,9 @@ def read_config(start: Path | None = None) -> Config:
 
 def _describe_error(error: ValidationError) -> str:
     """Return where the first mistake is, in the file or a variable, and what it is."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelled name explains why another one is missing.
+    first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
     variable = DELIMITER.join(place[:2]).upper()
     if variable in {name.upper() for name in os.environ}:

@@ -31,15 +31,19 @@ log = logging.getLogger("drift")
 
 
 def describe_rows(
-    frame: pd.DataFrame, columns: Sequence, predictions: pd.Series
+    train: pd.DataFrame, columns: Sequence, predictions: pd.Series, trained: pd.Series
 ) -> dict:
-    """Return the distributions of predictions and of columns, by name.
+    """Return the distributions of columns and of predictions, by name.
 
-    Each is a reference as `describe` returns it.
+    Each is a reference as `describe` returns it. `predictions` are for the test rows,
+    `trained` for the training rows: a model that overfits is surer about these.
     """
     kind = "number" if predictions.dtype.kind == "f" else "category"
-    described = {each.name: describe(frame[each.name], each.kind) for each in columns}
-    return {**described, PREDICTION: describe(predictions, kind)}
+    reference = describe(predictions, kind)
+    reference["trained"] = count(trained, reference).tolist()
+    described = {each.name: describe(train[each.name], each.kind) for each in columns}
+
+    return {**described, PREDICTION: reference}
 
 
 def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
@@ -145,11 +149,16 @@ class DriftMonitor:
             ) from error
 
     def measure(self) -> dict:
-        """Return the population stability index by column, the worst first."""
-        drift = {
-            name: _calculate_psi(reference["counts"], self.counts[name])
-            for name, reference in self.reference.items()
-        }
+        """Return the population stability index by column, the worst first.
+
+        Predictions are compared with those for test rows and for training rows: the
+        new rows may be either, and the smaller index counts.
+        """
+        drift = {}
+        for name, reference in self.reference.items():
+            counts = [reference["counts"], reference.get("trained", reference["counts"])]
+            drift[name] = min(_calculate_psi(then, self.counts[name]) for then in counts)
+
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
     def find_alarms(self, limit: float) -> dict:

@@ -259,7 +259,7 @@ def explain_errors(model: str) -> Iterator:
     try:
         yield
     except ValueError as error:
-        raise UserError(f"{model} can't be trained: {error}") from error
+        raise UserError(f"{model} can't be trained: {str(error)[:300]}") from error
 
 
 def folds_of(dataset: Dataset, config: TrainingConfig) -> list[tuple]:

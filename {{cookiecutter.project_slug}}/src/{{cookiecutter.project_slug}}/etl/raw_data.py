@@ -47,8 +47,9 @@ def read_batches(
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Return the files that match, sorted; a file's own name means that file.
+    """Return the files that match; a file's own name means that file.
 
+    They are sorted by their names up to the first dot: data.csv is before data-2.csv.
     Raises UserError if there is none, or if the pattern is a folder.
     """
     path = Path(pattern)
@@ -59,7 +60,8 @@ def find_files(pattern: str) -> list[Path]:
         return [path]
 
     names = glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    files = [path for path in map(Path, sorted(names)) if path.is_file()]
+    files = [path for path in map(Path, names) if path.is_file()]
+    files.sort(key=lambda path: (path.parent, path.name.partition(".")))
     if not files:
         raise UserError(
             f"no file matches {pattern}; check the path, or `paths.raw` in config.yaml"

@@ -152,7 +152,11 @@ def connect(database: str) -> Iterator:
             raise UserError(f"the environment variable {name} is not set")
 
     url = os.path.expandvars(database)
-    kind = "postgresql" if url.startswith("postgres") else "sqlite"
+    kind = "postgresql" if url.startswith("postgres") else url.partition(":")[0]
+    if kind not in ("postgresql", "sqlite"):
+        raise UserError(
+            "config.yaml: database: it must begin with postgresql:// or sqlite:///"
+        )
 
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")

@@ -132,10 +132,11 @@ def _list_notes(facts: dict, dataset: Dataset) -> list:
     rows = facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
     if classes.get(rarest, 1) < RARE_SHARE:
+        remedy = " To find more of them, set training.threshold in config.yaml."
         notes.append(
             f"Only {classes[rarest]:.2%} of the rows are {rarest}: look at "
-            "balanced_accuracy and roc_auc, not accuracy. To find more of them, set "
-            "training.threshold in config.yaml."
+            "balanced_accuracy and roc_auc, not accuracy."
+            + (remedy if len(classes) == 2 else "")
         )
 
     if rows < FEW_TEST_ROWS:

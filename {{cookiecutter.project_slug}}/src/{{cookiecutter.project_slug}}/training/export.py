@@ -113,7 +113,11 @@ def _compare_outputs(pipeline: Pipeline, predict: Predict, dataset: Dataset) -> 
 
 
 def serialize_model(
-    onnx_model: ModelProto, dataset: Dataset, outputs: np.ndarray, about: dict
+    onnx_model: ModelProto,
+    dataset: Dataset,
+    predict: Predict,
+    outputs: np.ndarray,
+    about: dict,
 ) -> bytes:
     """Return the content of the model file.
 
@@ -124,7 +128,8 @@ def serialize_model(
     drawn = pd.Series(dataset.split.train)
     drawn = drawn.sample(min(len(drawn), SAMPLED_ROWS), random_state=0)
     train = dataset.rows.iloc[drawn]
-    predictions = as_predictions(outputs, dataset.labels)
+    trained = predict_features(predict, dataset.X.iloc[drawn])
+    predictions = [as_predictions(each, dataset.labels) for each in (outputs, trained)]
     contract = {
         "table": asdict(dataset.table),
         "labels": dataset.labels,
@@ -132,7 +137,7 @@ def serialize_model(
         "offset": dataset.offset,
         "threshold": about["threshold"],
         "example": _example_row(train, columns),
-        "reference": describe_rows(train, columns, predictions),
+        "reference": describe_rows(train, columns, *predictions),
         "about": about,
     }
     _set_contract(onnx_model, contract)

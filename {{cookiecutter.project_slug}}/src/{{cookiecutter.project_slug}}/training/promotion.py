@@ -7,6 +7,7 @@ only `MOST_HELD_BACK` models in a row.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ ARCHIVE, HISTORY = "archive", "history.jsonl"
 MOST_HELD_BACK = 3
 COMPARED_ROWS = 10_000
 FORCE = "to serve it anyway, set training.promote: always in config.yaml"
+
+log = logging.getLogger("train")
 
 
 class Trained(NamedTuple):
@@ -63,11 +66,11 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
         model = load_model(served)
         others = predict_table(model, rows)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
-        return True, "the served model can't answer the rows of this table"
+        return True, "not compared: the served model has other columns or features"
 
     target = trained.about["target"]
     if model.labels != dataset.labels or model.about["target"] != target:
-        return True, "the served model predicts another target"
+        return True, "not compared: the served model has another target or classes"
 
     _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
@@ -136,14 +139,6 @@ def archive_path(served: Path, trained: str, sha256: str) -> Path:
     return served.parent / ARCHIVE / f"{time}-{sha256[:8]}.onnx"
 
 
-def card_path(model: Path, config: Config) -> Path:
-    """Return where a model's card is: in reports, or beside it in the archive."""
-    if model.parent.name == ARCHIVE:
-        return model.with_suffix(".html")
-
-    return config.root / "reports" / f"{model.stem}_card.html"
-
-
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write several files. No file is replaced before all are written."""
     with ExitStack() as stack:
@@ -160,7 +155,7 @@ def publish(archived: Path, config: Config) -> None:
     places = {
         served: archived,
         served.with_suffix(".json"): archived.with_suffix(".json"),
-        card_path(served, config): card_path(archived, config),
+        config.find_card(served): config.find_card(archived),
     }
     try:
         write_files({place: file.read_bytes() for place, file in places.items()})
@@ -168,34 +163,39 @@ def publish(archived: Path, config: Config) -> None:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
 
 
-def find_archived(served: Path) -> tuple:
-    """Return the archived files of the served model, and of the one that it replaced.
+def find_archived(model: Path) -> tuple:
+    """Return the archived files of a model, and of the one that it replaced.
 
     Either is None if it is not known.
     """
+    archive = model.parent if model.parent.name == ARCHIVE else model.parent / ARCHIVE
     try:
-        record = json.loads(served.with_suffix(".json").read_text(encoding="utf-8"))
+        record = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
         paths = record["file"]["path"], record["promotion"]["replaced"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
 
-    return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
+    return tuple(path and archive / Path(path).name for path in paths)
 
 
 def roll_back(config: Config) -> Path:
     """Serve the previous model again, and return its archived file."""
-    served = config.paths.model
-    _, previous = find_archived(served)
-    if not previous or not previous.exists():
-        raise UserError(
-            f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
-            "see: uv run train --list"
-        )
+    archive = config.paths.model.parent / ARCHIVE
+    _, previous = find_archived(config.paths.model)
+    while previous and previous.exists():
+        try:
+            load_model(previous)
+        except UserError as error:
+            log.warning("skipped: %s", error)
+            _, previous = find_archived(previous)
+        else:
+            publish(previous, config)
+            return previous
 
-    load_model(previous)
-    publish(previous, config)
-
-    return previous
+    raise UserError(
+        f"there is no earlier model in {archive} that can be served; "
+        "see: uv run train --list"
+    )
 
 
 def prune(config: Config) -> None:

@@ -130,6 +130,9 @@ def tune(
     if record["tie"]:
         log.warning("the best settings tie with those in config.yaml")
 
+    text = "best settings: %.4g; those in config.yaml: %.4g"
+    log.info(text, record["score"], record["untuned"])
+
     config = config.with_settings(model, settings[position])
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
 from ..evaluation import find_metric, list_metrics
-from ..model_training import MODELS, Dataset, find_model, fit_model
+from ..model_training import MODELS, Dataset, explain_errors, find_model, fit_model
 from ..prediction import predict_features
 from ..schema import read_table
 from ..utils import (
@@ -44,7 +44,6 @@ from .promotion import (
     HISTORY,
     Trained,
     archive_path,
-    card_path,
     decide,
     find_archived,
     prune,
@@ -114,12 +113,14 @@ def train_model(
     log.info("training %s", model)
     threshold = choose_threshold(dataset, model, config)
     pipeline = fit_model(dataset, model, config)
-    onnx_model, predict = export_pipeline(pipeline, dataset, model)
+    with explain_errors(model):
+        onnx_model, predict = export_pipeline(pipeline, dataset, model)
+
     outputs = predict_features(predict, dataset.X_test)
     about = as_json(
         describe_model(dataset, model, predict, outputs, metrics, threshold, config)
     )
-    content = serialize_model(onnx_model, dataset, outputs, about)
+    content = serialize_model(onnx_model, dataset, predict, outputs, about)
 
     return Trained(content, about, outputs, metrics[about["metric"]], dataset)
 
@@ -148,7 +149,7 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
         {
             output: trained.content,
             output.with_suffix(".json"): text.encode(),
-            card_path(output, config): page.encode(),
+            config.find_card(output): page.encode(),
         }
     )
     log.info("saved %s in %.1f s", output, origin["seconds"])
