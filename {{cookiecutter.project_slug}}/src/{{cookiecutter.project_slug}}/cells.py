@@ -37,7 +37,8 @@ _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
 # Between thousands:
 _SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
 _NUMBER = re.compile(
-    rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
+    rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+(,\d\d)+,\d{{3}}|\d+)(\.\d*)?"
+    r"|\.\d+)(e[-+]?\d+)?",
     re.ASCII | re.IGNORECASE,
 )
 
