@@ -53,14 +53,14 @@ FORMATS = (
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
     "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%m.%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
-    "|%Y年%m月%d日|%Y년 %m월 %d일"
+    "|%Y年%m月%d日|%Y년 %m월 %d일|%Y%m%d%H%M%S"
+    "|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 )
 TIMES = (
     "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
     "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
 )
 NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
-MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 
 
 def share_of(counts: Series, pattern: str) -> float:
@@ -174,9 +174,8 @@ def fit_formats(texts: Series, formats: str) -> tuple:
     """
     fitting = []
     delimiters = set(texts.str.replace(NO_DELIMITERS, "", regex=True))
-    dated = map("".join, product(formats.split("|"), TIMES.split("|")))
 
-    for form in [*dated, *MOMENTS.split("|")]:
+    for form in map("".join, product(formats.split("|"), TIMES.split("|"))):
         if re.sub(r"%.|[\w\s]", "", form) not in delimiters:
             continue
 
