@@ -73,7 +73,7 @@ class Evidence:
         """
         rows = self.counts.sum()
         read = rows - unreadable.sum()
-        words = unreadable[unreadable.index.str.contains(r"[^\W0_]")].sum()
+        words = unreadable.filter(regex=r"[^\W0_]").sum()
         is_accepted = read > MOST * (read + words)
         if (is_accepted or read >= HALF * rows) and read < rows:
             others = "the others are read as missing" if is_accepted else "the others"

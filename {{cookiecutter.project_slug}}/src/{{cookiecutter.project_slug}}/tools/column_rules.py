@@ -53,13 +53,13 @@ FORMATS = (
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
     "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%m.%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
-    "|%Y年%m月%d日|%Y년 %m월 %d일|%Y%m%d%H%M%S"
-    "|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
+    "|%Y年%m月%d日|%Y년 %m월 %d일"
 )
 TIMES = (
     "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
     "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
 )
+MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 
 
@@ -155,7 +155,7 @@ def find_date_formats(counts: Series) -> tuple:
 
     The month comes first, or the day, if more can be read then.
     """
-    likely = counts.index[counts.index.str.fullmatch(DATE)].to_series()
+    likely = counts.filter(regex=f"^({DATE})$").index.to_series()
     texts = likely[:: len(likely) // TRIED + 1].map(plain_date)
     others, texts = fit_formats(texts, FORMATS)
     month_first, month_rest = fit_formats(texts, MONTH_FIRST)
@@ -174,8 +174,9 @@ def fit_formats(texts: Series, formats: str) -> tuple:
     """
     fitting = []
     delimiters = set(texts.str.replace(NO_DELIMITERS, "", regex=True))
+    dated = map("".join, product(formats.split("|"), TIMES.split("|")))
 
-    for form in map("".join, product(formats.split("|"), TIMES.split("|"))):
+    for form in [*dated, *MOMENTS.split("|")]:
         if re.sub(r"%.|[\w\s]", "", form) not in delimiters:
             continue
 
