@@ -129,3 +129,16 @@ def test_the_whole_project_works_on_an_odd_table(bake, serve, target, of_numbers
         "M notebooks/03_model_prototyping.ipynb",
         "M schema.yaml",
     }
+
+
+def test_its_own_tests_pass_on_a_table_whose_model_is_not_promoted(project):
+    draw = random.Random(0)
+    lines = [f"{draw.random():.3f},{draw.choice('ab')}" for _ in range(50)]
+    file = project.path / "data" / "raw" / "noise.csv"
+    file.write_text("\n".join(["x,y", *lines]), encoding="utf-8")
+    for command in (
+        ("infer-schema", "data/raw/noise.csv", "--target", "y", "--force"),
+        ("pytest", "-q", "-p", "no:cacheprovider", "tests/test_app.py"),
+    ):
+        result = project.run("uv", "run", *command)
+        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]

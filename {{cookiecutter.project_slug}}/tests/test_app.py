@@ -45,12 +45,12 @@ def test_rows_are_answered_in_their_order_as_alone(client):
 
 
 @pytest.fixture
-def own_model(own_config, own_processed, empty_figures):
-    """A model of the project's own table."""
-    paths = own_config.paths
-    own_processed.to_parquet(paths.processed)
-    run(paths.processed, own_config.training.model, paths.model, own_config)
-    return paths.model
+def own_model(own_config, own_processed, tmp_path, empty_figures):
+    """A model of the project's own table, whether it would be promoted or not."""
+    data, model = tmp_path / "own.parquet", tmp_path / "own.onnx"
+    own_processed.to_parquet(data)
+    run(data, own_config.training.model, model, own_config)
+    return model
 
 
 def type_naively(text, decimal):

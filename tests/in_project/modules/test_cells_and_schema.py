@@ -28,6 +28,8 @@ def test_thousands_may_be_apart_and_zeros_left_out() -> None:
     comma = replace(SPELLING, decimal=",")
     assert read_cell("1 234.5", Column("x", "number", spelling=SPELLING)) == 1234.5
     assert read_cell(",5", Column("x", "number", spelling=comma)) == 0.5
+    assert read_cell("1,23,456.5", Column("x", "number", spelling=SPELLING)) == 123456.5
+    assert read_cell("1.234,5-", Column("x", "number", spelling=comma)) == -1234.5
 
 
 def test_times_with_a_zone_are_in_utc() -> None:
@@ -48,6 +50,15 @@ def test_a_date_of_digits_keeps_its_zero() -> None:
     spelling = Spelling(date_formats=("%d%m%Y",))
     column = Column("x", "date", digits=8, spelling=spelling)
     assert read(5032024, column) == datetime(2024, 3, 5)
+
+
+def test_dates_that_no_format_describes() -> None:
+    spelling = Spelling(date_formats=("%B %d, %Y", "%Y-%m", "%m.%Y"))
+    column = Column("x", "date", spelling=spelling)
+    assert read_cell("March 5th, 2018", column) == datetime(2018, 3, 5)
+    assert read_cell("August 31st, 2018", column) == datetime(2018, 8, 31)
+    assert [read_cell(f"2024Q{n}", column).month for n in (1, 2, 3, 4)] == [1, 4, 7, 10]
+    assert read("01.2020", column) == read(1.202, column) == datetime(2020, 1, 1)
 
 
 def test_metadata_says_how_values_are_written(config: Config) -> None:

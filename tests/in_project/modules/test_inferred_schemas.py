@@ -15,6 +15,7 @@ import pipeline
 import pytest
 import yaml
 from conftest import ROOT
+from customer_churn.cells import read_cell
 from customer_churn.config import Config, read_config
 from customer_churn.prediction import load_model
 from customer_churn.schema import Column, Table, read_table
@@ -136,11 +137,13 @@ def test_kinds(infer: Any, config: Config) -> None:
         (["20240305103000", "20240306113000"], "date"),
         (["March 5th, 2018", "April 21st, 2019"], "date"),
         (["2024Q1", "2023-Q4"], "date"),
+        (["2024年3月5日", "2023年12月31日"], "date"),
         (["01.2020", "12.2021"], "date"),
         (["931231", "940105", "950630"], "date"),
         (["201011", "201102", "201212"], "integer"),
         (["2019", "2024"], "integer"),
         (["101", "1E3", "205"], "category"),
+        (["192.168.100.101", "10.255.100.200"], "category"),
         (["1E+05", "2.5E-03"], "number"),
         (["5.50-", "7.25"], "number"),
         (["70kg", "85kg"], "integer"),
@@ -170,6 +173,50 @@ def test_a_few_odd_cells_do_not_decide(infer: Any, config: Config) -> None:
     record = pipeline.run(changed.paths.raw, changed.paths.processed, changed)
     assert record["rows_kept"] == ROWS
     assert pd.read_parquet(changed.paths.processed)["x"].isna().sum() == 16
+
+
+def test_marks_that_stand_for_missing_values(infer: Any, config: Config) -> None:
+    marks = [".", "..", "—", ":"] * 60
+    numbers = [*marks, *(f"{charge:.3f}" for charge in CHARGES[240:])]
+    days = ["0000-00-00"] * 100 + [str(day) for day in DAYS[100:]]
+    said = infer(x=numbers, day=days, only=some("+", "-", "--"))
+    assert "20.0% are numbers; the others are read as missing: " in said
+    kinds = [found(config, name).kind for name in ("x", "day", "only")]
+    assert kinds == ["number", "date", "category"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "amount", "value"),
+    [
+        (",", "¥123,456", 123456),
+        (";", "12 345,50 €", 12345.5),
+        (";", "0,125", 0.125),
+        (";", "1.234.567,5", 1234567.5),
+        ("\t", "1,234", 1234),
+        (" ", "1.5", 1.5),
+    ],
+)
+def test_whether_a_comma_is_decimal(
+    infer: Any, config: Config, separator: str, amount: str, value: float
+) -> None:
+    rows = (f'"{amount}"{separator}{word}' for word in OUTCOMES)
+    infer(content="\n".join([f"x{separator}outcome", *rows, f"9{separator}won"]).encode())
+    assert read_cell(amount, found(config)) == value
+
+
+def test_addresses_beside_decimal_commas(infer: Any, config: Config) -> None:
+    charges = [f"{charge:.2f}".replace(".", ",") for charge in CHARGES]
+    infer(x=charges, y=charges, other=charges, ip=some("10.101.102.103", "10.101.102.104"))
+    kinds = [found(config, name).kind for name in ("x", "ip")]
+    assert kinds == ["number", "category"]
+
+
+def test_a_few_categories_are_no_identifiers_whatever_they_are_called(
+    infer: Any, config: Config
+) -> None:
+    lines = [f"{n % 9},{('small', 'big')[n % 2]},{word}" for n, word in enumerate(OUTCOMES[:50])]
+    infer(content="\n".join(["x,number,outcome", *lines]).encode())
+    assert found(config, "number").categories == ("big", "small")
 
 
 def test_what_deserves_a_look(infer: Any) -> None:

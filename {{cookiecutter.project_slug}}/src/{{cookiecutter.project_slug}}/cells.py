@@ -32,11 +32,13 @@ _TIME_OF_DAY = re.compile(
     r"(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
+_DATE_PART = re.compile(r"(?<=\d)(?:(?:st|nd|rd|th)\b|[- ]?Q([1-4])$)")
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
 # between thousands:
 _SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
 _NUMBER = re.compile(
-    rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
+    rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+(,\d\d)+,\d{{3}}|\d+)(\.\d*)?"
+    r"|\.\d+)(e[-+]?\d+)?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -241,9 +243,9 @@ def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
 
 def plain_date(text: str) -> str:
     """Write the 5th as 5, and the quarter 2024Q1 as its first month, 2024-01."""
-    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
-    quarter = re.fullmatch(r"(\d{4})[- ]?Q([1-4])", text)
-    return f"{quarter[1]}-{3 * int(quarter[2]) - 2:02}" if quarter else text
+    return _DATE_PART.sub(
+        lambda found: f"-{3 * int(found[1]) - 2:02}" if found[1] else "", text
+    )
 
 
 def _read_category(text: str, column: Column) -> str:

@@ -73,12 +73,13 @@ class Evidence:
         """
         rows = self.counts.sum()
         read = rows - unreadable.sum()
-        words = unreadable[unreadable.index.str.contains(r"\w")].sum()
+        words = unreadable.filter(regex=r"[^\W0_]").sum()
         is_accepted = read > MOST * (read + words)
         if (is_accepted or read >= HALF * rows) and read < rows:
             others = "the others are read as missing" if is_accepted else "the others"
-            share = f"{read / rows:.1%} are {kind}s"
-            self.checks.append(f"{share}; {others}: {show(unreadable)}")
+            self.checks.append(
+                f"{read / rows:.1%} are {kind}s; {others}: {show(unreadable)}"
+            )
 
         return is_accepted
 
@@ -118,6 +119,8 @@ def as_constant(evidence: Evidence) -> str:
 
 def as_boolean(evidence: Evidence) -> str:
     """All texts are in true_values or false_values of config.yaml, and both occur."""
+    if len(evidence.counts) > LISTED:
+        return ""
     column, values, unreadable = evidence.parse("boolean")
     if len(unreadable) or values.nunique() < 2:
         return ""

@@ -29,6 +29,10 @@ IS_ID = re.compile(
     + r"|^column \d+$"  # without a name
 )
 IS_CODE = re.compile(LAST_WORD.format("id|code|zip|zipcode|postcode|plz"))
+CODE = (
+    r"-?(0\d+|\d{16,}|\d+E\d+)"
+    r"|((25[0-5]|2[0-4]\d|1?\d?\d)([.]|$)){4}"  # an IP address
+)
 UNITS = (
     "US[$]|A[$]|C[$]|R[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP"
     "|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY|USD|ZAR"
@@ -40,7 +44,7 @@ DATE = (
     r"|\d\d?[A-Za-z]{3}\d.*|\d{4}\W[A-Za-z]{3,9}"  # 05MAR2024, 2024-Mar
     r"|(19|20)\d{6}(\d{6})?|\d{4}(19|20)\d\d|(0[1-9]|1[0-2])[.](19|20)\d\d"
     r"|(?!(19|20)..(0.|1[0-2])$)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"  # not 202012
-    r"|\d{4}[- ]?Q[1-4]"
+    r"|\d{4}[- ]?Q[1-4]|\d{4}[年년].+"
 )
 MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%y%m%d|%m%d%Y"
 DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%y|%d%m%Y"
@@ -49,13 +53,14 @@ FORMATS = (
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
     "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%m.%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
+    "|%Y年%m月%d日|%Y년 %m월 %d일"
 )
 TIMES = (
     "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
     "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
 )
-NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
+NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 
 
 def share_of(counts: Series, pattern: str) -> float:
@@ -73,10 +78,13 @@ def looks_like_row(names: list) -> bool:
 
 
 def find_decimal(counts: Iterable[Series]) -> str:
-    """The character, point or comma, before the last digits of more cells."""
+    """The character, point or comma, before the last digits of more cells.
+
+    Before three digits it may be either, unless a zero precedes it.
+    """
     cells = concat(counts)
-    points = share_of(cells, r"\D*[\d,]*[.]\d+\D*")
-    commas = share_of(cells, r"\D*[\d.]*[,]\d+\D*")
+    points = share_of(cells, r"([^.:]*[.](\d\d?|\d{4,})|\D*0[.]\d+)\D*")
+    commas = share_of(cells, r"([^,:]*[,](\d\d?|\d{4,})|\D*0[,]\d+)\D*")
     return "," if commas > points else "."
 
 
@@ -89,12 +97,12 @@ def find_unit(counts: Series) -> str | None:
 
 
 def is_code(counts: Series) -> bool:
-    """Digits that are no amount: 16 or more, with leading zeros, or such as 1E3.
+    """Digits that are no amount: 16 or more, leading zeros, 1E3, or an IP address.
 
     A single one is a slip, unless it is a zero and all have the same length.
     """
     same = rf"\d{{{count_digits(counts)}}}"
-    odd = share_of(counts, r"-?(0\d+|\d{16,}|\d+E\d+)")
+    odd = share_of(counts, CODE)
     return odd >= FREQUENT or (odd > 0 and share_of(counts, same) == 1)
 
 
@@ -147,7 +155,7 @@ def find_date_formats(counts: Series) -> tuple:
 
     The month comes first, or the day, if more can be read then.
     """
-    likely = counts.index[counts.index.str.fullmatch(DATE)].to_series()
+    likely = counts.filter(regex=f"^({DATE})$").index.to_series()
     texts = likely[:: len(likely) // TRIED + 1].map(plain_date)
     others, texts = fit_formats(texts, FORMATS)
     month_first, month_rest = fit_formats(texts, MONTH_FIRST)

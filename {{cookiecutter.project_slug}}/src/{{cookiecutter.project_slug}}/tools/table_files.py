@@ -90,7 +90,7 @@ def find_separator(text: str, preferred: str) -> str:
         if character in line
     )
 
-    return max(found, key=found.__getitem__, default=preferred)[0]
+    return max(found, key=found.__getitem__, default=" ")[0]
 
 
 # --- schema.yaml and config.yaml --------------------------------------------------
