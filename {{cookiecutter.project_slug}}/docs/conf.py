@@ -21,7 +21,7 @@ SECURITY
 ```
 """
 
-about = metadata({{ cookiecutter.project_slug }}.__name__)
+about = metadata(customer_churn.__name__)
 project = html_title = about["Name"]
 author = about["Author"]
 extensions = ["myst_nb"]

@@ -156,8 +156,9 @@ class DriftMonitor:
         """
         drift = {}
         for name, reference in self.reference.items():
-            counts = [reference["counts"], reference.get("trained", reference["counts"])]
-            drift[name] = min(_calculate_psi(then, self.counts[name]) for then in counts)
+            now, test = self.counts[name], reference["counts"]
+            trained = reference.get("trained", test)
+            drift[name] = min(_calculate_psi(test, now), _calculate_psi(trained, now))
 
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
