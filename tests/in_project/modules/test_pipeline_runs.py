@@ -202,6 +202,13 @@ def test_lists_are_read_as_text(config: Config) -> None:
     assert read(config, file, ["a"]).rows["a"].fillna("?").tolist() == ["[1]", "[]", "?"]
 
 
+def test_the_files_of_months_are_in_order(tmp_path: Path) -> None:
+    names = ["table.csv", "table-2026-01.csv", "table-2026-02.csv.gz", "table-2026-03.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [file.name for file in find_files(str(tmp_path / "*"))] == names
+
+
 def test_a_name_with_glob_characters_is_that_file(tmp_path: Path) -> None:
     file = tmp_path / "table [1].csv"
     file.touch()
