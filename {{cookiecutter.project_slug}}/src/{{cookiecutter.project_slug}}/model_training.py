@@ -220,7 +220,8 @@ def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     if positive is not None and positive not in labels:
         raise UserError(
             f"config.yaml: training.positive: {positive!r} is not a class of the "
-            f"target; there are: {', '.join(map(repr, labels[:20]))}"
+            f"target; there are: {', '.join(map(repr, labels[:20]))} (quote what YAML "
+            "reads as something else, such as Yes)"
         )
 
     if len(labels) == 2:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, RootModel, create_model
 
 from ..prediction import Model
 from ..schema import Column
+from . import TITLE
 from .request_validation import Problem, RequestReader
 
 DESCRIPTION = """\
@@ -74,9 +75,8 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     statuses = ("400", "405", "413", "415", "422", "500", "503")
     api = OpenAPI(
         __name__,
-        info=Info(title="Predictions", version="1", description=DESCRIPTION),
+        info=Info(title=TITLE, version="1", description=DESCRIPTION),
         servers=[Server(url="./")],  # also correct behind a path prefix
-        security_schemes={},
         responses={status: {"content": content} for status in statuses},
         validation_error_model=ProblemDetails,
         doc_ui=False,

@@ -13,10 +13,10 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
+from . import TITLE
 from .model_file import ModelFile
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
-TITLE = __name__.split(".")[0].replace("_", " ").capitalize()
 # A page loads only this server's own files, runs no inline script and is never framed.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; "
