@@ -91,7 +91,10 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     def health() -> None:
         """Report which model is served, and how good it is."""
 
-    return api.api_doc
+    description = api.api_doc
+    del description["components"]["securitySchemes"]  # empty; it would show a login
+
+    return description
 
 
 def _describe_request(model: Model, reader: RequestReader) -> Any:
