@@ -3,7 +3,7 @@
 from importlib.metadata import metadata
 from shutil import copyfile
 
-import {{ cookiecutter.project_slug }}
+import {{ cookiecutter.project_slug }} as package
 
 CONTENTS = """
 ```{toctree}
@@ -21,7 +21,7 @@ SECURITY
 ```
 """
 
-about = metadata(customer_churn.__name__)
+about = metadata(package.__name__)
 project = html_title = about["Name"]
 author = about["Author"]
 extensions = ["myst_nb"]
