@@ -174,7 +174,7 @@ def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 def read_number(text: str, column: Column) -> float:
-    """Read a number: 1,234.50 or 1.234,50, (5) or 5- as -5, 7:30 am as 450 minutes.
+    """Read a number: 1,234.50, (5) or 5.00- as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
     """
@@ -191,7 +191,7 @@ def read_number(text: str, column: Column) -> float:
     if column.unit:
         before, _, after = (part.strip() for part in digits.partition(column.unit))
         digits = before + after if not before.strip("+-(") or not after else text
-    digits = re.sub(r"^\((.*)\)$|^(.*)-$", r"-\1\2", digits)
+    digits = re.sub(r"^\((.*)\)$|^(.*[.,]\d\d)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
 
