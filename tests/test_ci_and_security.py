@@ -93,12 +93,21 @@ def test_the_schema_and_actionlint_find_nothing_in_the_workflows(project, tmp_pa
     file = tmp_path / "ci.yml"
     for right, wrong, finders in (
         ("runs-on", "runs-at", 2),
-        ("persist-credentials", "persist-credential", 1),
         ("30 4 * * *", "30 24 * * *", 1),
         ("macos-latest", "macos-lates", 1),
     ):
         file.write_text(text.replace(right, wrong), encoding="utf-8")
         assert len(lint(project, file)) == finders, wrong
+
+
+def test_zizmor_finds_nothing_in_the_workflows(project, tmp_path):
+    audit = ("zizmor", "--offline", "--quiet", "--min-severity", "medium")
+    for folder in (project.path, TEMPLATE):
+        result = project.run(*audit, str(folder / ".github"))
+        assert result.returncode == 0, result.stdout
+    text = (project.path / WORKFLOW).read_text(encoding="utf-8")
+    (tmp_path / "ci.yml").write_text(re.sub("@[0-9a-f]{40}", "@v7", text), encoding="utf-8")
+    assert "unpinned-uses" in project.run(*audit, str(tmp_path / "ci.yml")).stdout
 
 
 def test_the_workflow_runs_the_commands_of_the_docs(project):

@@ -114,7 +114,7 @@ def test_the_same_input_gives_the_same_bytes_and_the_log_is_kept_small(night):
     before = [(night.path / name).read_bytes() for name in names]
     result = night.go("--verbose")
     assert result.returncode == 0
-    assert "part 0: " in result.stderr
+    assert "part 1: " in result.stderr
     assert [(night.path / name).read_bytes() for name in names] == before
     assert log.stat().st_size < 5_000
     assert log.with_name("pipeline.log.1").stat().st_size > 900_000

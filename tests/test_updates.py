@@ -32,6 +32,9 @@ def calls_per_year(support_calls, age):
 '''
 COLUMN = "  shoe_size:\n    dtype: Int64\n    nullable: true\n"
 
+VERSION_1 = "5fff8971655a"  # the commit of release 1.0.0
+NOTEBOOK = "notebooks/04_my_notebook.ipynb"
+
 
 # --- the template and its releases ---
 
@@ -329,3 +332,85 @@ def test_a_project_made_without_cruft_is_linked(updated, template, clone):
     words(project, "cruft update", "1.1.0")
     commit(project, "1.1.0")
     assert git(project, "diff", "origin/main", "--", ".", ":!.cruft.json", ":!uv.lock") == ""
+
+
+# --- from version 1 to version 2 ---
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory):
+    """A repository of the template with release 1.0.0 as it was, and 2.0.0 as it is here."""
+    template = Project(tmp_path_factory.mktemp("releases") / "template")
+    cloned = Project(TEMPLATE).run("git", "clone", "--quiet", ".", str(template.path))
+    if cloned.returncode or template.run("git", "tag", "1.0.0", VERSION_1).returncode:
+        pytest.skip("not tested: the way from version 1, since git has no history of it here")
+    shutil.copy(TEMPLATE / "cookiecutter.json", template.path)
+    for name in ("hooks", INSIDE):
+        shutil.rmtree(template.path / name)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(TEMPLATE / name, template.path / name, ignore=ignored)
+    release(template, "2.0.0")
+    return template
+
+
+@pytest.fixture
+def old(releases, tmp_path):
+    """A project of version 1 with settings, a limit, a feature and a notebook of its team."""
+    create = ["uvx", "cruft", "create", str(releases.path), "--checkout", "1.0.0", "--no-input"]
+    result = releases.run(*create, "--output-dir", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    project = Project(tmp_path / "customer_churn")
+    git(project, "init", "--quiet", "--initial-branch=main")
+    commit(project, "As version 1 makes it")
+    edit(project.path / "config.yaml", "port: 8000", "port: 8100")
+    edit(project.path / "schema.yaml", "max_value: 500}", "max_value: 600}")
+    commit(project, "Our settings")
+    return project
+
+
+@pytest.mark.slow
+def test_a_project_of_version_1_with_own_settings_alone_is_updated(old):
+    words(old, "cruft update", "2.0.0")
+    assert unmerged(old) == []
+    assert version_of(old) == "2.0.0"
+    assert "port: 8100" in text_of(old, "config.yaml")
+    assert "threshold: null" in text_of(old, "config.yaml")
+    assert "max_value: 600}" in text_of(old, "schema.yaml")
+    for command in (["pipeline.py"], ["train"], ["pytest", "-q", "tests/test_schema.py"]):
+        result = old.run("uv", "run", "--quiet", *command)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_project_of_version_1_is_made_anew_by_the_steps_of_the_changelog(old, releases):
+    cell = {"cell_type": "code", "id": "a1", "metadata": {}, "outputs": [], "execution_count": None}
+    read = 'import pandas\nlen(pandas.read_parquet("../data/processed/customers.parquet"))'
+    notebook = json.loads(text_of(old, FIRST)) | {"cells": [cell | {"source": read}]}
+    (old.path / NOTEBOOK).write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
+    commit(old, "Our notebook")
+    before = git(old, "rev-parse", "HEAD").strip()
+
+    changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
+    _, steps = changelog.split("### From version 1 to version 2")
+    scripts = re.findall(r"^   ```sh\n(.*?)^   ```", steps, re.MULTILINE | re.DOTALL)
+    create, replace, restore, check = (
+        script.replace(ADDRESS, str(releases.path)).replace("SLUG", "customer_churn")
+        for script in scripts
+    )
+    for script in (create, replace, restore):
+        result = old.run("bash", "-ec", script, input="\n" * 5)
+        assert result.returncode == 0, result.stdout + result.stderr
+    edit(old.path / "config.yaml", "port: 8000", "port: 8100")
+    edit(old.path / MODULE, NEXT, FEATURE + NEXT)
+    new = json.dumps("from customer_churn import load_table\nlen(load_table())")
+    edit(old.path / NOTEBOOK, json.dumps(read), new)
+    result = old.run("bash", "-ec", check)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+
+    commit(old, "Version 2")  # its hooks agree
+    assert git(old, "merge-base", "HEAD", "main").strip() == before
+    assert "max_value: 600}" in text_of(old, "schema.yaml")
+    features = [
+        each["feature"] for each in json.loads(text_of(old, "models/model.json"))["importance"]
+    ]
+    assert "calls_per_year" in features

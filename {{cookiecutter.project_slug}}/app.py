@@ -26,13 +26,12 @@ from {{ cookiecutter.project_slug }}.service.request_validation import (
     read_features,
 )
 from {{ cookiecutter.project_slug }}.service.server import make_server, one_at_a_time
-from {{ cookiecutter.project_slug }}.utils import command, command_line, set_up_logging
-
-OPTIONS = {
-    "host": "address to listen on; 0.0.0.0 means all",
-    "port": "port to listen on",
-    "workers": "number of worker processes",
-}
+from {{ cookiecutter.project_slug }}.utils import (
+    command,
+    command_line,
+    positive_integer,
+    set_up_logging,
+)
 
 
 def create_app(model_path: Path | None = None) -> Flask:
@@ -42,7 +41,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     serving = config.serving
     path = model_path or config.paths.model
     model_file = ModelFile(path, serving)
-    card = config.root / "reports" / f"{path.stem}_card.html"
+    card = config.find_card(path)
 
     app = Flask(service.__name__)
     app.wsgi_app = one_at_a_time(app.wsgi_app, serving.max_bytes)  # type: ignore[method-assign]
@@ -117,19 +116,17 @@ def answer_error(error: HTTPException) -> Response:
 def main() -> None:
     """Serve from the command line."""
     parser = command_line(__doc__)
-    parser.add_argument("--model", metavar="PATH", type=abspath, help="model file")
-    for name, about in OPTIONS.items():
-        parser.add_argument(f"--{name}", metavar=name.upper(), help=about)
-
-    options = vars(parser.parse_args())
+    add = parser.add_argument
+    add("--model", metavar="PATH", type=abspath, help="model file")
+    add("--host", help="address to listen on; 0.0.0.0 means all")
+    add("--port", type=int, help="port to listen on")
+    add("--workers", type=positive_integer, help="number of worker processes")
 
     # The environment overrides config.yaml, here and in the server's processes.
-    if model := options.pop("model"):
-        os.environ["PATHS__MODEL"] = model
-
-    for name, value in options.items():
-        if value:
-            os.environ[f"SERVING__{name.upper()}"] = value
+    for name, value in vars(parser.parse_args()).items():
+        if value is not None:
+            section = "PATHS" if name == "model" else "SERVING"
+            os.environ[f"{section}__{name.upper()}"] = str(value)
 
     config = read_config()
     check_model(config.paths.model, config)  # reported once, not by every worker

@@ -25,7 +25,7 @@ from {{ cookiecutter.project_slug }}.etl import parts, runs, sources
 from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 
-SHOWN = 20  # reasons why rows were rejected
+MOST_REASONS = 20  # that are logged
 
 log = logging.getLogger("pipeline")
 
@@ -39,13 +39,13 @@ def extract(
     return sources.read_source(config, columns, pattern, folder)
 
 
-def transform(batches: Iterator, table: Table, share: Callable) -> Iterator:
+def transform(batches: Iterator, table: Table, map_batches: Callable) -> Iterator:
     """Clean the rows and check them against the schema, batch by batch.
 
     Rows with the same key are left in: they may be in different batches.
     """
     clean = partial(data_preprocessing.transform, table=replace(table, key=()))
-    return share(partial(parts.make_part, process=clean), batches)
+    return map_batches(partial(parts.make_part, process=clean), batches)
 
 
 def load(new: Path, output: Path, config: Config) -> dict:
@@ -75,13 +75,14 @@ def run(
     pattern: str | None,
     output: Path,
     config: Config,
-    share: Callable = run_parallel,
+    map_batches: Callable = run_parallel,
     dry: bool = False,
 ) -> dict:
     """Run the whole ETL and return its record; a run that fails leaves the old output.
 
-    Without a `pattern` of files, the rows come from where config.yaml says. `share`
-    divides the work between processes. A `dry` run reports and writes nothing.
+    Without a `pattern` of files, the rows come from where config.yaml says.
+    `map_batches` calls a function with each batch, in parallel. A `dry` run reports and
+    writes nothing.
     """
     table, paths = read_table(config), config.paths
     with (
@@ -92,7 +93,7 @@ def run(
             runs.remove_leftovers(paths.rejected)
 
         batches = extract(pattern, folder, table, config)
-        cleaned = transform(batches, table, share)
+        cleaned = transform(batches, table, map_batches)
         origin = sources.name_source(config, pattern)
         counts = parts.write_parts(cleaned, pq.ParquetWriter, folder, origin)
 
@@ -101,7 +102,7 @@ def run(
         if not dry:
             parts.save_rejected(folder, paths.rejected, counts)
 
-        judge(counts, config)
+        judge(counts, config, dry)
         if not dry:
             record.update(load(new, output, config))
 
@@ -119,26 +120,29 @@ def count_rows(counts: pd.DataFrame, new: Path) -> dict:
     return dict(zip(runs.COUNTS, numbers, strict=True))
 
 
-def judge(counts: pd.DataFrame, config: Config) -> None:
-    """Log why rows were rejected; raise UserError if they are too many.
+def judge(counts: pd.DataFrame, config: Config, dry: bool) -> None:
+    """Log what is wrong with rows; raise UserError if too many are rejected.
 
     Rows out of scope do not count.
     """
     columns = ["rows", "kept", "rejected", "reasons"]
     read, kept, rejected, reasons = counts[columns].sum()
-    for reason, cells in reasons.most_common(SHOWN):
-        log.warning("rejected: %s, %d times", reason, cells)
+    for reason, cells in reasons.most_common(MOST_REASONS):
+        log.warning("%s, %d times", reason, cells)
 
     scope = data_preprocessing.OUT_OF_SCOPE
     aside = sum(reasons[reason] for reason in reasons if reason.startswith(scope))
-    share = (rejected - aside) / max(read - aside, 1)
+    if aside == read:
+        raise utils.UserError("all rows are out of scope; see `filter` in config.yaml")
+
+    rejected_share = (rejected - aside) / (read - aside)
     limit = config.table.max_rejected_share
-    if share > limit or not kept:
-        reason, _ = reasons.most_common(1)[0]
+    if rejected_share > limit or not kept:
+        place = "" if dry else f"; see {config.paths.rejected}"
         raise utils.UserError(
-            f"{share:.1%} of the rows are rejected, most often "
-            f"{reason}; max_rejected_share in config.yaml allows {limit:.1%}; "
-            f"see {config.paths.rejected}"
+            f"{rejected_share:.1%} of the rows are rejected, most often "
+            f"{parts.name_cause(reasons)}; max_rejected_share in config.yaml allows "
+            f"{limit:.1%}{place}"
         )
 
 
@@ -168,18 +172,18 @@ def main() -> None:
     if options.verbose:
         log.setLevel(logging.DEBUG)
 
-    share = partial(run_parallel, workers=options.workers)
+    map_batches = partial(run_parallel, workers=options.workers)
     if options.engine == "dask" or options.scheduler:
         from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
 
-        share = partial(cluster.run_parallel, scheduler=options.scheduler)
+        map_batches = partial(cluster.run_parallel, scheduler=options.scheduler)
 
     output = options.output or config.paths.processed
-    night = partial(run, options.raw, output, config, share, options.dry_run)
+    run_once = partial(run, options.raw, output, config, map_batches, options.dry_run)
     if options.watch:
-        runs.follow(options.raw or config.paths.raw, night)
+        runs.follow(options.raw or config.paths.raw, run_once)
     else:
-        night()
+        run_once()
 
 
 if __name__ == "__main__":

@@ -60,14 +60,14 @@ def compare(seed: int, rows: list[bytes], own: Config, folder: Path, scheduler: 
     counts, rejected, frame = run("one", config)
     raw_csv.BATCH = draw.choice([8_000, 15_000])
     many = partial(cluster.run_parallel, scheduler=scheduler)
-    other_counts, other_rejected, other_frame = run("two", config, share=many)
+    other_counts, other_rejected, other_frame = run("two", config, map_batches=many)
     assert counts == other_counts, (seed, counts, other_counts)
     assert rejected == other_rejected, seed
     pd.testing.assert_frame_equal(frame, other_frame)
     assert counts[0] and counts[2], (seed, counts)
     raw_csv.BATCH = 10_000
     workers = partial(run_parallel, workers=2)
-    assert (counts, rejected) == run("three", config, share=workers)[:2], seed
+    assert (counts, rejected) == run("three", config, map_batches=workers)[:2], seed
     return counts[0]
 
 

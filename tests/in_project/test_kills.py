@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 import pipeline
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 ROWS = 3000
 tqdm.monitor_interval = 0  # else a fork may copy a lock that its thread holds
+tqdm.set_lock(threading.RLock())  # its own is shared: a child killed with it blocks all others
 
 
 def write_table(file, letter):

@@ -1,8 +1,9 @@
 """The site of the notebooks and docs; docs/workflow.md says how it is built."""
 
-import tomllib
-from pathlib import Path
+from importlib.metadata import metadata
 from shutil import copyfile
+
+import {{ cookiecutter.project_slug }} as package
 
 CONTENTS = """
 ```{toctree}
@@ -20,10 +21,9 @@ SECURITY
 ```
 """
 
-root = Path(__file__).resolve().parent.parent
-about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-project = html_title = about["name"]
-author = about["authors"][0]["name"]
+about = metadata(package.__name__)
+project = html_title = about["Name"]
+author = about["Author"]
 extensions = ["myst_nb"]
 include_patterns = ["README.md", "SECURITY.md", "docs/*.md", "notebooks/*.ipynb"]
 myst_heading_anchors = 3  # links to headings, as GitHub has them

@@ -7,6 +7,7 @@ second is whatever is in data/raw: its tests name no column, they follow schema.
 import json
 import os
 import random
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,7 @@ from {{ cookiecutter.project_slug }}.training.dataset import read_processed
 from {{ cookiecutter.project_slug }}.training.train import run
 
 ROOT = Path(__file__).resolve().parent.parent
+CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 OWN_ROWS = 2000  # of the project's own table, so that tests are quick on any table
 
 
@@ -120,13 +122,16 @@ def make_lines(count, target="classes"):
     return lines
 
 
+def write_csv(file, lines, header=HEADER):
+    """Write a raw file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
+    return file
+
+
 def write_raw(config, lines, header=HEADER):
     """Write the raw file of a project."""
-    file = config.root / "data" / "raw" / "table.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([",".join(header), *lines, ""])
-    file.write_text(text, encoding="utf-8")
-    return file
+    return write_csv(config.root / "data" / "raw" / "table.csv", lines, header)
 
 
 def make_project(root, target="classes"):
@@ -234,11 +239,14 @@ def trained_config(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def own_config(tmp_path_factory):
-    """The project's own config, but with its outputs in a temporary folder."""
+    """The project's own config, but with all that is written in a temporary folder."""
     config = read_config(ROOT)
     folder = tmp_path_factory.mktemp("own")
+    for name in ("config.yaml", "schema.yaml"):
+        shutil.copy(ROOT / name, folder)
     changed = {name: folder / path.name for name, path in config.paths if name != "raw"}
-    return config.model_copy(update={"paths": config.paths.model_copy(update=changed)})
+    paths = config.paths.model_copy(update=changed)
+    return config.model_copy(update={"root": folder, "paths": paths, "sink": None})
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import CLASSES, ROOT
 
 import app
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
@@ -18,7 +18,6 @@ from {{ cookiecutter.project_slug }}.service.model_file import ModelFile
 from {{ cookiecutter.project_slug }}.training.train import run
 
 ROW = {"Total Charges": 80, "größe": "Large", "class": 2, "since": "2020-01-31"}
-CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def type_naively(text, decimal):
 
 
 def test_every_kept_raw_row_is_answered_as_by_predict(
-    own_model, own_config, own_raw, own_processed, tmp_path
+    own_model, own_config, own_raw, own_processed, tmp_path, monkeypatch
 ):
     kept = own_raw.loc[own_processed.index]
     file, output = tmp_path / "kept.csv", tmp_path / "answered.csv"
@@ -74,6 +73,7 @@ def test_every_kept_raw_row_is_answered_as_by_predict(
     is_label = bool(load_model(own_model).labels)
     expected = pd.read_csv(output, dtype={"prediction": "str" if is_label else "float"})
 
+    monkeypatch.chdir(own_config.root)
     client = app.create_app(own_model).test_client()
     rows = kept.fillna("").astype(object).to_dict("records")
     type_in = partial(type_naively, decimal=own_config.table.decimal)

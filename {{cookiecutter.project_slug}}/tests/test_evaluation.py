@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from {{ cookiecutter.project_slug }}.evaluation import (
-    evaluate,
-    list_metrics,
-)
+from {{ cookiecutter.project_slug }}.evaluation import evaluate, list_metrics
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 

@@ -71,13 +71,11 @@ def test_a_row_that_tests_keeps_testing_when_the_table_grows():
     random = np.random.default_rng(0)
     everyone = rows_of(2000, x=random.normal(size=2000))
     y = random.integers(2, size=2000)
-    before = split_rows(everyone[:1000], y[:1000], "classification", SETTINGS, ["id"])
+    before = split_rows(everyone[:1000], y[:1000], SETTINGS, ["id"])
     shuffled = random.permutation(2000)
-    after = split_rows(
-        everyone.iloc[shuffled], y[shuffled], "classification", SETTINGS, ["id"]
-    )
+    after = split_rows(everyone.iloc[shuffled], y[shuffled], SETTINGS, ["id"])
     assert before.is_lasting
     assert set(before.test) == {row for row in shuffled[after.test] if row < 1000}
     assert 150 < len(before.test) < 250
-    other = split_rows(everyone, y, "classification", settings(random_seed=1), ["id"])
+    other = split_rows(everyone, y, settings(random_seed=1), ["id"])
     assert set(other.test) != set(shuffled[after.test])

@@ -2,13 +2,11 @@
 
 import pandas as pd
 import pytest
-from conftest import HEADER, make_lines
+from conftest import CLASSES, HEADER, make_lines, write_csv
 
 from {{ cookiecutter.project_slug }}.etl.file_prediction import predict_file
 from {{ cookiecutter.project_slug }}.prediction import load_model, predict_frame
 from {{ cookiecutter.project_slug }}.utils import UserError
-
-CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 def predict(config, data, output):
@@ -16,13 +14,6 @@ def predict(config, data, output):
     predict_file(str(data), output, config.paths.model, config, workers=1)
     read = pd.read_parquet if output.suffix == ".parquet" else pd.read_csv
     return read(output)
-
-
-def write(file, lines, header=HEADER):
-    """Write a raw file."""
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("\n".join([",".join(header), *lines, ""]), encoding="utf-8")
-    return file
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -41,7 +32,7 @@ def test_rejected_rows_are_kept_beside_and_the_others_in_order(
 ):
     lines = [line.rsplit(",", 1)[0] for line in make_lines(3)]  # no target yet
     lines.insert(1, lines[0].replace("k0,", "k9,900"))
-    new = write(tmp_path / "new.csv", [*lines, "too,few"], HEADER[:-1])
+    new = write_csv(tmp_path / "new.csv", [*lines, "too,few"], HEADER[:-1])
     found = predict(trained_config, new, tmp_path / "found.csv")
     assert found["id"].tolist() == ["k0", "k1", "k2"]
     rejected = pd.read_csv(tmp_path / "found.rejected.csv")
@@ -51,14 +42,14 @@ def test_rejected_rows_are_kept_beside_and_the_others_in_order(
 
 @CLASSES
 def test_mistakes_are_one_line_and_leave_the_old_output(trained_config, tmp_path):
-    good = write(tmp_path / "good.csv", make_lines(5))
-    bad = write(tmp_path / "bad.csv", ["x,999,,,,,won", "y,999,,,,,won"])
+    good = write_csv(tmp_path / "good.csv", make_lines(5))
+    bad = write_csv(tmp_path / "bad.csv", ["x,999,,,,,won", "y,999,,,,,won"])
     output = tmp_path / "found.csv"
     output.write_text("old", encoding="utf-8")
     for data, place, message in (
         (good, tmp_path / "found.xlsx", r"must end in \.csv or \.parquet"),
         (good, good, "would be read and written; choose another --output"),
-        (write(tmp_path / "empty.csv", []), output, "has a header but no rows"),
+        (write_csv(tmp_path / "empty.csv", []), output, "has a header but no rows"),
         (bad, output, "are rejected, most often Total Charges: is above 100"),
     ):
         with pytest.raises(UserError, match=message):

@@ -3,10 +3,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from {{ cookiecutter.project_slug }}.schema import (
-    Column,
-    read_table,
-)
+from {{ cookiecutter.project_slug }}.schema import Column, read_table
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 TEXT = {"dtype": "str"}
@@ -38,7 +35,7 @@ def test_columns_are_described(config):
     assert table.numbers == ["Total Charges", "class"]
     assert table.categories == ["größe", "member"]
     assert table.dates == ["since"]
-    assert table.unused == ["id"]
+    assert table.unused == ["id", "outcome"]
 
 
 @pytest.mark.parametrize(

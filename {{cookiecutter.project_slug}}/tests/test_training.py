@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import CLASSES
 
 from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.prediction import load_model
 from {{ cookiecutter.project_slug }}.tools import drift
 from {{ cookiecutter.project_slug }}.training.train import main, run
 from {{ cookiecutter.project_slug }}.utils import fingerprint
-
-CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)
 
 
 def read_record(model):

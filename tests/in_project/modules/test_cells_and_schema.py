@@ -111,7 +111,15 @@ def test_limits_are_the_last_allowed_values(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("columns:", "not a valid schema"), ("- a list", "not a valid schema")],
+    [
+        ("columns:", "not a valid schema"),
+        ("- a list", "not a valid schema"),
+        ("columns: {a: {dtype: float64, in_range: [0, 9]}}", "in_range takes min_value and max"),
+        (
+            "columns: {a: {dtype: str, metadata: {out_of_range: mising}}}",
+            "must be reject or missing",
+        ),
+    ],
 )
 def test_other_content_is_refused(config: Config, text: str, message: str) -> None:
     config.schema_file.write_text(text, encoding="utf-8")

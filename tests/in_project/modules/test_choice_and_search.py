@@ -188,7 +188,7 @@ def test_the_worst_segment_is_first_and_small_ones_are_left_out():
 def test_the_feature_that_matters_is_ranked_first():
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 3)), columns=[*"abc"])
     y = X["b"].to_numpy()
-    ranked = rank_features(lambda X: np.mean((X["b"] - y) ** 2), X, -1)
+    ranked = rank_features(lambda X: -np.mean((X["b"] - y) ** 2), X)
     assert ranked[0]["feature"] == "b"
     assert ranked[0]["importance"] > 1
     assert [each["importance"] for each in ranked[1:]] == [0, 0]
@@ -217,6 +217,11 @@ def test_a_threshold_fits_its_rule(rule):
     else:
         assert cost == min(measure(each)[2] for each in np.unique(p))
         assert chosen == pytest.approx(1 / 6, abs=0.1)
+
+
+def test_it_may_be_cheapest_to_predict_no_positives():
+    rule = Threshold.model_validate({"cost": {"false_positive": 10, "false_negative": 1}})
+    assert find_threshold(np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.1]), rule) == 1
 
 
 def test_few_rows_rare_classes_and_no_better_than_the_baseline_are_noted():

@@ -15,7 +15,7 @@ from customer_churn.config import Config
 from customer_churn.etl import file_prediction, raw_csv
 from customer_churn.prediction import Model, load_model, name_label, predict_frame
 from customer_churn.utils import UserError
-from test_predict import CLASSES, predict, write
+from test_predict import CLASSES, predict, write_csv
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -25,11 +25,11 @@ def test_small_batches_of_many_files_give_the_same_output(
     lines = make_lines(60, "classes")
     lines[:4] = ["x,999,,,,,won", "too,few", "y,999,,,,,won", "z,1,2.5,,,,won"]
     lines[40] = "x,-1,,,,,won"
-    file = write(tmp_path / "one.csv", lines)
+    file = write_csv(tmp_path / "one.csv", lines)
     whole = predict(trained_config, file, tmp_path / f"a{suffix}")
     monkeypatch.setattr(raw_csv, "BATCH", 100)  # the first batch has only rejected rows
     for number, part in enumerate(np.array_split(lines, 3)):
-        write(tmp_path / "three" / f"{number}.csv", list(part))
+        write_csv(tmp_path / "three" / f"{number}.csv", list(part))
     parts = predict(trained_config, tmp_path / "three" / "*.csv", tmp_path / f"b{suffix}")
     assert whole["id"].tolist() == [f"k{number}" for number in range(4, 60) if number != 40]
     pd.testing.assert_frame_equal(parts, whole)
@@ -50,7 +50,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     failure: BaseException,
 ) -> None:
-    file, output = write(tmp_path / "raw.csv", make_lines(30)), tmp_path / "out" / "found.csv"
+    file, output = write_csv(tmp_path / "raw.csv", make_lines(30)), tmp_path / "out" / "found.csv"
     predict(trained_config, file, output)
     before = {path: path.read_bytes() for path in output.parent.iterdir()}
     calls = 0
@@ -94,7 +94,7 @@ def test_labels_keep_their_type(
     monkeypatch.setattr(file_prediction, "load_model", lambda path: model)
     monkeypatch.setattr(file_prediction, "_load_once", lambda path: model)
     monkeypatch.setattr(raw_csv, "BATCH", 100)
-    file = write(tmp_path / "raw.csv", [*["x,999,,,,,won"] * 20, *make_lines(20)])
+    file = write_csv(tmp_path / "raw.csv", [*["x,999,,,,,won"] * 20, *make_lines(20)])
     found = predict(trained_config, file, tmp_path / "found.parquet")
     types = pq.read_schema(tmp_path / "found.parquet")
     names = [f"probability {name_label(label)}" for label in labels]
@@ -142,7 +142,7 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
     trained_config: Config, tmp_path: Path
 ) -> None:
     names = HEADER[1:-1]
-    write(tmp_path / "raw/a.csv", ["1,,,,", "900,,,,"], names)
+    write_csv(tmp_path / "raw/a.csv", ["1,,,,", "900,,,,"], names)
     other = {"prediction": ["old"], "id": ["k1"], **dict.fromkeys(names)}
     pd.DataFrame(other).to_parquet(tmp_path / "raw/b.parquet")
     found = predict(trained_config, tmp_path / "raw/*", tmp_path / "found.csv")
@@ -157,7 +157,7 @@ def test_files_may_differ_in_the_columns_that_are_not_needed(
 
 @CLASSES
 def test_a_model_of_other_columns_is_refused(trained_config: Config, tmp_path: Path) -> None:
-    good = write(tmp_path / "good.csv", make_lines(5))
+    good = write_csv(tmp_path / "good.csv", make_lines(5))
     table = trained_config.table.model_copy(update={"exclude": [HEADER[1]]})
     config = trained_config.model_copy(update={"table": table})
     with pytest.raises(UserError, match="was trained with other columns; run: uv run"):
@@ -168,7 +168,7 @@ def test_a_model_of_other_columns_is_refused(trained_config: Config, tmp_path: P
 def test_predictions_may_be_predicted_again(
     trained_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write(tmp_path / "raw.csv", make_lines(100))
+    file = write_csv(tmp_path / "raw.csv", make_lines(100))
     first = predict(trained_config, file, tmp_path / "first.csv")
     monkeypatch.setattr(raw_csv, "BATCH", 1000)
     again = predict(trained_config, tmp_path / "first.csv", tmp_path / "again.csv")

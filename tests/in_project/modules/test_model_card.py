@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from customer_churn.evaluation import format_number
 from customer_churn.training.model_card import draw_card
+from customer_churn.utils import format_number
 
 # Two braces are the template's, so they are put together here.
 HOSTILE = "<script>alert(1)</script>\"'&" + "{" * 2 + "1}" + "}$x$🦔"

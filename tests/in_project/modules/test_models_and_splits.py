@@ -78,45 +78,45 @@ def test_a_regression_is_saved_as_it_was_fitted(model, target):
 def test_the_only_row_of_a_class_is_trained_on_twice():
     y = np.array([0] * 30 + [1] * 30 + [2])
     for seed in range(10):
-        split = split_rows(rows_of(61), y, "classification", settings(random_seed=seed), ["id"])
+        split = split_rows(rows_of(61), y, settings(random_seed=seed), ["id"])
         assert y[split.train].tolist().count(2) == 2
         assert len(split.train) + len(split.test) == 62
 
 
 def test_sixty_classes_of_one_to_five_rows_can_be_split():
     y = np.repeat(np.arange(60), np.arange(60) % 5 + 1)
-    split = split_rows(rows_of(len(y)), y, "classification", SETTINGS, ["id"])
+    split = split_rows(rows_of(len(y)), y, SETTINGS, ["id"])
     assert set(y[split.test]) <= set(y[split.train])
     assert len(split.test) > 5
 
 
 def test_a_rare_class_is_in_folds_as_it_can():
     y = np.array([0] * 30 + [1] * 30 + [2] * 2)
-    folds = make_folds(rows_of(62), y, "classification", SETTINGS)
+    folds = make_folds(rows_of(62), y, SETTINGS)
     assert len(folds) == 5
     for fold in folds:
-        assert y[fold.train].tolist().count(2) == 2
-        assert abs(np.bincount(y[fold.test])[0] - 6) <= 1
+        assert y[fold[0]].tolist().count(2) == 2
+        assert abs(np.bincount(y[fold[1]])[0] - 6) <= 1
 
 
 def test_folds_with_one_class_to_train_on_are_left_out():
     rows = rows_of(60, when=SHARE[:60] + pd.to_timedelta(np.arange(60), unit="D"))
     y, config = np.repeat([0, 1, 0], [25, 5, 30]), settings(date="when")
-    folds = make_folds(rows, y, "classification", config)
-    assert [len(fold.train) for fold in folds] == [30, 40, 50]
+    folds = make_folds(rows, y, config)
+    assert [len(fold[0]) for fold in folds] == [30, 40, 50]
     with pytest.raises(UserError, match="no fold has two classes"):
-        make_folds(rows, np.repeat([0, 1], [59, 1]), "classification", config)
+        make_folds(rows, np.repeat([0, 1], [59, 1]), config)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_folds_by_time_never_look_into_the_future(task):
     rows = rows_of(400, when=SHARE)
-    folds = make_folds(rows, draw_target(task, 400), task, settings(date="when"))
+    folds = make_folds(rows, draw_target(task, 400), settings(date="when"))
     assert len(folds) == 5
     for fold in folds:
-        assert rows["when"].iloc[fold.train].max() < rows["when"].iloc[fold.test].min()
+        assert rows["when"].iloc[fold[0]].max() < rows["when"].iloc[fold[1]].min()
     for before, after in pairwise(folds):
-        assert set(after.train) == {*before.train, *before.test}
+        assert set(after[0]) == {*before[0], *before[1]}
 
 
 def test_a_class_of_one_group_alone_takes_that_group_along():
@@ -125,7 +125,7 @@ def test_a_class_of_one_group_alone_takes_that_group_along():
         y = np.arange(100) % 2
         y[10 * lonely : 10 * lonely + 3] = 2
         rows = rows_of(100, who=groups)
-        split = split_rows(rows, y, "classification", settings(group="who"), ["id"])
+        split = split_rows(rows, y, settings(group="who"), ["id"])
         assert 2 in y[split.train]
         assert set(groups[split.train]).isdisjoint(groups[split.test])
 
@@ -148,14 +148,14 @@ def test_a_split_that_cannot_be_made_is_refused(named, message):
     if named == {"date": "classes"}:
         named, y = {"date": "when"}, np.repeat(np.arange(5), 80)
     with pytest.raises(UserError, match=message) as error:
-        split_rows(rows, y, "classification", settings(**named), ["id"])
+        split_rows(rows, y, settings(**named), ["id"])
     assert "\n" not in str(error.value)
 
 
 def test_a_growing_table_without_a_key_keeps_its_test_rows():
     x = np.random.default_rng(0).integers(30, size=3000).astype(float)  # equal rows too
-    before = split_rows(pd.DataFrame({"x": x[:1500]}), x[:1500], "regression", SETTINGS)
-    after = split_rows(pd.DataFrame({"x": x}), x, "regression", SETTINGS)
+    before = split_rows(pd.DataFrame({"x": x[:1500]}), x[:1500], SETTINGS)
+    after = split_rows(pd.DataFrame({"x": x}), x, SETTINGS)
     assert set(before.test) == {row for row in after.test if row < 1500}
 
 
@@ -253,13 +253,13 @@ def test_of_few_rows_nothing_is_certain():
 
 def test_equal_rows_without_a_key_are_drawn_apart() -> None:
     rows = pd.DataFrame({"x": [1.0, 2.0] * 500})
-    split = split_rows(rows, np.arange(1000.0), "regression", SETTINGS)
+    split = split_rows(rows, np.arange(1000.0), SETTINGS)
     assert 150 < len(split.test) < 250
 
 
 def test_of_few_rows_each_class_has_its_share() -> None:
     y = np.repeat([0, 1], [80, 20])
-    split = split_rows(rows_of(100), y, "classification", SETTINGS, ["id"])
+    split = split_rows(rows_of(100), y, SETTINGS, ["id"])
     assert np.bincount(y[split.test]).tolist() == [16, 4]
     assert sorted([*split.train, *split.test]) == list(range(100))
     assert not split.is_lasting
@@ -270,8 +270,8 @@ def test_no_group_is_on_both_sides(groups: int) -> None:
     who = pd.Series(np.random.default_rng(0).integers(groups, size=600)).astype("Int64")
     rows = rows_of(600, who=who.mask(np.arange(600) % 10 == 0))
     config, y = settings(group="who"), np.arange(600) % 2
-    split = split_rows(rows, y, "classification", config, ["id"])
-    folds = make_folds(rows, y, "classification", config)
+    split = split_rows(rows, y, config, ["id"])
+    folds = make_folds(rows, y, config)
     for each in (split, *folds):
         train, test = (rows["who"].iloc[part].dropna() for part in each[:2])
         assert set(train).isdisjoint(test)
@@ -285,7 +285,7 @@ def test_the_newest_days_are_the_test_and_stay_whole(task):
     hours = np.random.default_rng(0).permutation(400) * 2
     when = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(hours, unit="h"))
     rows = rows_of(400, when=when.mask(np.arange(400) % 25 == 0))
-    split = split_rows(rows, np.arange(400) % 2, task, settings(date="when"))
+    split = split_rows(rows, np.arange(400) % 2, settings(date="when"))
     days = rows["when"].dt.floor("D")
     assert days.iloc[split.train].max() < days.iloc[split.test].min()
     assert days.iloc[split.test].notna().all()  # a row without a date is trained on

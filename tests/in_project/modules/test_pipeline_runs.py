@@ -56,6 +56,17 @@ def test_too_many_rejected_rows_are_kept_and_so_is_the_old_output(config: Config
     assert len(rejected(config)) == 2
 
 
+def test_the_cause_is_what_rejects_rows_in_scope(config: Config) -> None:
+    write_raw(config, [*["x,999,,,,,won"] * 9, *["y,1,,Wide,,,won"] * 5])
+    text = config.schema_file.read_text(encoding="utf-8")
+    emptied = "max_value: 100}\n    metadata: {out_of_range: missing}"
+    config.schema_file.write_text(text.replace("max_value: 100}", emptied), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^35\.7% .* most often größe: is not one of Small, Large"):
+        run(change(config, max_rejected_share=0.2))
+    with pytest.raises(UserError, match="all rows are out of scope; see `filter`"):
+        run(change(config, filter="outcome == 'lost'", max_rejected_share=0))
+
+
 def test_what_a_killed_run_left_is_removed(config: Config) -> None:
     write_raw(config, LINES)
     run(config)
@@ -185,6 +196,19 @@ def test_compressed_files_are_read_and_one_that_is_cut_off_is_refused(config: Co
         assert "\n" not in str(error.value)
 
 
+def test_lists_are_read_as_text(config: Config) -> None:
+    file = config.root / "lists.parquet"
+    pd.DataFrame({"a": [[1], [], None]}).to_parquet(file)
+    assert read(config, file, ["a"]).rows["a"].fillna("?").tolist() == ["[1]", "[]", "?"]
+
+
+def test_the_files_of_months_are_in_order(tmp_path: Path) -> None:
+    names = ["table.csv", "table-2026-01.csv", "table-2026-02.csv.gz", "table-2026-03.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [file.name for file in find_files(str(tmp_path / "*"))] == names
+
+
 def test_a_name_with_glob_characters_is_that_file(tmp_path: Path) -> None:
     file = tmp_path / "table [1].csv"
     file.touch()
@@ -289,7 +313,7 @@ def test_workers_give_the_results_of_one_in_order(monkeypatch: pytest.MonkeyPatc
     expected = [abs(number) for number in range(-50, 50)]
     for count in (1, 3):
         assert list(workers.run_parallel(abs, range(-50, 50), count)) == expected
-    monkeypatch.setattr(workers, "ALONE", 0)
+    monkeypatch.setattr(workers, "SECONDS_ALONE", 0)
     assert list(workers.run_parallel(partial(pow, 2), range(5), None)) == [1, 2, 4, 8, 16]
 
 

@@ -103,6 +103,11 @@ def test_no_name_is_special(name: str) -> None:
     assert [problem.column for problem in problems({"class": 1, name: 1})] == [name]
 
 
+def test_two_spellings_of_a_name_are_refused() -> None:
+    (problem,) = problems({"class": 1, "größe": "Large", " größe": "Small"})
+    assert problem == Problem(0, None, "has a column twice")
+
+
 def test_a_name_stands_once_in_an_object() -> None:
     for content in (
         b'{"features": [{"class": 1}, {"class": 1, "Total Charges": 1, "Total Charges": null}]}',

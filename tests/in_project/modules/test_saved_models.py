@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from conftest import make_lines, make_project, write_raw
 from customer_churn.config import TrainingConfig
 from customer_churn.drift import DriftMonitor, log_drift
 from customer_churn.evaluation import list_metrics
+from customer_churn.feature_engineering import FEATURES, Feature
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.prediction import load_model
-from customer_churn.schema import Column, Table
+from customer_churn.schema import Column, Spelling, Table
 from customer_churn.service.prediction_log import log_predictions
 from customer_churn.tools import drift
 from customer_churn.training import promotion, train
@@ -151,6 +153,41 @@ def test_the_archive_is_bounded_and_survives_deletions(fresh, monkeypatch, capsy
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.endswith("(deleted)") for line in lines] == [True] * 4 + [False]
     assert load_model(fresh.paths.model).about["settings"] == {"C": 0.4}
+
+
+def test_a_model_that_cannot_be_served_any_more_is_skipped(fresh):
+    first = fresh.paths.model.read_bytes()
+    config = change_config(fresh, keep_models=5)
+    train_again(config, 2).write_bytes(b"cut")
+    train_again(config, 3)
+    train.roll_back(config)
+    assert config.paths.model.read_bytes() == first
+
+
+def test_another_output_has_its_own_card(fresh):
+    card = fresh.root / "reports" / "model_card.html"
+    before = card.read_bytes()
+    output = fresh.root / "elsewhere" / "model.onnx"
+    train.run(fresh.paths.processed, "random_forest", output, fresh)
+    assert card.read_bytes() == before
+    assert "A random forest model" in output.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_feature_that_depends_on_other_rows_is_refused(fresh, monkeypatch):
+    def above_mean(charges: float):
+        return charges > np.nanmean(charges)
+
+    each = Feature("above_mean", ("Total Charges",), above_mean)
+    monkeypatch.setitem(FEATURES, "above_mean", each)
+    with pytest.raises(UserError, match="the feature 'above_mean' depends on other rows"):
+        train_again(fresh, 1)
+
+
+def test_a_model_that_overfits_raises_no_alarm_on_its_own_table(fresh):
+    settings = fresh.training.with_settings("random_forest", {"n_estimators": 50})
+    config = fresh.model_copy(update={"training": settings})
+    train.run(config.paths.processed, "random_forest", config.paths.model, config)
+    assert max(log_drift(config.paths.model, config.paths.processed, 0.1).values()) < 0.1
 
 
 def test_a_full_disk_leaves_the_served_model_and_its_files(fresh, monkeypatch):
@@ -305,6 +342,8 @@ def test_without_a_model_that_fits_there_is_no_drift(fresh, tmp_path, caplog):
     frame.to_parquet(tmp_path / "other.parquet")
     assert log_drift(fresh.paths.model, tmp_path / "other.parquet", 0.1) == {}
     assert "drift is not measured" in caplog.text
+    frame.assign(größe=1, member="maybe").to_parquet(tmp_path / "other.parquet")
+    assert log_drift(fresh.paths.model, tmp_path / "other.parquet", 0.1) == {}
 
 
 def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
@@ -318,6 +357,10 @@ def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
     assert [line["features"] for line in lines] == rows
     assert lines[0]["prediction"] == answers[0]["prediction"]
     assert drift.compare(str(file), fresh.paths.model, fresh)
+    charges = rows[0]["Total Charges"]
+    target = replace(model.table.target, spelling=Spelling(decimal=","))
+    read = drift.read_predictions(file, replace(model.table, target=target))
+    assert read["Total Charges"][0] == str(charges).replace(".", ",")
     monkeypatch.setattr("customer_churn.service.prediction_log.LARGEST_FILE", 10)
     for _ in range(8):
         log_predictions(file, rows[:1], answers[:1], model.sha256)

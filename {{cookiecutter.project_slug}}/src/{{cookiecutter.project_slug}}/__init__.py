@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Set before scikit-learn is imported: its threads then sleep while they wait for each
-# other. Otherwise training is many times slower where other programs are busy.
+# Must be set before scikit-learn is imported. Its threads then sleep while they wait
+# for each other; otherwise training is many times slower on a busy machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of onnxruntime
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def load_raw() -> "pd.DataFrame":

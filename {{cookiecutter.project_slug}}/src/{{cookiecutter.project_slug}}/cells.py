@@ -8,15 +8,14 @@ what is plain for whole columns at once and leaves the rest to these functions.
 import math
 import re
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from .schema import Column, Kind
-from .utils import clean_text
+from .utils import clean_text, normalize_text
 
 LARGEST_EXACT_INTEGER = 2**53  # a float64 holds every integer up to this one
 
@@ -27,15 +26,15 @@ _EXPECTED: dict[Kind, str] = {
     "date": "should be a date like 2026-01-31",
     "category": "should be text",
 }
-MOST_LISTED = 20  # categories, in a message
-MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # texts of a column that are kept, and letters
+MOST_LISTED = 20  # categories in an error message
+MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # cached texts of a column, and their length
 _TIME_OF_DAY = re.compile(
     r"(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
 _DATE_PART = re.compile(r"(?<=\d)(?:(?:st|nd|rd|th)\b|[- ]?Q([1-4])$)")
 _SWAP_POINT_AND_COMMA = str.maketrans(".,", ",.")
-# Between thousands:
+# between thousands:
 _SEPARATORS = ",'\u2019\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE} "
 _NUMBER = re.compile(
     rf"[-+]?((\d{{1,3}}([{_SEPARATORS}]\d{{3}})+|\d+(,\d\d)+,\d{{3}}|\d+)(\.\d*)?"
@@ -50,7 +49,7 @@ def read_cell(text: str, column: Column) -> Any:
     Numbers are floats, whole numbers integers, dates naive datetimes in UTC. Raises
     ValueError if the text is not a value of the column's kind.
     """
-    text = clean_cell(text)
+    text = normalize_text(text)
     text = column.replace.get(text, text)
     if clean_text(text) in cleaned(column.spelling.missing):
         return None
@@ -156,25 +155,29 @@ def _find_problem(value: Any, column: Column, low: Any, high: Any) -> str:
 
     listed = column.categories
     if listed and column.is_closed and value not in listed:
-        return "is not one of " + ", ".join(map(str, listed[:MOST_LISTED]))
+        return name_categories(listed)
 
     return ""
 
 
-def clean_cell(text: str) -> str:
-    """Remove surrounding whitespace, and write accents in one way (Unicode NFC)."""
-    text = text.strip()
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+def name_categories(listed: Sequence) -> str:
+    """Say which categories a value is not one of."""
+    shown = ", ".join(map(str, listed[:MOST_LISTED]))
+    rest = len(listed) - MOST_LISTED
+    return f"is not one of {shown}" + (f" and {rest} more" if rest > 0 else "")
 
 
 @lru_cache
 def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
-    """Return the texts as they are compared: without differences in case and spaces."""
+    """Return the texts as they are compared.
+
+    Differences in case and spaces do not matter.
+    """
     return frozenset(clean_text(text) for text in texts)
 
 
-def read_number(text: str, column: Column) -> float:
-    """Read a number: 1,234.50, (5) or 5.00- as -5, 7:30 am as 450 minutes.
+def _read_number(text: str, column: Column) -> float:
+    """Read a number: 1,234.50 or 1.234,50, (5) or 5.00- as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
     """
@@ -186,12 +189,12 @@ def read_number(text: str, column: Column) -> float:
         return hours * 60 + minutes + seconds / 60
 
     digits = text.replace("\N{MINUS SIGN}", "-")
-    if column.spelling.decimal == ",":
-        digits = digits.translate(_SWAP_POINT_AND_COMMA)
     if column.unit:
         before, _, after = (part.strip() for part in digits.partition(column.unit))
         digits = before + after if not before.strip("+-(") or not after else text
-    digits = re.sub(r"^\((.*)\)$|^(.*[.,]\d\d)-$", r"-\1\2", digits)
+    if column.spelling.decimal == ",":
+        digits = digits.translate(_SWAP_POINT_AND_COMMA)
+    digits = re.sub(r"^\((.*)\)$|^(.*[.]\d\d)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
 
@@ -202,15 +205,15 @@ def read_number(text: str, column: Column) -> float:
     return number
 
 
-def read_integer(text: str, column: Column) -> int:
+def _read_integer(text: str, column: Column) -> int:
     """Read a whole number small enough to be held exactly."""
-    number = read_number(text, column)
+    number = _read_number(text, column)
     if number % 1 or abs(number) > LARGEST_EXACT_INTEGER:
         raise ValueError(text)
     return int(number)
 
 
-def read_boolean(text: str, column: Column) -> bool:
+def _read_boolean(text: str, column: Column) -> bool:
     """Read a boolean in any letter case: true, false, and the table's own spellings."""
     text = clean_text(text)
     if text == "true" or text in cleaned(column.spelling.true):
@@ -222,7 +225,11 @@ def read_boolean(text: str, column: Column) -> bool:
 
 
 def read_date(text: str, formats: Iterable[str] = ()) -> datetime:
-    """Read a date in ISO 8601, or in the first of the formats that fits, in UTC."""
+    """Read a date in ISO 8601, or in the first of the formats that fits.
+
+    The result has no time zone: a date with one is converted to UTC. Raises ValueError
+    if no format fits.
+    """
     text = plain_date(text)
     for form in ("", *formats):
         with suppress(ValueError, OverflowError):
@@ -250,14 +257,14 @@ def _read_category(text: str, column: Column) -> str:
 @lru_cache
 def spellings(categories: tuple[Any, ...]) -> dict[str, str]:
     """Return the schema's spelling of each category, and of its cleaned text."""
-    names = [clean_cell(str(category)) for category in categories]
+    names = [normalize_text(str(category)) for category in categories]
     return {clean_text(name): name for name in names} | {name: name for name in names}
 
 
 _READERS: dict[Kind, Callable[[str, Column], Any]] = {
-    "number": read_number,
-    "integer": read_integer,
-    "boolean": read_boolean,
+    "number": _read_number,
+    "integer": _read_integer,
+    "boolean": _read_boolean,
     "date": lambda text, column: read_date(text, column.spelling.date_formats),
     "category": _read_category,
 }

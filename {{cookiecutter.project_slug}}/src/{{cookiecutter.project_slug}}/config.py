@@ -34,7 +34,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _as_list(value):
-    """Let a single name be written without brackets, and none as null."""
+    """Accept a single name without brackets, and null for no name."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else value
@@ -75,12 +75,12 @@ class SinkConfig(Section):
 
 
 class TableConfig(Section):
-    """How the table's files are written, and what its columns are for.
+    """The format of the table's files, and the role of its columns.
 
-    `sheet` names the one to read of an Excel file, by default the first. Of rows with
-    the same key, `keep` says which one is kept. `filter` is a pandas query: rows for
-    which it is not true are out of scope. `date_formats` are tried in their order,
-    after ISO 8601. Name them by column where columns differ.
+    `sheet` is the sheet of an Excel file, by default the first one. `keep` says which
+    of several rows with the same key is kept. `filter` is a pandas query that selects
+    the rows in scope. `date_formats` are tried in order after ISO 8601; use a mapping
+    from column to formats if columns differ.
     """
 
     separator: str = Field(default=",", min_length=1, max_length=1)
@@ -98,11 +98,6 @@ class TableConfig(Section):
     task: Task | None = None
     exclude: list[str] = []
     max_rejected_share: float = Field(default=0.1, ge=0, le=1)
-
-    def formats_of(self, column: str) -> list[str]:
-        """Return the formats of a column of dates."""
-        formats = self.date_formats
-        return formats if isinstance(formats, list) else formats.get(column, [])
 
 
 class Cost(Section):
@@ -123,10 +118,13 @@ class Threshold(Section):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value):
-        """Let it be written as a number. Refuse more than one rule."""
+        """Accept a plain number. Refuse more than one rule."""
         rules = value if isinstance(value, dict) else {"value": value}
         if len(rules) != 1:
-            raise ValueError("write a number, or one of recall, precision and cost")
+            raise ValueError(
+                "write a number, or one of recall, precision and cost (an environment "
+                "variable adds to the rule in config.yaml)"
+            )
         return rules
 
 
@@ -148,7 +146,10 @@ class TrainingConfig(Section):
     settings: dict[str, dict] = {}
 
     def with_settings(self, model: str, changed: dict) -> "TrainingConfig":
-        """Return the same with other settings of a model."""
+        """Return a copy with changed settings of a model.
+
+        The other settings of the model, and those of other models, stay.
+        """
         of_model = {**self.settings.get(model, {}), **changed}
         return self.model_copy(update={"settings": {**self.settings, model: of_model}})
 
@@ -186,7 +187,7 @@ class Config(BaseSettings):
     def settings_customise_sources(  # type: ignore[override]
         cls, settings_cls, init_settings, env_settings, **others
     ):
-        """Let the environment override the file; TABLE or ROOT alone are not ours."""
+        """Let variables such as SERVING__PORT override the file; ignore all others."""
         variables = env_settings.env_vars.items()
         env_settings.env_vars = {
             name: value for name, value in variables if DELIMITER in name
@@ -198,8 +199,15 @@ class Config(BaseSettings):
         """Return the file that describes the table."""
         return self.root / "schema.yaml"
 
+    def find_card(self, model: Path) -> Path:
+        """Return where a model's card is: in reports/, or beside any other model."""
+        if model.resolve() == self.paths.model.resolve():
+            return self.root / "reports" / "model_card.html"
 
-def find_root(start: Path) -> Path:
+        return model.with_suffix(".html")
+
+
+def _find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds config.yaml."""
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
@@ -215,7 +223,7 @@ def read_config(start: Path | None = None) -> Config:
 
     By default paths are relative to the current folder, which keeps messages short.
     """
-    root = find_root(start or Path.cwd())
+    root = _find_root(start or Path.cwd())
     if start is None:
         root = Path(os.path.relpath(root))
 
@@ -224,10 +232,9 @@ def read_config(start: Path | None = None) -> Config:
         config = Config(root=root, **content)
     except ValidationError as error:
         raise UserError(_describe_error(error)) from error
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (yaml.YAMLError, OSError, TypeError, ValueError) as error:
         raise UserError(
-            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {reason}"
+            f"{FILE_NAME} is not valid YAML, or a list in a variable not JSON: {error}"
         ) from error
 
     paths: dict = {name: root / path for name, path in config.paths}
@@ -240,8 +247,10 @@ def read_config(start: Path | None = None) -> Config:
 
 
 def _describe_error(error: ValidationError) -> str:
-    """Return where the first mistake is, in the file or in a variable, and what."""
-    first = error.errors(include_url=False)[0]
+    """Return where the first mistake is, in the file or a variable, and what it is."""
+    errors = error.errors(include_url=False)
+    # A misspelled name explains why another one is missing.
+    first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
     variable = DELIMITER.join(place[:2]).upper()
     if variable in {name.upper() for name in os.environ}:

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
-from .cells import LARGEST_EXACT_INTEGER, cleaned, read_cell
+from .cells import LARGEST_EXACT_INTEGER, cleaned, name_categories, read_cell
 from .schema import DTYPES, Column, Table
 from .utils import UserError
 
 MISSING = "is missing"
 UNREADABLE = "can't be read"
 EMPTIED = "; set to missing"
-OUT_OF_SCOPE = "out of scope"  # stands for a column where a row is set aside
+OUT_OF_SCOPE = "out of scope"  # in place of a column's name
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
 
 
@@ -43,37 +43,36 @@ class Transformed(NamedTuple):
 def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     """Turn text into typed columns, reject what the schema forbids, drop duplicates.
 
-    `raw` holds text in every column of the table, and each row has its own label. Of
-    good rows with the same key the last one is kept, or the first. A row that is out of
-    scope need not be within the limits, but its cells must be readable.
+    `raw` holds text in every column of the table, and each row has its own label. If
+    several good rows have the same key, the last one is kept, or the first if the table
+    says so. A row out of scope may exceed the limits, but its cells must be readable.
     """
-    parsed, unreadable = parse_table(raw, table.columns)
+    parsed, unreadable = _parse_table(raw, table.columns)
 
     out_of_scope = []
     if table.filter is not None:
         readable = parsed.drop([row for row, *_ in unreadable])
-        out_of_scope = list_out_of_scope(readable, table.filter)
+        out_of_scope = _list_out_of_scope(readable, table.filter)
         parsed = parsed.drop([row for row, *_ in out_of_scope])
 
-    checked, failures = check_limits(parsed, table.columns)
+    checked, failures = _check_limits(parsed, table.columns)
 
     found = [*unreadable, *out_of_scope, *failures]
     problems = pd.DataFrame(found, columns=["row", "column", "problem", "check"])
     # An unreadable cell is missing too: the first problem of each cell is enough.
     problems = problems.drop_duplicates(["row", "column"])
     is_emptied = problems["check"].str.endswith(EMPTIED)
-    rejected = join_reasons(problems[~is_emptied])
+    rejected = _join_reasons(problems[~is_emptied])
 
     good = checked[~checked.index.isin(rejected.index)]
     key = list(table.key)
     kept = good.drop_duplicates(key, keep=table.keep) if key else good
-
     duplicates = good.index.difference(kept.index)
 
     return Transformed(kept, rejected, duplicates, problems)
 
 
-def parse_table(
+def _parse_table(
     raw: pd.DataFrame, columns: Iterable[Column]
 ) -> tuple[pd.DataFrame, list]:
     """Parse every column.
@@ -110,7 +109,6 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
     read: dict = {}
     unreadable: list = []
-
     for position, cell in text[values.isna()].dropna().items():
         try:
             read[position] = read_cell(cell, column)
@@ -124,15 +122,23 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
 
 
 def clean_column(text: pd.Series, column: Column) -> pd.Series:
-    """Do for a whole column what `read_cell` does first, and mark missing values."""
+    """Do for a whole column what `read_cell` does first, and mark missing values.
+
+    Texts are stripped and replaced as schema.yaml says; a spelling of a missing value
+    becomes missing.
+    """
     text = text.str.strip()
     if column.replace or not text.dropna().str.isascii().all():
         text = text.str.normalize("NFC").replace(dict(column.replace))
         folded = text.str.casefold()
     else:
-        folded = text.str.lower()  # the same in ASCII
+        folded = text.str.lower()  # the same for ASCII
 
-    return text.mask(folded.isin(cleaned(column.spelling.missing)))
+    missing = cleaned(column.spelling.missing)
+    if any(" " in spelling for spelling in missing):
+        folded = folded.str.replace(r"\s+", " ", regex=True)
+
+    return text.mask(folded.isin(missing))
 
 
 def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
@@ -155,13 +161,13 @@ def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
     return numbers.where(is_plain)
 
 
-def check_limits(
+def _check_limits(
     parsed: pd.DataFrame, columns: Iterable[Column]
 ) -> tuple[pd.DataFrame, list]:
     """Find the cells that the schema does not allow.
 
     Returns the table, in which those of a column with `out_of_range: missing` are
-    missing, and the cells as `parse_table` does.
+    missing, and the cells as `_parse_table` does.
     """
     checked, problems = parsed.copy(deep=False), []
     for column in columns:
@@ -190,18 +196,16 @@ def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
         yield f"is above {column.maximum}", values > column.maximum
 
     if column.categories and column.is_closed:
-        listed = ", ".join(map(str, column.categories[:6]))
         is_unknown = values.notna() & ~values.isin(column.categories)
-        yield f"is not one of {listed}", is_unknown
+        yield name_categories(column.categories), is_unknown
 
 
-def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
-    """Return the rows for which the filter is not true, as `parse_table` does."""
+def _list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
+    """Return the rows for which the filter is not true, as `_parse_table` does."""
     try:
         in_scope = readable.query(query, engine="python")
     except Exception as error:  # pandas raises errors of many kinds
-        reason = " ".join(str(error).split())
-        raise UserError(f"config.yaml: filter: {query}: {reason}") from error
+        raise UserError(f"config.yaml: filter: {query}: {error}") from error
 
     problem = f"{query} is not true"
     rows = readable.index.difference(in_scope.index)
@@ -209,7 +213,7 @@ def list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
     return [(row, OUT_OF_SCOPE, problem, problem) for row in rows]
 
 
-def join_reasons(problems: pd.DataFrame) -> pd.Series:
+def _join_reasons(problems: pd.DataFrame) -> pd.Series:
     """Join all problems of a row into one line, by the row's label."""
     described = problems["column"] + ": " + problems["problem"]
     reasons: dict = {}

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 from scipy.special import chdtri
 
-from .feature_engineering import EPOCH, features_of_table
-from .prediction import Model, load_model, name_label, predict_features
+from .feature_engineering import EPOCH
+from .prediction import Model, load_model, name_label, predict_table
 from .utils import UserError
 
-PREDICTION = "prediction"  # the name under which the model's own answers are compared
+PREDICTION = "prediction"  # the name of the model's own predictions in a comparison
 OTHER_BINS = ("other", "missing")
 DECILES = np.arange(1, 10) / 10
 MOST_CATEGORIES = 50
@@ -32,16 +31,27 @@ log = logging.getLogger("drift")
 
 
 def describe_rows(
-    frame: pd.DataFrame, columns: Sequence, predictions: pd.Series
+    train: pd.DataFrame, columns: Sequence, predictions: pd.Series, trained: pd.Series
 ) -> dict:
-    """Return how predictions and the values of columns are distributed, by column."""
+    """Return the distributions of columns and of predictions, by name.
+
+    Each is a reference as `describe` returns it. `predictions` are for the test rows,
+    `trained` for the training rows: a model that overfits is surer about these.
+    """
     kind = "number" if predictions.dtype.kind == "f" else "category"
-    described = {each.name: describe(frame[each.name], each.kind) for each in columns}
-    return {PREDICTION: describe(predictions, kind), **described}
+    reference = describe(predictions, kind)
+    reference["trained"] = count(trained, reference).tolist()
+    described = {each.name: describe(train[each.name], each.kind) for each in columns}
+
+    return {**described, PREDICTION: reference}
 
 
 def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
-    """Return numbers, the names of labels or, of two, the probability of the second."""
+    """Return what the drift of predictions is measured on.
+
+    That is the number, the predicted label or, with two labels, the probability of the
+    second.
+    """
     if len(labels) > 2:
         return pd.Series(map(name_label, labels)).take(outputs.argmax(axis=1))
 
@@ -49,7 +59,12 @@ def as_predictions(outputs: np.ndarray, labels: Sequence) -> pd.Series:
 
 
 def describe(values: pd.Series, kind: str) -> dict:
-    """Return the bins of a column, and the number of rows in each."""
+    """Return the distribution of a column: its bins, and the rows in each.
+
+    Numbers and dates are binned between their deciles, which are the `edges`. Each
+    frequent category is a bin of its own. The last two bins are other and missing
+    values.
+    """
     edges = None
     if kind in ("category", "boolean"):
         frequent = values.astype("string").value_counts()
@@ -66,7 +81,10 @@ def describe(values: pd.Series, kind: str) -> dict:
 
 
 def count(values: pd.Series, reference: dict) -> np.ndarray:
-    """Count the values in each bin of a reference."""
+    """Count the values in each bin of a reference.
+
+    Returns an array of the shape (bins,).
+    """
     *known, _, _ = reference["bins"]
     if reference["edges"] is None:
         bins = pd.Index(known).get_indexer(values.astype("string"))
@@ -87,7 +105,7 @@ def _as_numbers(values: pd.Series) -> pd.Series:
     return values.astype(float)
 
 
-def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
+def _calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
     """Return the population stability index of two counts, less what chance explains.
 
     Between samples of one population it is chi-squared with one degree of freedom fewer
@@ -103,7 +121,6 @@ def calculate_psi(then: ArrayLike, now: ArrayLike) -> float:
 
     before, after = (counts + 0.5) / (rows + bins / 2)
     index = np.sum((after - before) * np.log(after / before))
-
     by_chance = chdtri(bins - 1, CHANCE) * np.sum(1 / rows)
 
     return round(max(0.0, index - by_chance), 4)
@@ -119,19 +136,30 @@ class DriftMonitor:
         self.counts: dict = dict.fromkeys(model.reference, 0)
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Count the rows of a clean table."""
-        X = features_of_table(frame, self.model.table.features)
-        outputs = predict_features(self.model.outputs, X)
-        predictions = as_predictions(outputs, self.model.labels)
-        for name, reference in self.reference.items():
-            self.counts[name] += count(frame.get(name, predictions), reference)
+        """Count the rows of a clean table. Raises UserError if it has other columns."""
+        try:
+            outputs = predict_table(self.model, frame)
+            predictions = as_predictions(outputs, self.model.labels)
+            for name, reference in self.reference.items():
+                values = predictions if name == PREDICTION else frame[name]
+                self.counts[name] += count(values, reference)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the model was trained with other columns ({error}); run: uv run train"
+            ) from error
 
     def measure(self) -> dict:
-        """Return the population stability index by column, the worst first."""
-        drift = {
-            name: calculate_psi(reference["counts"], self.counts[name])
-            for name, reference in self.reference.items()
-        }
+        """Return the population stability index by column, the worst first.
+
+        Predictions are compared with those for test rows and for training rows: the
+        new rows may be either, and the smaller index counts.
+        """
+        drift = {}
+        for name, reference in self.reference.items():
+            now, test = self.counts[name], reference["counts"]
+            trained = reference.get("trained", test)
+            drift[name] = min(_calculate_psi(test, now), _calculate_psi(trained, now))
+
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
     def find_alarms(self, limit: float) -> dict:
@@ -151,7 +179,10 @@ class DriftMonitor:
         return alarms
 
     def shares(self, name: str) -> pd.DataFrame:
-        """Return the share of rows in each bin of a column, in training and now."""
+        """Return the share of rows in each bin of a column.
+
+        There is a row for each bin, and the columns Training and Now.
+        """
         reference = self.reference[name]
         counts = {"Training": reference["counts"], "Now": self.counts[name]}
         shares = pd.DataFrame(counts, index=reference["bins"])
@@ -174,7 +205,7 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
     try:
         monitor = DriftMonitor(load_model(model_path))
         monitor.add(read_sample(data))
-    except (UserError, KeyError) as error:
+    except UserError as error:
         log.warning("drift is not measured: %s", error)
         return {}
 
@@ -182,9 +213,10 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
 
 
 def read_sample(data: Path) -> pd.DataFrame:
-    """Read some thousand rows of a Parquet file or folder, from all over it."""
-    files = ds.dataset(data, format="parquet").get_fragments()
-    parts = [part for file in files for part in file.split_by_row_group()]
-    chosen = parts[:: len(parts) // SAMPLED_PARTS + 1]
-    frame = pa.concat_tables(part.to_table() for part in chosen).to_pandas()
+    """Read at most `SAMPLED_ROWS` rows of a Parquet file, from all over it."""
+    with pq.ParquetFile(data) as file:
+        parts = range(file.num_row_groups)
+        chosen = parts[:: len(parts) // SAMPLED_PARTS + 1]
+        frame = file.read_row_groups(list(chosen)).to_pandas()
+
     return frame.sample(min(len(frame), SAMPLED_ROWS), random_state=0)

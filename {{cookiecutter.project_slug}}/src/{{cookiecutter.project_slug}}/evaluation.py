@@ -50,7 +50,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
 }
 
-# Of two classes, those of the positive one, which is the second label.
+# Only for two classes: metrics of the positive class, which is the second label.
 BINARY_METRICS = {
     "average_precision": Metric(
         "average_precision", "average precision", "mean precision over all thresholds"
@@ -96,6 +96,11 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
+def find_metric(name: str | None, task: Task, classes: int = 2) -> tuple[str, Metric]:
+    """Return the metric that config.yaml names, or the first of the task."""
+    return next(iter(list_metrics(name, task, classes).items()))
+
+
 def find_scorer(metric: Metric, classes: int) -> Callable:
     """Return the scorer of a metric, for so many classes (none: a regression).
 
@@ -128,16 +133,16 @@ def predict_outputs(estimator: Any, X: Any, classes: int) -> np.ndarray:
     return outputs
 
 
-class GivenNumbers(BaseEstimator):
-    """A model for scorers, whose X is its predictions already."""
+class _GivenNumbers(BaseEstimator):
+    """A model for scorers: X holds its predictions already."""
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predictions."""
         return X
 
 
-class GivenProbabilities(ClassifierMixin, BaseEstimator):
-    """A classifier for scorers, whose X is its probabilities already."""
+class _GivenProbabilities(ClassifierMixin, BaseEstimator):
+    """A classifier for scorers: X holds its probabilities already."""
 
     def __init__(self, classes: int, threshold: float | None) -> None:
         """Set what scorers and `predict` need."""
@@ -156,30 +161,34 @@ class GivenProbabilities(ClassifierMixin, BaseEstimator):
 def score_outputs(
     outputs: np.ndarray, y: np.ndarray, metric: Metric, threshold: float | None = None
 ) -> float:
-    """Return the score of a model's outputs; higher is better."""
-    estimator: Any = GivenNumbers()
+    """Return the score of a model's outputs; higher is better.
+
+    `outputs` are numbers, shape (rows,), or probabilities, shape (rows, classes), and
+    `y` holds the numbers or the positions of the classes. Raises UserError if the
+    metric does not fit them.
+    """
+    estimator: Any = _GivenNumbers()
     if outputs.ndim == 2:
-        estimator = GivenProbabilities(outputs.shape[1], threshold)
+        estimator = _GivenProbabilities(outputs.shape[1], threshold)
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # of classes without a row
+        with warnings.catch_warnings(action="ignore"):  # about classes without rows
             if metric.scorer == "roc_auc":
-                return calculate_roc_auc(y, outputs)
+                return _calculate_roc_auc(y, outputs)
             if metric.scorer == "neg_log_loss":
                 return -log_loss(y, outputs, labels=estimator.classes_)
             return float(get_scorer(metric.scorer)(estimator, outputs, y))
     except (AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"training.metric: {metric.title}: {reason}") from error
+        raise UserError(f"training.metric: {metric.title}: {error}") from error
 
 
-def calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
+def _calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the ROC AUC of the second of two classes.
 
-    Of more classes it is the mean of each against the rest. Classes that y lacks are
-    left out; with one class it is NaN. The area is the share of pairs of a positive and
-    a negative row that are in order, ties counted half (Hanley and McNeil, 1982);
-    scikit-learn takes many times as long.
+    With more classes it is the mean over each class against the rest, without classes
+    that y lacks; with a single class it is NaN. The area is the share of pairs of a
+    positive and a negative row that are ranked correctly, where ties count as half
+    (Hanley and McNeil, 1982). scikit-learn takes many times as long.
     """
     codes = [1] if probabilities.shape[1] == 2 else np.unique(y)
     areas = []
@@ -199,7 +208,11 @@ def evaluate(
     metrics: dict[str, Metric],
     threshold: float | None = None,
 ) -> dict[str, float]:
-    """Return the metrics of a model's outputs. Errors are in the target's unit."""
+    """Return the metrics of a model's outputs, by name.
+
+    Errors are positive, in the target's unit. `outputs` and `y` are as in
+    `score_outputs`.
+    """
     return {
         name: metric.sign * score_outputs(outputs, y, metric, threshold)
         for name, metric in metrics.items()
@@ -207,23 +220,10 @@ def evaluate(
 
 
 def predict_baseline(y_train: np.ndarray, rows: int, classes: int) -> np.ndarray:
-    """Return the outputs of the baseline: the shares of the classes, or the mean."""
+    """Return the outputs of the baseline for a number of rows.
+
+    It predicts the shares of the classes in the training rows, or their mean.
+    """
     baseline = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     baseline.fit(y_train, y_train)
     return predict_outputs(baseline, np.zeros(rows), classes)
-
-
-def format_number(value: float | None, like: float | None = None) -> str:
-    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
-
-    It has as many decimals as `like`, a number beside it, if there is one.
-    """
-    if value is None or np.isnan(value):
-        return "not defined"
-
-    size = abs(value if like is None else like)
-    if not size or not np.isfinite(size):
-        return f"{value:g}"
-
-    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
-    return f"{value:z,.{decimals}f}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EPOCH = datetime(2000, 1, 1)
-LARGEST_NUMBER = 1e30  # the models' float32 holds it; infinite values are cut to it
+LARGEST_NUMBER = 1e30  # fits into float32; larger and infinite values are clipped to it
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,8 @@ def feature(function: Callable | None = None, *, columns: Iterable[str] = ()) ->
 
     parameters = signature(function).parameters
     names = tuple(columns) or tuple(parameters)
-    types = [parameter.annotation for parameter in parameters.values()]
-    pairs = zip(names, types, strict=False)
-    numbers = tuple(name for name, type_ in pairs if type_ is float)
+    pairs = zip(names, parameters.values(), strict=False)
+    numbers = tuple(name for name, each in pairs if each.annotation is float)
     name = function.__name__
     FEATURES[name] = Feature(name, names, function, numbers)
 
@@ -149,7 +148,7 @@ def features_of_row(
 
 
 def _prepare_value(value: Any, column: Column) -> Any:
-    """Return a value of a row as features take it; of a date, its parts."""
+    """Return a value of a row as features take it; a date becomes its parts."""
     if column.kind == "category":
         return value or ""
     if column.kind == "date":
@@ -220,7 +219,11 @@ def _stack(numbers: list, categories: list, rows: int) -> tuple[np.ndarray, np.n
 
 
 def usable_features(columns: Iterable[Column]) -> list[Feature]:
-    """Return the features whose columns the table has, numbers where they must be."""
+    """Return the features that can be computed from the columns.
+
+    The table has their columns, and numbers where the function wants numbers. Raises
+    UserError if a feature has the name of a column.
+    """
     kinds = {column.name: column.kind for column in columns}
     usable = []
     for each in FEATURES.values():
@@ -234,7 +237,7 @@ def usable_features(columns: Iterable[Column]) -> list[Feature]:
 
 
 def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
-    """Return the names of the features: of the numbers, and of the categories."""
+    """Return the names of the numbers, and those of the categories."""
     numbers: list[str] = []
     for column in columns:
         if column.kind == "date":
@@ -248,5 +251,5 @@ def feature_names(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
 
 
 def is_category(X: "pd.DataFrame") -> np.ndarray:
-    """Say of each feature whether it is a category."""
+    """Return for each feature, shape (n,), whether it is a category."""
     return np.array([dtype.kind == "O" for dtype in X.dtypes], dtype=bool)

@@ -28,8 +28,8 @@ STYLE: Any = {
     "axes.spines.top": False,
     "font.size": 9,
     "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "figure",  # the same ids each time
+    "svg.fonttype": "none",  # keep text as text
+    "svg.hashsalt": "figure",  # reproducible ids
     "text.parse_math": False,
 }
 
@@ -50,7 +50,7 @@ CURVES = {  # by title: what draws it, and the names of its axes
 
 
 @contextmanager
-def new_figure(figures: dict, title: str) -> Iterator:
+def _new_figure(figures: dict, title: str) -> Iterator:
     """Give axes to draw on, and keep them as SVG that can be part of a page.
 
     Text and axes have the colour of the page's text.
@@ -68,11 +68,14 @@ def new_figure(figures: dict, title: str) -> Iterator:
 
 
 def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
-    """Draw actual numbers and residuals, both over predicted numbers."""
+    """Draw actual numbers and residuals, both over predicted numbers.
+
+    `y` and `outputs` have the shape (rows,). Returns SVG by title.
+    """
     figures: dict = {}
     kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
     for title, kind in kinds.items():
-        with new_figure(figures, title) as ax:
+        with _new_figure(figures, title) as ax:
             PredictionErrorDisplay.from_predictions(
                 y,
                 outputs,
@@ -87,7 +90,11 @@ def draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
 def draw_classes(
     y: np.ndarray, outputs: np.ndarray, labels: list, threshold: float | None
 ) -> dict:
-    """Draw curves of the positive class, or of each frequent class, and errors."""
+    """Draw curves of the positive class, or of each frequent class, and errors.
+
+    `y` holds positions in `labels`, shape (rows,), and `outputs` probabilities, shape
+    (rows, classes). Returns SVG by title.
+    """
     figures: dict = {}
     counts = np.bincount(y, minlength=len(labels))
     frequent = np.argsort(-counts, kind="stable")
@@ -95,13 +102,13 @@ def draw_classes(
     curves = [code for code in codes if 0 < counts[code] < len(y)]
 
     for title, (draw, axes) in CURVES.items():
-        with new_figure(figures, title) as ax:
+        with _new_figure(figures, title) as ax:
             for code in curves:
                 name = shorten(labels[code])
                 draw(y == code, outputs[:, code], name=name, ax=ax)
             ax.set(xlabel=axes[0], ylabel=axes[1])
 
-    with new_figure(figures, "Confusion matrix") as ax:
+    with _new_figure(figures, "Confusion matrix") as ax:
         shown = np.sort(frequent[:MOST_CLASSES])
         ConfusionMatrixDisplay.from_predictions(
             y,
@@ -116,8 +123,8 @@ def draw_classes(
         )
 
     if len(labels) == 2:
-        with new_figure(figures, "Threshold") as ax:
-            draw_thresholds(
+        with _new_figure(figures, "Threshold") as ax:
+            _draw_thresholds(
                 y, outputs[:, 1], 0.5 if threshold is None else threshold, ax
             )
             ax.set_xlabel(f"Threshold for {shorten(labels[1])}")
@@ -125,7 +132,7 @@ def draw_classes(
     return figures
 
 
-def draw_thresholds(y: np.ndarray, outputs: np.ndarray, threshold: float, ax) -> None:
+def _draw_thresholds(y: np.ndarray, outputs: np.ndarray, threshold: float, ax) -> None:
     """Draw precision, recall and the share of rows flagged at each threshold."""
     precision, recall, thresholds = precision_recall_curve(y, outputs)
     below = np.searchsorted(np.sort(outputs), thresholds)

@@ -30,18 +30,16 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from .config import Task, TrainingConfig
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
-from .training.splits import HoldOut, Split, make_folds, split_rows
+from .training.splits import HoldOut, make_folds, split_rows
 from .utils import UserError, nearest
+
+FEWEST_VALUES = 10  # a number with fewer known values is not used
+LARGEST_RATIO_TO_SPREAD = 100  # |mean| / standard deviation; above it, see _find_offset
 
 # --- The models ----------------------------------------------------------------------
 
 
-def median(known: np.ndarray) -> float:
-    """Return the median, or 0 without values. "median" of SimpleImputer is slower."""
-    return np.median(known) if len(known) else 0
-
-
-fill_gaps = SimpleImputer(strategy=median, keep_empty_features=True)
+fill_gaps = SimpleImputer(strategy="median", keep_empty_features=True)
 scale = StandardScaler()
 one_hot = OneHotEncoder(handle_unknown="ignore")
 number_categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -51,9 +49,6 @@ number_categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_v
 for_linear_models = (make_pipeline(fill_gaps, scale), one_hot)
 for_forests = (fill_gaps, number_categories)
 for_boosting = ("passthrough", number_categories)
-
-FEWEST_VALUES = 10  # of a number that is used
-LARGEST_RATIO_TO_SPREAD = 100  # of the mean of a target
 
 # From the simplest to the most complex: among models that tie, the first one wins.
 MODELS: dict[Task, dict[str, tuple]] = {
@@ -123,7 +118,10 @@ def build_pipeline(
 
 
 def find_model(model: str, task: Task) -> tuple:
-    """Return how a model's features are prepared, and its estimator."""
+    """Return how a model's features are prepared, and its estimator.
+
+    Raises UserError if there is no such model for the task.
+    """
     models = MODELS[task]
     if model not in models:
         raise UserError(
@@ -178,7 +176,11 @@ class Dataset:
 
 
 def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> Dataset:
-    """Compute the features of a clean table, and hold out the test rows."""
+    """Compute the features of a clean table, and hold out the test rows.
+
+    Rows without a target are left out. Raises UserError if config.yaml asks for what
+    the target does not allow.
+    """
     rows = frame.dropna(subset=[table.target.name])
     target = rows[table.target.name]
     X = features_of_table(rows, table.features)
@@ -194,8 +196,8 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
             f"config.yaml: training.threshold is for two classes, and the target {what}"
         )
 
-    split = split_rows(rows, y, table.task, config, table.key)
-    offset = 0 if labels else find_offset(y[split.train])
+    split = split_rows(rows, y, config, table.key)
+    offset = 0 if labels else _find_offset(y[split.train])
 
     return Dataset(table, rows, X, y, labels, split, offset)
 
@@ -203,8 +205,8 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
 def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     """Return the classes as positions in a list of labels, and that list.
 
-    The labels are sorted. Of two, the positive one is the second: the one that is
-    named, or else the rarer.
+    The labels are sorted, except that the positive one of two classes comes second: the
+    class that config.yaml names, or else the rarer one.
     """
     y, classes = pd.factorize(target, sort=True)
     labels = classes.tolist()
@@ -218,7 +220,8 @@ def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     if positive is not None and positive not in labels:
         raise UserError(
             f"config.yaml: training.positive: {positive!r} is not a class of the "
-            f"target; there are: {', '.join(map(repr, labels[:20]))}"
+            f"target; there are: {', '.join(map(repr, labels[:20]))} (quote what YAML "
+            "reads as something else, such as Yes)"
         )
 
     if len(labels) == 2:
@@ -230,7 +233,7 @@ def encode_classes(target: pd.Series, positive: Any = None) -> tuple:
     return y, labels
 
 
-def find_offset(y_train: np.ndarray) -> float:
+def _find_offset(y_train: np.ndarray) -> float:
     """Return what to subtract from targets that float32 can't tell apart, or 0."""
     spread = np.std(y_train)
     if spread == 0:
@@ -257,11 +260,13 @@ def explain_errors(model: str) -> Iterator:
     try:
         yield
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{model} can't be trained: {reason}") from error
+        raise UserError(f"{model} can't be trained: {str(error)[:300]}") from error
 
 
-def folds_of(dataset: Dataset, config: TrainingConfig) -> list[Split]:
-    """Return the folds of the training rows, as positions in X_train."""
+def folds_of(dataset: Dataset, config: TrainingConfig) -> list[tuple]:
+    """Return the folds of the training rows.
+
+    Each is a pair of arrays: the positions in X_train to train on, and to evaluate on.
+    """
     rows = dataset.rows.iloc[dataset.split.train]
-    return make_folds(rows, dataset.y_train, dataset.table.task, config)
+    return make_folds(rows, dataset.y_train, config)

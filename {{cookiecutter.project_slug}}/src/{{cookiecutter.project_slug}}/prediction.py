@@ -6,7 +6,7 @@ the functions for tables import pandas.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
-# From numbers, shape (rows, n), and categories, shape (rows, m), to probabilities,
-# shape (rows, labels), or numbers, shape (rows,).
-Outputs = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# A function of numbers, shape (rows, n), and categories, shape (rows, m). Its outputs
+# are probabilities, shape (rows, labels), or numbers, shape (rows,).
+Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Model:
 
     `labels` are the classes (none in a regression), `features` the names of the
     features, `example` a typical row as JSON, and `about` describes the training:
-    data, metrics, versions. `sha256` is the hash of the file. With a `threshold`, the
-    second of two labels is predicted if its probability reaches it. `reference` is what
-    `drift.py` compares new rows with.
+    data, metrics, versions. `run` computes outputs from features, and `sha256` is the
+    hash of the file. With a `threshold`, the second of two labels is predicted if its
+    probability reaches it. `drift.py` compares new rows with `reference`.
     """
 
     table: Table
@@ -53,10 +53,10 @@ class Model:
     features: list[str]
     example: dict
     about: dict
-    outputs: Outputs
+    run: Predict
     sha256: str
-    threshold: float | None = None
-    reference: dict = field(default_factory=dict)
+    threshold: float | None
+    reference: dict
 
     @cached_property
     def own_features(self) -> list[Feature]:
@@ -70,9 +70,6 @@ class Model:
 
     def predict(self, rows: Sequence[dict]) -> list[dict]:
         """Return the answer to each row, as the HTTP API gives it."""
-        if not rows:
-            return []
-
         outputs = self._compute_outputs(rows)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]
@@ -111,7 +108,7 @@ class Model:
     def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""
         columns = self.table.features
-        return self.outputs(*features_of_rows(rows, columns, self.own_features))
+        return self.run(*features_of_rows(rows, columns, self.own_features))
 
 
 def choose_classes(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
@@ -129,16 +126,20 @@ def name_label(label: Any) -> str:
 
 
 def load_model(path: Path) -> Model:
-    """Load a model file. Raises UserError if it is missing or can't be served."""
+    """Load a model file.
+
+    Raises UserError if it is missing or can't be served, or if feature_engineering.py
+    has changed since the training.
+    """
     try:
         content = path.read_bytes()
-        outputs, contract = load_onnx(content)
+        run, contract = load_onnx(content)
         contract["table"] = TypeAdapter(Table).validate_python(contract["table"])
-        model = Model(**contract, outputs=outputs, sha256=sha256(content).hexdigest())
+        model = Model(**contract, run=run, sha256=sha256(content).hexdigest())
     except FileNotFoundError as error:
         raise UserError(f"no model at {path}; run: uv run train") from error
     except Exception as error:  # ONNX Runtime raises errors of many kinds
-        reason = " ".join(str(error).split())[:200]
+        reason = str(error)[:200]
         raise UserError(
             f"{path} can't be served ({reason}); run: uv run train"
         ) from error
@@ -153,7 +154,7 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def load_onnx(content: bytes) -> tuple[Outputs, dict]:
+def load_onnx(content: bytes) -> tuple[Predict, dict]:
     """Load an ONNX model from the content of a file, and the contract stored in it.
 
     It runs on one thread: one process for each core is faster than several threads.
@@ -165,25 +166,34 @@ def load_onnx(content: bytes) -> tuple[Outputs, dict]:
     )
     contract = json.loads(session.get_modelmeta().custom_metadata_map["contract"])
     inputs = [each.name for each in session.get_inputs()]
-    output = session.get_outputs()[-1].name  # of a classifier, the probabilities
+    output = session.get_outputs()[-1].name  # a classifier's probabilities
     offset = contract.pop("offset")
 
-    def outputs(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    def run(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
         given = {"numbers": numbers, "categories": categories}
         result = session.run([output], {name: given[name] for name in inputs})[0]
         if output == "variable":
             return result.ravel().astype(float) + offset
         return np.rint(result.astype(float) * STEPS) / STEPS
 
-    return outputs, contract
+    return run, contract
 
 
-def predict_features(outputs: Outputs, X: "pd.DataFrame") -> np.ndarray:
-    """Return the outputs for a table of features."""
+def predict_features(run: Predict, X: "pd.DataFrame") -> np.ndarray:
+    """Return the outputs for a table of features.
+
+    `X` has numbers, and categories as text, in the order of `feature_names`.
+    """
     is_text = is_category(X)
     numbers = X.loc[:, ~is_text].to_numpy(dtype=np.float32)
     categories = X.loc[:, is_text].to_numpy(dtype=object)
-    return outputs(numbers, categories)
+    return run(numbers, categories)
+
+
+def predict_table(model: Model, frame: "pd.DataFrame") -> np.ndarray:
+    """Return the outputs for the rows of a clean table."""
+    X = features_of_table(frame, model.table.features)
+    return predict_features(model.run, X)
 
 
 def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -193,15 +203,13 @@ def predict_frame(model: Model, frame: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    X = features_of_table(frame, model.table.features)
-    outputs = predict_features(model.outputs, X)
+    outputs = predict_table(model, frame)
     if model.table.task == "regression":
         return pd.DataFrame({"prediction": outputs}, index=frame.index)
 
     answers = pd.DataFrame(outputs, index=frame.index, columns=answer_names(model)[1:])
     positions = choose_classes(outputs, model.threshold)
-    predictions = pd.Series(model.labels).take(positions)
-    answers.insert(0, "prediction", predictions.set_axis(frame.index))
+    answers.insert(0, "prediction", pd.Index(model.labels).take(positions))
 
     return answers
 

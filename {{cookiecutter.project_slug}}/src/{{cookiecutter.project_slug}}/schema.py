@@ -1,6 +1,6 @@
 """Read schema.yaml, the contract: the only file that must know the table's columns.
 
-The file is a pandera schema (https://pandera.readthedocs.io). The dtype says what a
+Its keys are those of pandera (https://pandera.readthedocs.io). The dtype says what a
 column is: float64 a number, Int64 a whole number, boolean, datetime64[ns] a date, str a
 category. `isin` lists the categories, `in_range` and its like are limits, `nullable`
 allows missing values; docs/own-table.md describes `metadata`.
@@ -10,7 +10,6 @@ pipeline, `predict` and the service all follow the same contract.
 """
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,7 +19,7 @@ from typing import Any, Literal
 import yaml
 
 from .config import Config, TableConfig, Task, read_config
-from .utils import UserError, nearest
+from .utils import UserError, nearest, normalize_text
 
 Kind = Literal["number", "integer", "boolean", "category", "date"]
 
@@ -31,7 +30,7 @@ DTYPES: dict[Kind, str] = {
     "date": "datetime64[us]",
     "category": "str",
 }
-_KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
+_KIND_OF_DTYPE: dict[str, Kind] = {  # by the first letters of the dtype
     "float": "number",
     "int": "integer",
     "uint": "integer",
@@ -40,14 +39,15 @@ _KIND_OF_DTYPE: dict[str, Kind] = {  # by the beginning of its name
     "str": "category",
     "object": "category",
 }
-_ARGUMENTS = {  # of each check; `in_range` has two
-    "in_range": "min_value and max_value",
-    "isin": "allowed_values",
-    "greater_than": "min_value",
-    "greater_than_or_equal_to": "min_value",
-    "less_than": "max_value",
-    "less_than_or_equal_to": "max_value",
+_ARGUMENTS = {  # the arguments of each check
+    "in_range": ["min_value", "max_value"],
+    "isin": ["allowed_values"],
+    "greater_than": ["min_value"],
+    "greater_than_or_equal_to": ["min_value"],
+    "less_than": ["max_value"],
+    "less_than_or_equal_to": ["max_value"],
 }
+_INCLUDE = {"include_min", "include_max"}
 _PROPERTIES = {"coerce", "description", "dtype", "metadata", "nullable", "required"}
 
 
@@ -69,9 +69,9 @@ class Column:
     Limits of dates are texts in ISO format. Categories are closed if no others are
     allowed. From `metadata`: `unit` is removed from numbers, `replace` maps texts
     before they are read, `out_of_range` says what becomes of a value beyond the limits
-    and `unreadable` of a text that can't be read, and of a date that `has_time` the
-    model sees the hour. `digits` is the length of codes such as 01234, for requests
-    that spell them as numbers.
+    and `unreadable` of a text that can't be read. `has_time` makes the hour of a date a
+    feature. `digits` is the length of codes such as 01234, for requests that spell them
+    as numbers.
     """
 
     name: str
@@ -105,8 +105,8 @@ class Table:
 
     @property
     def unused(self) -> list[str]:
-        """The names of the columns that are neither features nor the target."""
-        used = {self.target.name, *(column.name for column in self.features)}
+        """The names of the columns that are not features."""
+        used = {column.name for column in self.features}
         return [column.name for column in self.columns if column.name not in used]
 
     @property
@@ -135,7 +135,10 @@ def read_table(config: Config | None = None) -> Table:
 
 
 def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
-    """Return the columns with their uses, as config.yaml names them."""
+    """Combine the columns with their roles in config.yaml: target, key, excluded.
+
+    Raises UserError if a column of config.yaml is missing, or if no feature is left.
+    """
     by_name = {column.name: column for column in columns}
     unused = [config.target, *config.key, *config.exclude]
     for name in unused:
@@ -145,17 +148,23 @@ def describe_table(columns: Iterable[Column], config: TableConfig) -> Table:
                 + nearest(name, by_name)
             )
 
-    target = by_name[config.target]
     features = [column for name, column in by_name.items() if name not in unused]
     if not features:
         raise UserError(
             "schema.yaml leaves no column to train on; see `exclude` in config.yaml"
         )
 
-    task = find_task(target, config.task)
-    uses = tuple(by_name.values()), tuple(features), target, task
+    target = by_name[config.target]
 
-    return Table(*uses, tuple(config.key), config.keep, config.filter)
+    return Table(
+        columns=tuple(by_name.values()),
+        features=tuple(features),
+        target=target,
+        task=find_task(target, config.task),
+        key=tuple(config.key),
+        keep=config.keep,
+        filter=config.filter,
+    )
 
 
 def find_task(target: Column, wanted: Task | None = None) -> Task:
@@ -182,27 +191,22 @@ def read_columns(path: Path, config: TableConfig) -> list[Column]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         described = dict(content["columns"])
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a valid schema: {reason}") from error
+        raise UserError(f"{path} is not a valid schema: {error}") from error
 
     columns = []
     for name, properties in described.items():
         try:
-            columns.append(_read_column(normalize_name(name), properties, config))
+            name = normalize_text(str(name))
+            columns.append(_read_column(name, properties, config))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise UserError(f"{path}: column {name!r}: {error}") from error
 
     return columns
 
 
-def normalize_name(name: Any) -> str:
-    """Return a column's name without surrounding spaces, accents in Unicode NFC."""
-    return unicodedata.normalize("NFC", str(name).strip())
-
-
 def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     """Return one column of schema.yaml. Raises ValueError if it is wrong."""
-    kind = find_kind(properties.get("dtype"))
+    kind = _find_kind(properties.get("dtype"))
     checks = {key: properties[key] for key in properties if key not in _PROPERTIES}
     limits = _read_checks(checks)
     low, high = limits.get("min_value"), limits.get("max_value")
@@ -211,7 +215,12 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
 
     categories = tuple(limits.get("allowed_values", ()))
     metadata = properties.get("metadata") or {}
-    replaced = metadata.get("replace") or {}
+    metadata = {option: value for option, value in metadata.items() if value}
+    for option in ("out_of_range", "unreadable"):
+        if metadata.get(option, "reject") not in ("reject", "missing"):
+            raise ValueError(f"{option} must be reject or missing")
+
+    replaced = metadata.get("replace", {})
     texts = [*replaced, *replaced.values()]
     if kind == "category":
         texts += categories
@@ -224,11 +233,11 @@ def _read_column(name: str, properties: dict, config: TableConfig) -> Column:
     return Column(
         name,
         kind,
-        properties.get("nullable", False),
-        low,
-        high,
-        categories,
-        properties.get("description"),
+        nullable=properties.get("nullable", False),
+        minimum=low,
+        maximum=high,
+        categories=categories,
+        description=properties.get("description"),
         spelling=find_spelling(name, config),
         **metadata,
     )
@@ -240,8 +249,12 @@ def _read_checks(checks: dict) -> dict:
     for check, given in checks.items():
         if check not in _ARGUMENTS:
             raise ValueError(f"unknown check {check!r}; use {', '.join(_ARGUMENTS)}")
-        is_named = isinstance(given, Mapping)
-        arguments |= given if is_named else {_ARGUMENTS[check]: given}
+        names = _ARGUMENTS[check]
+        if not isinstance(given, Mapping):
+            given = {names[0]: given}
+        if set(given) - _INCLUDE != set(names):
+            raise ValueError(f"{check} takes {' and '.join(names)}")
+        arguments |= given
 
     if "greater_than" in checks or arguments.get("include_min") is False:
         arguments["min_value"] = math.nextafter(arguments["min_value"], math.inf)
@@ -259,16 +272,20 @@ def _write_date(limit: Any) -> str:
 
 def find_spelling(name: str, config: TableConfig) -> Spelling:
     """Return how config.yaml says that the values of a column are written."""
+    formats = config.date_formats
+    if isinstance(formats, dict):
+        formats = formats.get(name, [])
+
     return Spelling(
         tuple(config.missing_values),
         tuple(config.true_values),
         tuple(config.false_values),
-        tuple(config.formats_of(name)),
+        tuple(formats),
         config.decimal,
     )
 
 
-def find_kind(dtype: Any) -> Kind:
+def _find_kind(dtype: Any) -> Kind:
     """Return the kind of a column with a dtype of pandas."""
     for beginning, kind in _KIND_OF_DTYPE.items():
         if str(dtype).lower().startswith(beginning):
@@ -277,7 +294,7 @@ def find_kind(dtype: Any) -> Kind:
 
 
 def rows_to_predict(table: Table, unknown_categories: str) -> Table:
-    """Return the table of rows to predict: no target, no key, maybe new categories."""
+    """Return the table of rows to predict: only features, no key and no filter."""
     is_closed = unknown_categories == "reject"
     columns = [replace(column, is_closed=is_closed) for column in table.features]
     return replace(table, columns=tuple(columns), key=(), filter=None)

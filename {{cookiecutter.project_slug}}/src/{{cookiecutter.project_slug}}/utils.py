@@ -8,11 +8,11 @@ import os
 import pdb
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import wraps
-from inspect import cleandoc
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -24,6 +24,10 @@ from numpy.typing import ArrayLike
 class UserError(Exception):
     """A user's mistake, in one line: what is wrong, where, what to run next."""
 
+    def __init__(self, message: str) -> None:
+        """Join the lines of the message."""
+        super().__init__(" ".join(message.split()))
+
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
     """Turn a UserError into one line on stderr and exit code 2.
@@ -33,9 +37,8 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # what it can't encode is escaped
-                stream.reconfigure(errors="backslashreplace")
+        if isinstance(sys.stdout, TextIOWrapper):  # escape what it can't encode
+            sys.stdout.reconfigure(errors="backslashreplace")
 
         try:
             main()
@@ -55,9 +58,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose --help shows the description as it is written."""
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
-        description=cleandoc(description or ""), formatter_class=layout
-    )
+    return argparse.ArgumentParser(description=description, formatter_class=layout)
 
 
 def positive_integer(text: str) -> int:
@@ -73,9 +74,14 @@ def clean_text(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
+def normalize_text(text: str) -> str:
+    """Return a text without spaces around it, its accents in one form (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
 def nearest(name: str, others: Iterable[str]) -> str:
     """Return a hint at the most similar of the other names, or nothing if none is."""
-    close = get_close_matches(name, list(others), n=1)
+    close = get_close_matches(name, others, n=1)
     return f" (the nearest is {close[0]!r})" if close else ""
 
 
@@ -91,14 +97,9 @@ def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files in a folder, as 64 hex digits."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) or [path]:
-        if file.is_file():
-            with file.open("rb") as content:
-                hashlib.file_digest(content, lambda: digest)
-
-    return digest.hexdigest()
+    """Return the SHA-256 of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write, which then replaces `path` in one step.
+    """Yield a temporary file to write, which then replaces `path` in one step.
 
     A reader sees the old file or the new one, never half of it. If the block raises,
     the old file stays. Raises UserError if nothing can be written.
@@ -130,7 +131,11 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def replace_file(new: Path, old: Path) -> None:
-    """Put a new file in the place of the old one: keep its mode, follow its link."""
+    """Put a new file in the place of the old one.
+
+    The file keeps the old one's mode. If the old one is a symbolic link, its target is
+    replaced.
+    """
     place = old.resolve()
     with new.open("rb+") as file:
         # Otherwise a power cut may leave the new name without content.
@@ -142,8 +147,28 @@ def replace_file(new: Path, old: Path) -> None:
     new.replace(place)
 
 
+def format_number(value: float | None, like: float | None = None) -> str:
+    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
+
+    It has as many decimals as `like`, a number beside it, if there is one.
+    """
+    if value is None or np.isnan(value):
+        return "not defined"
+
+    size = abs(value if like is None else like)
+    if not size or not np.isfinite(size):
+        return f"{value:g}"
+
+    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
+    return f"{value:z,.{decimals}f}"
+
+
 def append_record(record: dict, file: Path) -> None:
-    """Append a line of JSON to a file; after an interrupted write, on a new line."""
+    """Append a line of JSON to a file.
+
+    If an earlier write was interrupted, the line still begins on a new line. A file
+    that can't be written is logged, and raises no error.
+    """
     line = json.dumps(record, ensure_ascii=False) + "\n"
     try:
         cut = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")

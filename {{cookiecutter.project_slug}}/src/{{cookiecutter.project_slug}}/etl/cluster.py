@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import joblib
 
 from ..utils import UserError
-from .workers import share
+from .workers import share_work
 
 try:
     import distributed
 except ImportError as error:
     raise UserError("Dask is not installed; run: uv sync --extra dask") from error
 
-PATIENCE = 10  # seconds to wait for a scheduler to answer
-START = 30  # seconds to wait for a worker
-LAST = 120  # seconds to wait for an item
+SCHEDULER_TIMEOUT = 10  # seconds
+WORKER_TIMEOUT = 30
+ITEM_TIMEOUT = 120
 LOCAL: dict = {
     "threads_per_worker": 1,
     "dashboard_address": None,
@@ -30,16 +30,17 @@ def run_parallel(
 ) -> Iterator:
     """Call a function with each item, on the workers and here, as on one machine."""
     with connect(scheduler) as client:
-        client.wait_for_workers(1, timeout=START)
+        client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
         others = sum(client.nthreads().values())
-        yield from share(function, items, client.get_executor(pure=False), others, LAST)
+        pool = client.get_executor(pure=False)
+        yield from share_work(function, items, pool, others, ITEM_TIMEOUT)
 
 
 @contextmanager
 def connect(scheduler: str | None) -> Iterator:
-    """Connect to the scheduler, or to one that starts here with a worker a processor.
+    """Connect to the scheduler, or start one here with a worker for each processor.
 
-    Raises UserError where it does not answer, or its workers are gone.
+    Raises UserError if it does not answer, or if its workers are gone.
     """
     warnings.filterwarnings("ignore", "Sending large graph")
     for name in ("asyncio", "distributed", "distributed.client"):
@@ -47,7 +48,7 @@ def connect(scheduler: str | None) -> Iterator:
 
     try:
         options = {} if scheduler else LOCAL
-        client = distributed.Client(scheduler, timeout=PATIENCE, **options)
+        client = distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT, **options)
     except (OSError, ValueError) as error:
         raise UserError(
             f"no Dask scheduler answers at {scheduler}; see docs/production.md"

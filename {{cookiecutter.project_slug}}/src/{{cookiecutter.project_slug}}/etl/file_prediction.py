@@ -28,15 +28,17 @@ from ..utils import (
     replace_file,
     set_up_logging,
 )
-from .parts import make_part, name_new, save_rejected, write_parts
+from .parts import make_part, name_cause, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
 from .runs import make_room
 from .workers import run_parallel
 
+SAMPLED_ROWS = 50_000  # compared with the training rows
+
 log = logging.getLogger("predict")
 
-_load_once = lru_cache(1)(load_model)  # in each process
+_load_once = lru_cache(1)(load_model)  # once in each process
 
 
 def predict_file(
@@ -48,14 +50,18 @@ def predict_file(
 ) -> None:
     """Predict the rows of the files that match, and write them with their predictions.
 
-    The old output stays until all is done, and also where no row fits.
+    The old output stays until all rows are predicted, and if all rows are rejected.
     """
     files, model = find_files(data), load_model(model_path)
     rejected = output.with_name(f"{output.stem}.rejected.csv")
-    check_outputs(files, output, rejected)
+    if output.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{output}: the name must end in .csv or .parquet")
+    if {output.resolve(), rejected.resolve()}.intersection(map(Path.resolve, files)):
+        raise UserError(f"{output} would be read and written; choose another --output")
 
-    batches = read_rows(files, model, config)
-    answer = partial(answer_rows, path=model_path, config=config)
+    sample: list[pd.DataFrame] = []
+    batches = _keep_sample(read_rows(files, model, config), sample)
+    answer = partial(_answer_rows, path=model_path, config=config)
     parts = run_parallel(partial(make_part, process=answer), batches, workers)
     writer = pa.csv.CSVWriter if output.suffix == ".csv" else pq.ParquetWriter
 
@@ -65,27 +71,19 @@ def predict_file(
 
         answered, reasons = counts[["kept", "reasons"]].sum()
         if not answered:
-            reason, _ = reasons.most_common(1)[0]
+            cause = name_cause(reasons)
             raise UserError(
-                f"all rows of {data} are rejected, most often {reason}; see {rejected}"
+                f"all rows of {data} are rejected, most often {cause}; see {rejected}"
             )
 
         replace_file(folder / "kept", output)
 
     log.info("predict: %d rows to %s", answered, output)
-    log_drift(next(read_rows(files, model, config)), model, config)
 
-
-def check_outputs(files: Sequence[Path], *outputs: Path) -> None:
-    """Refuse an output that can't be written, or that is read as well."""
-    taken = [file.resolve() for file in files]
-    for path in outputs:
-        if path.suffix not in (".csv", ".parquet"):
-            raise UserError(f"{path}: the name must end in .csv or .parquet")
-        if path.resolve() in taken:
-            raise UserError(
-                f"{path} would be read and written; choose another --output"
-            )
+    monitor = DriftMonitor(model)
+    table = rows_to_predict(model.table, "accept")
+    monitor.add(transform(pd.concat(sample, ignore_index=True), table).kept)
+    monitor.log(config.training.max_drift)
 
 
 def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[RawData]:
@@ -94,23 +92,30 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
     Raises UserError if config.yaml has other features than the model.
     """
     names = [column.name for column in model.table.features]
-    if names != [column.name for column in read_table(config).features]:
+    if {*names} != {column.name for column in read_table(config).features}:
         raise UserError("the model was trained with other columns; run: uv run train")
 
-    # Earlier answers may be there; new ones take their place.
-    optional = (*model.table.unused, model.table.target.name, *name_answers(model))
+    # Columns with earlier predictions are replaced.
+    optional = (*model.table.unused, *name_answers(model))
 
     return read_batches(files, names, config.table, optional)
 
 
-def log_drift(raw: RawData, model: Model, config: Config) -> None:
-    """Log how far rows are from the training rows."""
-    monitor = DriftMonitor(model)
-    monitor.add(transform(raw.rows, rows_to_predict(model.table, "accept")).kept)
-    monitor.log(config.training.max_drift)
+def _keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
+    """Yield the batches, and keep every n-th row of each, for drift.
+
+    `n` doubles whenever the sample gets too large.
+    """
+    step = 1
+    for batch in batches:
+        yield batch
+        sample.append(batch.rows[::step])
+        while sum(map(len, sample)) > SAMPLED_ROWS:
+            sample[:] = [rows[::2] for rows in sample]
+            step *= 2
 
 
-def answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
+def _answer_rows(rows: pd.DataFrame, path: Path, config: Config) -> Transformed:
     """Answer the rows that the service would answer, and reject the others."""
     model = _load_once(path)
     table = rows_to_predict(model.table, config.serving.unknown_categories)

@@ -19,15 +19,15 @@ from duckdb import DuckDBPyConnection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ..data_preprocessing import EMPTIED, OUT_OF_SCOPE
 from ..schema import Table
 from ..utils import UserError, quote_name, write_atomically
 from .raw_csv import RawData
 from .raw_data import BATCH_ROWS
 from .sources import open_duckdb
 
-MEMORY = "160MB"  # of DuckDB; what needs more is kept in files meanwhile
-
-NEWS = 50  # parts between two lines in the log
+MEMORY = "160MB"  # limit for DuckDB, which then uses temporary files
+PARTS_BETWEEN_LOGS = 50
 
 log = logging.getLogger("pipeline")
 
@@ -38,7 +38,7 @@ def make_part(raw: RawData, process: Callable) -> tuple:
     Returns the counts, the kept rows as a pa.Table, and the rejected rows.
     """
     result = process(raw.rows)
-    rejected = list_rejected(raw, result.rejected)
+    rejected = _list_rejected(raw, result.rejected)
 
     reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
     reasons.update(raw.broken["reason"])
@@ -53,7 +53,7 @@ def make_part(raw: RawData, process: Callable) -> tuple:
     return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
 
 
-def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
+def _list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     """Return what was rejected: its place, the reason, and the cells as they are.
 
     A malformed line is whole in the last column, `raw`.
@@ -64,7 +64,6 @@ def list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
     places: dict = {source: raw.source, line: reasons.index, reason: reasons}
     rows = raw.rows.loc[reasons.index].assign(**places)
     rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
-
     rejected = rejected.sort_values(line, kind="stable")
 
     return rejected[[source, line, reason, *raw.rows, text]]
@@ -97,8 +96,8 @@ def write_parts(
             rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
 
             bar.update(count["rows"])
-            log_progress(counts, count)
             counts.append(count)
+            _log_progress(counts)
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
@@ -106,11 +105,21 @@ def write_parts(
     return pd.DataFrame(counts)
 
 
-def log_progress(counts: list, new: dict) -> None:
-    """Log a part, if that is wanted, and now and then how many rows are done."""
+def _log_progress(counts: list) -> None:
+    """Log the newest part at debug level, and the rows so far now and then."""
+    new = counts[-1]
     log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
-    if len(counts) % NEWS == NEWS - 1:
+    if len(counts) % PARTS_BETWEEN_LOGS == 0:
         log.info("%d rows so far", sum(count["rows"] for count in counts))
+
+
+def name_cause(reasons: Counter) -> str:
+    """Return the most frequent reason why rows in scope were rejected."""
+    return next(
+        reason
+        for reason, _ in reasons.most_common()
+        if not reason.startswith(OUT_OF_SCOPE) and not reason.endswith(EMPTIED)
+    )
 
 
 def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
@@ -121,7 +130,11 @@ def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
 
 
 def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
-    """Write only one of the rows with the same key; log which replaced which."""
+    """Write only one of the rows with the same key; log which replaced which.
+
+    Returns the file with the rows that are left: `kept` itself if there are no
+    duplicates. Files are compared by DuckDB, in bounded memory.
+    """
     kept, unique = folder / "kept", folder / "unique"
     if not table.key:
         return kept
@@ -131,7 +144,7 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
         pq.ParquetFile(kept) as rows,
         pq.ParquetWriter(unique, rows.schema_arrow) as writer,
     ):
-        if not find_duplicates(database, kept, table):
+        if not _find_duplicates(database, kept, table):
             return kept
 
         first = 0
@@ -145,17 +158,17 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
             writer.write_batch(batch.filter(pa.array(is_unique)))
             first = end
 
-        log_replaced(database, counts)
+        _log_replaced(database, counts)
 
     return unique
 
 
-def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> int:
+def _find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> int:
     """Make a table of the rows whose key another row has that is kept instead.
 
     Returns their number. Only keys with the same hash as another are compared.
     """
-    pa.default_memory_pool().release_unused()  # for DuckDB
+    pa.default_memory_pool().release_unused()  # makes room for DuckDB
 
     key = ", ".join(map(quote_name, table.key))
     winner = "max" if table.keep == "last" else "min"
@@ -176,10 +189,10 @@ def find_duplicates(database: DuckDBPyConnection, file: Path, table: Table) -> i
     return len(database.table("duplicates"))
 
 
-def log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
+def _log_replaced(database: DuckDBPyConnection, counts: pd.DataFrame) -> None:
     """Log how many rows of a source were replaced by rows of another."""
     parts = counts[["source"]].assign(end=counts["kept"].cumsum())
-    parts = parts.drop_duplicates("end")  # without those that are empty
+    parts = parts.drop_duplicates("end")  # without empty parts
     database.register("parts", pa.Table.from_pandas(parts))
 
     replaced = database.sql(

@@ -15,12 +15,11 @@ import pyarrow.csv
 import python_calamine
 
 from ..config import TableConfig
-from ..schema import normalize_name
-from ..utils import UserError
+from ..utils import UserError, normalize_text
 
-BATCH = 8_000_000  # characters that are read at once
-LONGEST_LINE = 4 * BATCH  # a file without line ends must not fill the memory
-LINES_OF_A_ROW = 1_000  # a quote that is still open then was never meant to be one
+BATCH = 8_000_000  # characters to read at once
+LONGEST_LINE = 4 * BATCH  # so that a file without line ends does not fill the memory
+LINES_OF_A_ROW = 1_000  # a quote that is still open after these is a stray character
 ERRORS = (
     csv.Error,
     LookupError,
@@ -29,10 +28,9 @@ ERRORS = (
     ValueError,
 )
 
-csv.field_size_limit(LONGEST_LINE)
-
-
 NO_LINES = pd.DataFrame(columns=["source", "line", "reason", "raw"])
+
+csv.field_size_limit(LONGEST_LINE)
 
 
 class RawData(NamedTuple):
@@ -49,7 +47,7 @@ class RawData(NamedTuple):
     source: str = ""
 
 
-Opened = tuple[list[str], Iterator[RawData]]
+Opened = tuple[list[str], Iterator[RawData]]  # a header, and the rows below it
 
 
 @contextmanager
@@ -58,8 +56,7 @@ def reading(path: Path) -> Iterator:
     try:
         yield
     except ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} can't be read: {reason}") from error
+        raise UserError(f"{path} can't be read: {error}") from error
 
 
 def open_stream(path: Path) -> pa.NativeFile:
@@ -75,29 +72,29 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     """
     encoding = codecs.lookup(config.encoding).name
     if encoding == "utf-8":
-        encoding = "utf-8-sig"  # which leaves out a byte order mark
+        encoding = "utf-8-sig"  # skips a byte order mark
 
     stream = open_stream(path)
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
 
-    lines = iter(partial(read_line, text), "")
+    lines = iter(partial(_read_line, text), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
-    header = next(filter(any, reader), [])  # after empty lines
-    if damage := find_damage("".join(header), config.encoding):
+    header = next(filter(any, reader), [])  # skips empty lines
+    if damage := _find_damage("".join(header), config.encoding):
         raise UserError(f"{path}, line 1: {damage}")
 
     header = name_columns(header)
 
-    return header, read_blocks(path.name, text, reader.line_num + 1, header, config)
+    return header, _read_blocks(path.name, text, reader.line_num + 1, header, config)
 
 
 def name_columns(header: Iterable) -> list:
     """Normalize the names of columns; one without a name is called by its place."""
     numbered = enumerate(header, start=1)
-    return [normalize_name(name) or f"column {place}" for place, name in numbered]
+    return [normalize_text(str(name)) or f"column {place}" for place, name in numbered]
 
 
-def read_line(text: TextIO) -> str:
+def _read_line(text: TextIO) -> str:
     """Read a line with its end, or nothing at the end of the file."""
     line = text.readline(LONGEST_LINE)
     if len(line) == LONGEST_LINE:
@@ -105,24 +102,24 @@ def read_line(text: TextIO) -> str:
     return line
 
 
-def read_blocks(
+def _read_blocks(
     source: str, text: TextIO, first: int, header: list, config: TableConfig
 ) -> Iterator[RawData]:
     """Read the rest of a CSV file, a block of whole lines at a time."""
-    while block := text.read(BATCH) + read_line(text):
-        rows = read_plain_lines(block, header, config.separator)
+    while block := text.read(BATCH) + _read_line(text):
+        rows = _read_plain_lines(block, header, config.separator)
         if rows is not None:
             count = len(rows)
             yield RawData(rows.set_axis(range(first, first + count)), source=source)
         else:
             lines = list(io.StringIO(block, newline=""))
-            yield read_lines(source, lines, text, first, header, config)
-            count = len(lines)  # with those that the last row needed
+            yield _read_lines(source, lines, text, first, header, config)
+            count = len(lines)  # including those that the last row needed
 
         first += count
 
 
-def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
+def _read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame | None:
     """Read a block in which each line is a row without quotes; or return None."""
     is_odd = '"' in block or "\0" in block
     if is_odd or block.count("\r") != block.count("\r\n"):
@@ -137,7 +134,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
             pa.csv.ParseOptions(delimiter=separator),
             pa.csv.ConvertOptions(column_types=types),
         )
-    except ValueError:  # another number of cells, a byte that is not text
+    except ValueError:  # a wrong number of cells, or a byte that is not text
         return None
 
     count = block.count("\n") + (not block.endswith("\n"))
@@ -145,7 +142,7 @@ def read_plain_lines(block: str, header: list, separator: str) -> pd.DataFrame |
     return table.to_pandas() if len(table) == count else None
 
 
-def read_lines(
+def _read_lines(
     source: str,
     lines: list,
     text: TextIO,
@@ -160,7 +157,7 @@ def read_lines(
     rows, numbers, broken = [], [], []
     at = 0
     while at < len(lines):
-        cells, count, problem = read_row(lines, at, text, config)
+        cells, count, problem = _read_row(lines, at, text, config)
         if not problem and cells and len(cells) != len(header):
             problem = f"{len(cells)} fields instead of {len(header)}"
 
@@ -168,8 +165,8 @@ def read_lines(
             known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
             readable = known.decode("utf-8", "backslashreplace")
             broken.append((source, first + at, problem, readable))
-            count = 1  # what follows a malformed line may be a row
-        elif cells:  # otherwise an empty line
+            count = 1  # the next line may be a row again
+        elif cells:  # else the line is empty
             rows.append(cells)
             numbers.append(first + at)
 
@@ -181,13 +178,14 @@ def read_lines(
     return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
 
 
-def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
+def _read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
     """Return the cells of the row that begins at a line, its lines, what is wrong."""
     line = lines[at].rstrip("\r\n")
-    cells, count = line.split(config.separator) if line else [], 1
+    cells = line.split(config.separator) if line else []
+    count = 1
 
     if '"' in line:
-        following = follow_lines(lines, at, text)
+        following = _follow_lines(lines, at, text)
         dialect: dict = {"delimiter": config.separator, "skipinitialspace": True}
         reader = csv.reader(following, **dialect, strict=True)
         try:
@@ -196,18 +194,18 @@ def read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
             is_open = "end of data" in str(error)
             return [], 1, "a quote is not closed" if is_open else f"quotes: {error}"
 
-    return cells, count, find_damage("".join(lines[at : at + count]), config.encoding)
+    return cells, count, _find_damage("".join(lines[at : at + count]), config.encoding)
 
 
-def follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
-    """Give the lines of a row; where the list ends, add lines from the file to it."""
+def _follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
+    """Yield the lines of a row; where the list ends, add lines from the file to it."""
     for place in range(at, at + LINES_OF_A_ROW):
         if place == len(lines):
-            lines.append(read_line(text))  # empty at the end of the file
+            lines.append(_read_line(text))  # empty at the end of the file
         yield lines[place]
 
 
-def find_damage(text: str, encoding: str) -> str:
+def _find_damage(text: str, encoding: str) -> str:
     """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
     if "\0" in text:
         return "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"

@@ -1,5 +1,6 @@
 """Read raw files as they are, a batch of rows at a time, each row with its place."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from itertools import chain
@@ -14,7 +15,7 @@ from ..config import TableConfig
 from ..utils import UserError, nearest
 from .raw_csv import Opened, RawData, name_columns, open_csv, reading
 
-BATCH_ROWS = 100_000  # of Parquet and of queries that are read at once
+BATCH_ROWS = 100_000  # rows of a Parquet file or a query to read at once
 
 
 def read_batches(
@@ -25,9 +26,9 @@ def read_batches(
 ) -> Iterator[RawData]:
     """Read files, one after the other, in bounded memory: CSV, Parquet or Excel.
 
-    Without `columns`, those of the first file count. The optional ones may be missing;
-    then every batch has all columns that any of the files has. Raises UserError before
-    the first row where a file does not have the columns.
+    Without `columns`, the columns of the first file are expected. With `optional`
+    columns, which may be missing, every batch has all columns that any file has. Raises
+    UserError before the first row if a file has other columns.
     """
     headers = [open_file(path, config)[0] for path in files]
 
@@ -46,7 +47,11 @@ def read_batches(
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Return the files that match, sorted; a file's own name means that file."""
+    """Return the files that match; a file's own name means that file.
+
+    They are sorted by their names up to the first dot: data.csv is before data-2.csv.
+    Raises UserError if there is none, or if the pattern is a folder.
+    """
     path = Path(pattern)
     if path.is_dir():
         raise UserError(f'{pattern} is a folder; give its files, as in "{pattern}/*"')
@@ -55,10 +60,11 @@ def find_files(pattern: str) -> list[Path]:
         return [path]
 
     names = glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    files = [path for path in map(Path, sorted(names)) if path.is_file()]
+    files = [path for path in map(Path, names) if path.is_file()]
+    files.sort(key=lambda path: (path.parent, path.name.partition(".")))
     if not files:
         raise UserError(
-            f"no file matches {pattern}; put your table there or give --raw GLOB"
+            f"no file matches {pattern}; check the path, or `paths.raw` in config.yaml"
         )
 
     return files
@@ -74,7 +80,7 @@ def open_file(path: Path, config: TableConfig) -> Opened:
             beginning = file.read(4)
 
         if beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
-            return open_excel(path, config)
+            return _open_excel(path, config)
         if beginning != b"PAR1":
             return open_csv(path, config)
 
@@ -88,10 +94,13 @@ def open_file(path: Path, config: TableConfig) -> Opened:
 def read_arrow(
     source: str, batches: Iterable, header: list, decimal: str
 ) -> Iterator[RawData]:
-    """Return rows of any types as text, numbered from 1."""
+    """Return rows of any types as text, numbered from 1.
+
+    Missing values stay missing.
+    """
     first = 1
     for batch in batches:
-        texts = [write_as_text(column, decimal) for column in batch.columns]
+        texts = [_write_as_text(column, decimal) for column in batch.columns]
         rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
         rows = rows.set_axis(range(first, first + len(rows)))
 
@@ -99,12 +108,13 @@ def read_arrow(
         first += len(rows)
 
 
-def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
+def _write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     """Return values of any type as the text that they would be in a CSV file."""
     try:
         texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
-        texts = pa.array([each and str(each) for each in column.to_pylist()])
+        cells = [None if each is None else str(each) for each in column.to_pylist()]
+        texts = pa.array(cells, pa.string())
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
@@ -112,7 +122,7 @@ def write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     return texts.to_pandas()
 
 
-def open_excel(path: Path, config: TableConfig) -> Opened:
+def _open_excel(path: Path, config: TableConfig) -> Opened:
     """Return the first row of a sheet of an Excel file, and the others as text."""
     cells = pd.read_excel(
         path,
@@ -147,7 +157,7 @@ def check_header(
         raise UserError(f"{path} is empty; it must begin with a line of column names")
 
     missing = [name for name in columns if name not in header]
-    if missing and len(header) == 1:
+    if missing and len(header) == 1 and re.search(r"[,;\t|]", header[0]):
         raise UserError(
             f"{path} is not separated by {separator!r} in its first line, "
             f"{header[0][:80]!r}; set `separator` in config.yaml"

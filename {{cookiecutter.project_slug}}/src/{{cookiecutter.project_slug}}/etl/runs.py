@@ -15,7 +15,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from ..utils import UserError, append_record, writing
 
-QUIET = 2_000  # milliseconds without a change after which a new file counts as complete
+QUIET = 2_000  # milliseconds without a change until a new file counts as complete
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
 
 log = logging.getLogger("pipeline")
@@ -23,7 +23,7 @@ log = logging.getLogger("pipeline")
 
 @contextmanager
 def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
-    """Give the record of a run to fill in, and write it at the end, whatever happens.
+    """Yield the record of a run to fill in, and write it at the end, whatever happens.
 
     Raises UserError, and writes nothing, while another run is going on.
     """
@@ -38,12 +38,12 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
         yield record
         return
 
-    with take_lock(logs):
+    with _take_lock(logs):
         try:
             yield record
             record["status"] = "ok"
-        except Exception as error:
-            record["error"] = str(error)
+        except BaseException as error:  # Ctrl+C, too
+            record["error"] = str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - start).total_seconds()
@@ -51,7 +51,7 @@ def record_run(output: Path, logs: Path, dry: bool = False) -> Iterator[dict]:
             append_record(record, logs / "pipeline.jsonl")
 
 
-def take_lock(logs: Path) -> AcquireReturnProxy:
+def _take_lock(logs: Path) -> AcquireReturnProxy:
     """Take the lock of the pipeline, which the system releases when a process dies."""
     file = logs / "pipeline.lock"
     with writing(file):
@@ -66,7 +66,7 @@ def take_lock(logs: Path) -> AcquireReturnProxy:
 
 @contextmanager
 def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
-    """Give an empty folder beside the output, in a dry run elsewhere; remove it later.
+    """Yield an empty folder beside the output, in a dry run elsewhere; remove it later.
 
     What a killed run left there is removed first. Raises UserError if nothing can be
     written.
@@ -86,14 +86,18 @@ def make_room(output: Path, dry: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(output: Path) -> None:
-    """Remove what killed runs left beside the output."""
+    """Remove what interrupted runs left beside the output."""
     output = output.resolve()
     for left in output.parent.glob(f".{escape(output.name)}.*.tmp"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def follow(pattern: str, run: Callable) -> None:
-    """Run now, and again when a file that matches is new or changed, and complete."""
+    """Run now, and again whenever a matching file is new or changed, and complete.
+
+    A file is complete if nothing has changed for two seconds. If a run fails, its error
+    is logged and the next change is waited for.
+    """
     folder, name = Path(pattern).parent, Path(pattern).name
     while has_magic(str(folder)):
         folder = folder.parent
@@ -107,7 +111,8 @@ def follow(pattern: str, run: Callable) -> None:
     for changes in watchfiles.watch(
         folder,
         watch_filter=lambda _, path: fnmatch(Path(path).name, name),
-        force_polling=True,  # works on network drives, and where inotify is used up
+        recursive=has_magic(str(Path(pattern).parent)),
+        force_polling=True,  # also works on network drives, and without inotify
         rust_timeout=QUIET,
         yield_on_timeout=True,
     ):

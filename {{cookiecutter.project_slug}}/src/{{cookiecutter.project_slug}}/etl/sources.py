@@ -28,7 +28,7 @@ from .raw_data import (
     read_batches,
 )
 
-MEMORY = "300MB"  # of DuckDB; what needs more is kept in files meanwhile
+MEMORY = "300MB"  # limit for DuckDB, which then uses temporary files
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
 
@@ -56,7 +56,7 @@ def load_table() -> pd.DataFrame:
 
 
 def name_source(config: Config, pattern: str | None = None) -> str:
-    """Return what a person calls the source."""
+    """Return the source's name for log lines."""
     return pattern or str(config.source.query or config.paths.raw)
 
 
@@ -68,32 +68,30 @@ def read_source(
 ) -> Iterator[RawData]:
     """Read the rows, in bounded memory: from the files that match, or from the source.
 
-    Without `columns`, those that are found count. What a query over files needs beyond
-    its memory is kept in the folder, by default the system's own.
+    Without `columns`, all columns are read. A query over files keeps what exceeds its
+    memory in the folder, by default the system's folder for temporary files.
     """
     if config.source.query and not pattern:
-        return read_query(config, config.source.query, list(columns), folder)
+        return _read_query(config, config.source.query, list(columns), folder)
     return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
-def read_query(
+def _read_query(
     config: Config, query: Path, columns: list, folder: Path | None
 ) -> Iterator[RawData]:
     """Read the malformed lines of the files that a query uses, and then its rows."""
     database, table = config.source.database, config.table
-    with (
-        reading(query),
-        connect(database) if database else open_duckdb(MEMORY, folder) as cursor,
-    ):
+    opened = connect(database) if database else open_duckdb(MEMORY, folder)
+    with reading(query), opened as cursor:
         sql = query.read_text(encoding="utf-8").strip().removesuffix(";")
         if database:
             cursor.execute(sql)
             batches = cursor.fetch_record_batch()
         else:
             for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
-                name = file.name.partition(".")[0]  # orders of orders.csv.gz
+                name = file.name.partition(".")[0]  # `orders` for orders.csv.gz
                 if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
-                    yield from copy_file(cursor, name, file, columns, table)
+                    yield from _copy_file(cursor, name, file, columns, table)
             batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
 
         header = name_columns(batches.schema.names)
@@ -104,7 +102,7 @@ def read_query(
             yield batch._replace(rows=batch.rows[columns])
 
 
-def copy_file(
+def _copy_file(
     database: duckdb.DuckDBPyConnection,
     table: str,
     file: Path,
@@ -124,9 +122,9 @@ def copy_file(
 
 @contextmanager
 def open_duckdb(memory: str, folder: Path | None) -> Iterator:
-    """Open an empty database; what its memory can't hold is in the folder meanwhile.
+    """Open an empty DuckDB database that spills to the folder.
 
-    Its errors become an OSError: most are about files.
+    Errors of DuckDB are raised as OSError: most are about files.
     """
     with TemporaryDirectory(dir=folder) as room:
         config: dict = {"memory_limit": memory, "temp_directory": room, "threads": 2}
@@ -134,14 +132,14 @@ def open_duckdb(memory: str, folder: Path | None) -> Iterator:
             with duckdb.connect(f"{room}/database", config=config) as database:
                 yield database
         except duckdb.Error as error:
-            raise OSError(" ".join(str(error).split())) from error
+            raise OSError(str(error)) from error
 
 
 @contextmanager
 def connect(database: str) -> Iterator:
     """Connect to a database by ADBC, and commit at the end; an error is a UserError.
 
-    ${NAME} in the address stands for an environment variable.
+    ${NAME} in the address is replaced by an environment variable.
     """
     if PASSWORD.search(database):
         raise UserError(
@@ -154,7 +152,11 @@ def connect(database: str) -> Iterator:
             raise UserError(f"the environment variable {name} is not set")
 
     url = os.path.expandvars(database)
-    kind = "postgresql" if url.startswith("postgres") else "sqlite"
+    kind = "postgresql" if url.startswith("postgres") else url.partition(":")[0]
+    if kind not in ("postgresql", "sqlite"):
+        raise UserError(
+            "config.yaml: database: it must begin with postgresql:// or sqlite:///"
+        )
 
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
@@ -170,15 +172,14 @@ def connect(database: str) -> Iterator:
                 yield cursor
             connection.commit()
     except (driver.Error, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"database {database}: {reason}") from error
+        raise UserError(f"database {database}: {error}") from error
 
 
 def fill_table(sink: SinkConfig, file: Path) -> None:
     """Replace all rows of a table by those of a Parquet file, in one transaction.
 
-    A table that does not exist is created. Until the end readers see the old rows;
-    views of the table, its indexes and permissions stay.
+    The table is created if it does not exist. Readers see the old rows until the end;
+    the table keeps its views, indexes and permissions.
     """
     schema, _, table = sink.table.rpartition(".")
     name = ".".join(map(quote_name, sink.table.split(".")))

@@ -7,15 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
 from ..utils import UserError
 
-ALONE = 4  # seconds, before it pays to start other processes
-MOST = 60  # other processes; Windows can wait for no more
-AHEAD = 2  # items for each other process: one that it works on, and the next
+SECONDS_ALONE = 4  # seconds before starting other processes pays off
+MOST_PROCESSES = 60  # processes; Windows cannot wait for more
+QUEUED_PER_PROCESS = 2  # items for each process: the current one and the next
 
 
 def run_parallel(
@@ -27,22 +26,25 @@ def run_parallel(
     after a while: most inputs are not large enough for that to pay.
     """
     items, start = iter(items), time.monotonic()
-    for number, item in enumerate(items):
-        if number and (workers or time.monotonic() > start + ALONE):
-            break
+    for item in items:
         yield function(item)
+        if workers or time.monotonic() > start + SECONDS_ALONE:
+            break
     else:
         return
 
-    import joblib  # which takes a while to start
+    if workers is None:
+        import joblib  # slow to import
 
-    others = min((workers or joblib.cpu_count()) - 1, MOST)
+        workers = joblib.cpu_count()
+
+    others = min(workers - 1, MOST_PROCESSES)
     pool = ProcessPoolExecutor(
         max(others, 1), get_context("spawn"), initializer=_prepare
     )
 
     try:
-        yield from share(function, chain([item], items), pool, others)
+        yield from share_work(function, items, pool, others)
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process was killed, probably because memory ran out; "
@@ -52,22 +54,22 @@ def run_parallel(
         pool.shutdown(cancel_futures=True)
 
 
-def share(
+def share_work(
     function: Callable,
     items: Iterable,
     pool: Executor,
     others: int,
-    patience: int | None = None,
+    timeout: int | None = None,
 ) -> Iterator:
-    """Give items to other processes while these have room; do the others here.
+    """Submit items to the other processes, and process the rest here.
 
-    Raises TimeoutError if one takes more seconds than `patience`.
+    Raises TimeoutError if an item takes more seconds than `timeout`.
     """
-    most = AHEAD * others
+    most = QUEUED_PER_PROCESS * others
     waiting: deque[Future] = deque()
     for item in items:
         while waiting and (waiting[0].done() or len(waiting) > most + others):
-            yield waiting.popleft().result(patience)
+            yield waiting.popleft().result(timeout)
 
         if sum(not future.done() for future in waiting) < most:
             waiting.append(pool.submit(function, item))
@@ -76,7 +78,7 @@ def share(
             waiting[-1].set_result(function(item))
 
     while waiting:
-        yield waiting.popleft().result(patience)
+        yield waiting.popleft().result(timeout)
 
 
 def _prepare() -> None:

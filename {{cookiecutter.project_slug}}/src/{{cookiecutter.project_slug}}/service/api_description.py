@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, RootModel, create_model
 
 from ..prediction import Model
 from ..schema import Column
+from . import TITLE
 from .request_validation import Problem, RequestReader
 
 DESCRIPTION = """\
@@ -53,7 +54,11 @@ class Health(BaseModel):
 
     status: str
     problem: str | None
+    file: dict[str, str]
     model: str
+    task: str
+    target: str
+    data: dict[str, Any]
     metrics: dict[str, float | None]
 
 
@@ -70,14 +75,13 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     statuses = ("400", "405", "413", "415", "422", "500", "503")
     api = OpenAPI(
         __name__,
-        info=Info(title="Predictions", version="1", description=DESCRIPTION),
-        servers=[Server(url="./")],  # right behind a path prefix, too
-        security_schemes={},
+        info=Info(title=TITLE, version="1", description=DESCRIPTION),
+        servers=[Server(url="./")],  # also correct behind a path prefix
         responses={status: {"content": content} for status in statuses},
         validation_error_model=ProblemDetails,
         doc_ui=False,
     )
-    Request, Answer = describe_request(model, reader), describe_answer(model)
+    Request, Answer = _describe_request(model, reader), _describe_answer(model)
 
     @api.post("/predict", operation_id="predict", responses={"200": Answer})
     def predict(body: Request, query: Options) -> None:  # type: ignore[valid-type]
@@ -87,18 +91,20 @@ def describe_api(model: Model, reader: RequestReader) -> dict:
     def health() -> None:
         """Report which model is served, and how good it is."""
 
-    return api.api_doc
+    description = api.api_doc
+    del description["components"]["securitySchemes"]  # empty; it would show a login
+
+    return description
 
 
-def describe_request(model: Model, reader: RequestReader) -> Any:
+def _describe_request(model: Model, reader: RequestReader) -> Any:
     """Return the pydantic model of a request."""
-    ignored = [*model.table.unused, model.table.target.name]
     read = {column.name: describe_column(column) for column in reader.columns}
-    row: dict = {"properties": {name: {} for name in ignored} | read}
+    row: dict = {"properties": {name: {} for name in model.table.unused} | read}
     if required := [each.name for each in reader.columns if not each.nullable]:
         row["required"] = required
 
-    closed: Any = {"extra": "forbid"}  # no other names
+    closed: Any = {"extra": "forbid"}  # other names are refused
     Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
     some = Field(min_length=1, max_length=reader.max_rows)
     one, two = {"features": model.example}, {"features": [model.example] * 2}
@@ -112,7 +118,10 @@ def describe_request(model: Model, reader: RequestReader) -> Any:
 
 
 def describe_column(column: Column) -> dict:
-    """Return the JSON schema of the values of a column."""
+    """Return the JSON schema of the values of a column.
+
+    It lists what a request may send: typed values, and texts as the files spell them.
+    """
     about = [column.description or column.name]
     missing = [None] * column.nullable
     schema: dict = {}
@@ -137,12 +146,12 @@ def describe_column(column: Column) -> dict:
         name = "enum" if column.is_closed else "examples"
         schema[name] = [*column.categories, *missing]
     elif column.kind in ("number", "integer"):
-        schema["format"] = "number"  # of the text of a cell
+        schema["format"] = "number"  # of the text form
 
     return {**schema, "description": "; ".join(about)}
 
 
-def describe_answer(model: Model) -> Any:
+def _describe_answer(model: Model) -> Any:
     """Return the pydantic model of the answer to one row or to several."""
     fields: dict = {"prediction": float, "explanation": (list[Effect], [])}
     if model.labels:

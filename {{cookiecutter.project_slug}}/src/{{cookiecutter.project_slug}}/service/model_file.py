@@ -28,12 +28,16 @@ class ModelFile:
         self.config = config
         self.served: tuple[Model, RequestReader] | None = None
         self.problem: str | None = None
-        self.date = ""  # of the file that is served
+        self.date = ""  # of the served file
         self._modified = -1  # before the first look
         self.look()
 
     def get(self) -> tuple[Model, RequestReader]:
-        """Return the model and the reader of its requests, after a look at the file."""
+        """Return the model and the reader of its requests.
+
+        Looks at the file first, at most once a second. Answers 503 if there is no
+        model.
+        """
         if time.monotonic() >= self._next_look:
             self.look()
         if self.served is None:
@@ -41,7 +45,11 @@ class ModelFile:
         return self.served
 
     def look(self) -> None:
-        """Load the file if it has changed; if it can't be served, say why."""
+        """Load the file if it has changed.
+
+        If the new file can't be served, the previous model keeps serving, and `problem`
+        says why.
+        """
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         try:
             modified = self.path.stat().st_mtime_ns
@@ -56,7 +64,7 @@ class ModelFile:
             model = load_model(self.path)
             if self.served:
                 columns = self.served[0].table.columns
-                check_columns(self.path, model.table.columns, columns, "restart")
+                _check_columns(self.path, model.table.columns, columns, "restart")
         except UserError as error:
             self.problem = str(error)
             previous = "; the previous model keeps serving" if self.served else ""
@@ -77,13 +85,13 @@ def check_model(path: Path, config: Config) -> None:
     columns = load_model(path).table.columns
     if config.schema_file.exists():
         expected = read_columns(config.schema_file, config.table)
-        check_columns(path, columns, expected, "run: uv run train")
+        _check_columns(path, columns, expected, "run: uv run train")
 
 
-def check_columns(
+def _check_columns(
     path: Path, columns: Iterable, expected: Iterable, advice: str
 ) -> None:
-    """Refuse columns that clients, or schema.yaml, do not expect."""
+    """Raise UserError if columns differ from those that are expected."""
     kinds = {(column.name, column.kind) for column in columns}
     differing = kinds ^ {(column.name, column.kind) for column in expected}
     if differing:

@@ -13,10 +13,10 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
+from . import TITLE
 from .model_file import ModelFile
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
-TITLE = __name__.split(".")[0].replace("_", " ").capitalize()
 # A page loads only this server's own files, runs no inline script and is never framed.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; "
@@ -52,7 +52,7 @@ def make_pages(model_file: ModelFile, card: Path) -> Blueprint:
     @pages.get("/docs")
     def docs() -> ResponseReturnValue:
         """Show the API's description, to read and to try."""
-        if request.path.endswith("/"):  # where the page's links would lead nowhere
+        if request.path.endswith("/"):  # otherwise the page's links would lead nowhere
             return redirect("../docs")
         return render_template("docs.html", title=TITLE)
 

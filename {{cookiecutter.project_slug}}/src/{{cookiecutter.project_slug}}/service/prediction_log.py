@@ -1,4 +1,4 @@
-"""Keep what was served, one JSON line for each row, to compare it by `uv run drift`."""
+"""Log each served row with its prediction as one line of JSON, for `uv run drift`."""
 
 import logging
 from datetime import UTC, datetime

@@ -15,11 +15,11 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from ..cells import make_reader
 from ..config import ServingConfig
-from ..schema import Table, normalize_name, rows_to_predict
-from ..utils import nearest
+from ..schema import Table, rows_to_predict
+from ..utils import nearest, normalize_text
 
-MOST_PROBLEMS = 1_000  # that one answer lists
-LONGEST_NAME = 100  # of an unknown column, in an answer
+MOST_PROBLEMS = 1_000  # listed in one answer
+LONGEST_NAME = 100  # letters of an unknown column's name in an answer
 
 
 @dataclass
@@ -38,9 +38,8 @@ class InvalidRows(UnprocessableEntity):
         """Keep the problems, and describe the first of them."""
         first, count = problems[0], len(problems)
         total = f" ({count:,} problems are listed)" if count > 1 else ""
-        super().__init__(
-            f"row {first.row}: {first.column or ''} {first.problem}{total}"
-        )
+        place = " ".join(filter(None, [f"row {first.row}:", first.column]))
+        super().__init__(f"{place} {first.problem}{total}")
         self.problems = problems
 
 
@@ -78,9 +77,13 @@ class RequestReader:
         if not isinstance(row, dict):
             return {}, [(None, "should be an object with a value for each column")]
 
-        values, problems = {}, []
+        values: dict = {}
+        problems: list[tuple] = []
         if not row.keys() <= self.names:
-            row = {normalize_name(name): value for name, value in row.items()}
+            given = len(row)
+            row = {normalize_text(name): value for name, value in row.items()}
+            if len(row) < given:
+                problems.append((None, "has a column twice"))
             unknown = [name[:LONGEST_NAME] for name in row if name not in self.names]
             for name in unknown[:MOST_PROBLEMS]:
                 hint = nearest(name, self.readers)
@@ -96,7 +99,10 @@ class RequestReader:
 
 
 def read_body(environ: dict, max_bytes: int) -> bytes:
-    """Return the body of a request, which must be sent as JSON."""
+    """Return the body of a request.
+
+    Answers 415 if it is not sent as JSON or is compressed, and 413 if it is too large.
+    """
     kind, coding = environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING")
     body = environ["body"]  # see `server.one_at_a_time`
     if kind != "application/json" and not Request(environ).is_json:
@@ -112,7 +118,11 @@ def read_body(environ: dict, max_bytes: int) -> bytes:
 
 
 def read_features(content: bytes, max_rows: int) -> Any:
-    """Return what the body of a request holds under `features`."""
+    """Return what the body of a request holds under `features`.
+
+    That is a row, or a list of rows. Answers 400 if the body is not JSON, 422 if it
+    holds anything else, and 413 if there are too many rows.
+    """
     try:
         body = from_json(content, catch_duplicate_keys=True)
     except ValueError as error:
@@ -134,7 +144,10 @@ def read_features(content: bytes, max_rows: int) -> Any:
 
 
 def read_explain(environ: dict) -> bool:
-    """Return whether the query string asks for explanations."""
+    """Return whether the query string asks for explanations.
+
+    Answers 422 if the value is neither true nor false.
+    """
     if not environ.get("QUERY_STRING"):
         return False
 

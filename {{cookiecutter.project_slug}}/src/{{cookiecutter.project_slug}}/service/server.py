@@ -42,7 +42,7 @@ def make_server(target: str, config: ServingConfig) -> Server:
         target,
         factory=True,
         interface=Interfaces.WSGI,
-        address=find_address(config.host, config.port),
+        address=_find_address(config.host, config.port),
         port=config.port,
         workers=config.workers,
         websockets=False,
@@ -54,12 +54,12 @@ def make_server(target: str, config: ServingConfig) -> Server:
         log_access=config.access_log,
         log_access_format=ACCESS_LOG,
         metrics_enabled=metrics_port > 0,
-        metrics_address=find_address(config.host, metrics_port),
+        metrics_address=_find_address(config.host, metrics_port),
         metrics_port=metrics_port,
     )
 
 
-def find_address(host: str, port: int) -> str:
+def _find_address(host: str, port: int) -> str:
     """Return the numeric address of a host. Raises UserError if its port is taken."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,1 +1,1 @@
-"""Commands around the project: infer-schema, report, setup-clone."""
+"""Commands around the project: infer-schema, report, drift, setup-clone, checks."""

@@ -19,8 +19,9 @@ import pandas as pd
 from ..config import Config, read_config
 from ..data_preprocessing import transform
 from ..drift import DriftMonitor, read_sample
-from ..etl.raw_data import find_files, read_batches
-from ..prediction import load_model
+from ..etl.file_prediction import read_rows
+from ..etl.raw_data import find_files, write_cell
+from ..prediction import Model, load_model
 from ..schema import Table, rows_to_predict
 from ..training.model_card import render
 from ..utils import (
@@ -38,7 +39,7 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
     """Compare rows with a model's training rows. Returns whether no column drifted."""
     monitor = DriftMonitor(load_model(model_path))
     rows = 0
-    for frame in read_rows(data, monitor.model.table, config):
+    for frame in read_frames(data, monitor.model, config):
         monitor.add(frame)
         rows += len(frame)
 
@@ -60,11 +61,10 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
     return not alarms
 
 
-def read_rows(data: str | None, trained: Table, config: Config) -> Iterator:
+def read_frames(data: str | None, model: Model, config: Config) -> Iterator:
     """Read the processed table, or clean raw files or logged predictions."""
     processed = config.paths.processed
-    table = rows_to_predict(trained, "accept")
-    names = [column.name for column in table.features]
+    table = rows_to_predict(model.table, "accept")
     if data is None:
         if not processed.exists():
             raise UserError(
@@ -72,22 +72,23 @@ def read_rows(data: str | None, trained: Table, config: Config) -> Iterator:
             )
         yield read_sample(processed)
     elif data.endswith(".jsonl"):
-        yield transform(read_predictions(Path(data), names), table).kept
+        yield transform(read_predictions(Path(data), table), table).kept
     else:
-        optional = (*trained.unused, trained.target.name)
-        for batch in read_batches(find_files(data), names, config.table, optional):
+        for batch in read_rows(find_files(data), model, config):
             yield transform(batch.rows, table).kept
 
 
-def read_predictions(file: Path, names: list) -> pd.DataFrame:
-    """Read the rows of logged predictions, each value as text."""
+def read_predictions(file: Path, table: Table) -> pd.DataFrame:
+    """Read the rows of logged predictions, each value as the files spell it."""
     try:
         with file.open(encoding="utf-8") as lines:
             rows = [json.loads(line)["features"] for line in lines]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not a log of predictions: {error}") from error
 
-    return pd.DataFrame(rows, columns=names, dtype=object).fillna("").astype("str")
+    names = [column.name for column in table.features]
+    cells = pd.DataFrame(rows, columns=names, dtype=object).fillna("")
+    return cells.map(write_cell, decimal=table.target.spelling.decimal).astype("str")
 
 
 @command

@@ -28,10 +28,10 @@ from . import table_files
 from .column_decisions import decide
 from .column_rules import FREQUENT, find_decimal, looks_like_row
 
-SAMPLE_ROWS = 10_000  # the first ones; their order matters
-MOST_COUNTED = 100_000  # distinct texts of a column
-MOST_MALFORMED = 0.05  # of the lines
-MOST_REJECTED_AT_NIGHT = 0.1  # of the rows, for config.yaml
+SAMPLE_ROWS = 10_000  # from the beginning, because their order matters
+MOST_COUNTED = 100_000  # distinct texts counted for a column
+MOST_MALFORMED = 0.05  # share of the lines
+MOST_REJECTED_AT_NIGHT = 0.1  # share of the rows, for config.yaml
 
 
 def run(options: Namespace, config: Config) -> list:
@@ -40,12 +40,11 @@ def run(options: Namespace, config: Config) -> list:
     source = config.model_copy(update={"table": table})
     sample, counts, notes = read_evidence(source, options.file)
     is_same = table_files.is_same_table(config, options.target, counts)
-    changes: dict = {"decimal": find_decimal(counts.values())}
+    detected: dict = {"decimal": find_decimal(counts.values())}
     if not is_same:
-        changes |= {"task": options.task, "filter": None}
+        detected |= {"task": options.task, "filter": None}
 
-    table = table.model_copy(update=changes)
-
+    table = table.model_copy(update=detected)
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
         check_words(found, table.target)
@@ -67,10 +66,7 @@ def run(options: Namespace, config: Config) -> list:
 
 
 def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
-    """Return how the files are written, and what is wanted.
-
-    Options come first, then what config.yaml says.
-    """
+    """Return the table's settings: options override config.yaml."""
     changes = {
         "target": options.target,
         "key": options.key,
@@ -93,7 +89,7 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     sample, malformed, rows = DataFrame(), DataFrame(), 0
     counts: dict = {}
     for batch in read_source(config, pattern=pattern):
-        if names := [*batch.rows]:  # not of the files that a query reads
+        if names := [*batch.rows]:  # empty for the files that a query reads
             check_names(name_source(config, pattern), names, config.table)
 
         rows += len(batch.rows)
@@ -162,7 +158,8 @@ def check_lines(malformed: DataFrame, rows: int) -> None:
 def check_words(found: dict, target: str) -> None:
     """Point out frequent words that are read as missing, but may be categories.
 
-    A word that numbers are missing by, too, is none. For the target, ask.
+    A word by which numeric columns mark missing values is not a category. Raises
+    UserError if the target has such a word, because the user must decide.
     """
     numeric = [each for each in found.values() if each.column.maximum is not None]
     known = {word for each in numeric for word in each.missing.index}
@@ -247,7 +244,8 @@ def write_files(
         if not options.force:
             old = filter(Path.exists, (schema, settings))
             notes += map(table_files.keep_old, old)
-    if changes["table"]["encoding"] == "cp1252" and not options.encoding:
+    named = (options.encoding, config.table.encoding)
+    if changes["table"]["encoding"] == "cp1252" and "cp1252" not in named:
         notes.append(
             "The encoding cp1252 is a guess; if letters look wrong, name it, "
             + table_files.ENCODINGS
@@ -295,5 +293,5 @@ def main() -> None:
     lines += ["", "Next: uv run pipeline.py && uv run train && uv run app.py"]
     try:
         print(*lines, sep="\n", flush=True)
-    except OSError:  # closed, as by `| head`; Python would complain at its end
+    except OSError:  # stdout was closed, as by `| head`
         os._exit(0)

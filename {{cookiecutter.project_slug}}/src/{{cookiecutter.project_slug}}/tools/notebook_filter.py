@@ -22,7 +22,7 @@ ADDED = (
 
 def clean(text: str) -> str:
     """Return a notebook without outputs and without what editors add."""
-    from nbformat import from_dict  # only here: this takes half a second
+    from nbformat import from_dict  # imported here, because it takes half a second
     from nbstripout import strip_output
 
     if not text.strip():

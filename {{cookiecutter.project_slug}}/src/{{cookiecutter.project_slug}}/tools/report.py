@@ -48,7 +48,7 @@ NOT_OFFLINE = re.compile(
     r"|src=[\"']?https?:(?!\S*mathjax)"
     r"|application/vnd\."
 )
-OWN_LIBRARY = 200_000  # characters: an output this long brings its own JavaScript
+OWN_LIBRARY = 200_000  # characters; a longer output includes its own JavaScript
 NOT_SHOWN = "an output needs the network or a kernel; save the figure as an image"
 
 # A page loads nothing from elsewhere, so that it looks the same without the network.
@@ -59,7 +59,7 @@ content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">
 REPLACED = {
     r'<img\b[^>]*src="(https?:[^"]+)"[^>]*>': r'<a href="\1">\1</a>',
     r'<(script|link)\b[^>]*"https?:[^>]*>(\s*</script>)?': "",
-    r'(href="[^":]+)\.ipynb': r"\1.html",  # another report
+    r'(href="[^":]+)\.ipynb': r"\1.html",  # links to other reports
 }
 BROWSERS = (
     "google-chrome",
@@ -166,18 +166,21 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
     page.write_text(html.replace("</head>", HEAD, 1), encoding="utf-8")
 
 
-def print_pdf(page: Path) -> None:
-    """Print a page with an installed browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        raise UserError(
-            "no Chrome, Chromium or Edge for --pdf; print the page yourself"
-        )
+def find_browser() -> str:
+    """Return an installed browser that can print to PDF."""
+    for browser in filter(None, map(shutil.which, BROWSERS)):
+        return browser
 
+    raise UserError("no Chrome, Chromium or Edge for --pdf; print the page yourself")
+
+
+def print_pdf(page: Path, browser: str) -> None:
+    """Print a page with a browser."""
     pdf = f"--print-to-pdf={page.with_suffix('.pdf')}"
     options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", pdf]
     arguments = [browser, *options, page.resolve().as_uri()]
-    subprocess.run(arguments, check=True, capture_output=True)
+    if subprocess.run(arguments, capture_output=True).returncode:
+        raise UserError(f"{browser} could not print {page}")
 
 
 def write_report(path: Path, values: dict, reports: Path, options: Namespace) -> str:
@@ -200,7 +203,7 @@ def write_report(path: Path, values: dict, reports: Path, options: Namespace) ->
     if options.slides:
         write_page(run, path.parent, page.with_suffix(".slides.html"), options.code)
     if options.pdf:
-        print_pdf(page)
+        print_pdf(page, find_browser())
 
     print(f"{path}: {page}")
 
@@ -230,7 +233,9 @@ def main() -> None:
     add("--pdf", action="store_true", help="also print each page to a PDF")
     options = parser.parse_args()
 
-    for name in ("papermill", "nbclient"):  # what they log is reported below
+    if options.pdf:
+        find_browser()  # before anything is run
+    for name in ("papermill", "nbclient"):  # their errors are reported below
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     root = read_config().root
@@ -249,4 +254,4 @@ def main() -> None:
     errors = [write_report(*run, reports, options) for run in runs.items()]
     write_index(reports)
     if any(errors):
-        raise UserError("\nerror: ".join(filter(None, errors)))
+        raise UserError("; ".join(filter(None, errors)))

@@ -1,7 +1,8 @@
 """Set up git in this clone: strip the outputs of notebooks and check each commit.
 
 Git's settings do not travel with a clone, so run this once in each, and again when the
-environment has moved. Running it twice does no harm.
+environment has moved. Running it twice does no harm. It imports only the standard
+library: the template runs it before any package is installed.
 
 Examples:
     uv run setup-clone
@@ -47,7 +48,7 @@ def git(*arguments: str) -> str:
 def quote(path: Path) -> str:
     """Return a path for git's shell, relative if it is inside: the folder may move."""
     top = Path(git("rev-parse", "--show-toplevel")).resolve()
-    path = path.parent.resolve() / path.name  # the Python of an environment is a link
+    path = path.parent.resolve() / path.name  # keep the environment's link
     if path.is_relative_to(top):
         path = path.relative_to(top)
 

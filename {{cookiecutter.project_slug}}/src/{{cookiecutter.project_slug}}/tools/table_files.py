@@ -144,6 +144,7 @@ def change_config(text: str, changes: dict) -> str:
     for section, settings in changes.items():
         for name, value in settings.items():
             if content.get(section, {}).get(name) != value:
+                # PyYAML reads this file, and quotes what it would misread: yes, on.
                 written = yaml.safe_dump(
                     value, default_flow_style=True, sort_keys=False
                 )

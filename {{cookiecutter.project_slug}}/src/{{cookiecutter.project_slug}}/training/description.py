@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config, TrainingConfig
-from ..evaluation import Metric, evaluate, predict_baseline
+from ..evaluation import Metric, evaluate, predict_baseline, score_outputs
 from ..model_training import Dataset
-from ..prediction import Outputs, name_label, predict_features
+from ..prediction import Predict, name_label, predict_features
 from ..utils import fingerprint
 from .intervals import estimate_interval, evaluate_segments, rank_features
 from .leaks import find_separators
 
-RARE_SHARE = 0.1  # of the rows; a rarer class makes accuracy misleading
-FEW_ROWS = 200  # in the test, which make its metrics imprecise
+RARE_SHARE = 0.1  # share of the rows; with a rarer class accuracy is misleading
+FEW_TEST_ROWS = 200  # that make metrics imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 
@@ -25,7 +25,7 @@ PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy"
 def describe_model(
     dataset: Dataset,
     model: str,
-    predict: Outputs,
+    predict: Predict,
     outputs: np.ndarray,
     metrics: dict[str, Metric],
     threshold: float | None,
@@ -43,15 +43,14 @@ def describe_model(
     segments = dataset.rows[columns].iloc[dataset.split.test]
 
     def score(rows):
-        return evaluate(outputs[rows], y[rows], {name: metric}, threshold)[name]
+        return metric.sign * score_outputs(outputs[rows], y[rows], metric, threshold)
 
     def score_features(X):
-        answers = predict_features(predict, X)
-        return evaluate(answers, y[drawn], {name: metric}, threshold)[name]
+        return score_outputs(predict_features(predict, X), y[drawn], metric, threshold)
 
     X = dataset.X_test.iloc[drawn]
     facts = {
-        **describe_data(dataset, config),
+        **_describe_data(dataset, config),
         "model": model,
         "settings": config.settings.get(model, {}),
         "random_seed": config.random_seed,
@@ -60,24 +59,24 @@ def describe_model(
         "metrics": evaluate(outputs, y, metrics, threshold),
         "intervals": {name: estimate_interval(score, np.arange(len(y)))},
         "baseline": evaluate(baseline, y, metrics),
-        "words": {key: describe_metric(each) for key, each in metrics.items()},
-        "importance": rank_features(score_features, X, metric.sign),
+        "words": {key: _describe_metric(each) for key, each in metrics.items()},
+        "importance": rank_features(score_features, X),
         "slices": evaluate_segments(segments, score, metric.sign),
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
     }
     facts["beats_baseline"] = beats_baseline(facts, metric.sign)
 
-    return {**facts, "notes": list_notes(facts, dataset)}
+    return {**facts, "notes": _list_notes(facts, dataset)}
 
 
-def describe_metric(metric: Metric) -> tuple:
+def _describe_metric(metric: Metric) -> tuple:
     """Return the title of a metric, and what it means."""
     better = "higher" if metric.sign > 0 else "lower"
     return metric.title, f"{metric.meaning}; {better} is better"
 
 
-def describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
+def _describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     """Return what a model was trained and tested on."""
     table, rows, split = dataset.table, dataset.rows, dataset.split
     kind = "group" if config.group else "random"
@@ -120,26 +119,27 @@ def beats_baseline(facts: dict, sign: int) -> bool:
     """
     name = facts["metric"]
     ends = facts["intervals"][name]
-    if facts["test_rows"] < FEW_ROWS:
+    if facts["test_rows"] < FEW_TEST_ROWS:
         ends = [facts["metrics"][name]]
 
     return all(sign * (end - facts["baseline"][name]) > 0 for end in ends)
 
 
-def list_notes(facts: dict, dataset: Dataset) -> list:
+def _list_notes(facts: dict, dataset: Dataset) -> list:
     """Say what to know before trusting the metrics, each in a sentence."""
     notes = []
     classes, metric = facts["classes"], facts["metric"]
     rows = facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
     if classes.get(rarest, 1) < RARE_SHARE:
+        remedy = " To find more of them, set training.threshold in config.yaml."
         notes.append(
             f"Only {classes[rarest]:.2%} of the rows are {rarest}: look at "
-            "balanced_accuracy and roc_auc, not accuracy. To find more of them, set "
-            "training.threshold in config.yaml."
+            "balanced_accuracy and roc_auc, not accuracy."
+            + (remedy if len(classes) == 2 else "")
         )
 
-    if rows < FEW_ROWS:
+    if rows < FEW_TEST_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
     if not facts["beats_baseline"]:
         notes.append(f"By {metric} the model is not clearly better than the baseline.")

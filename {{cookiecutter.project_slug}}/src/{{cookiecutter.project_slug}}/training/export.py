@@ -21,16 +21,16 @@ from ..drift import as_predictions, describe_rows
 from ..evaluation import predict_outputs
 from ..feature_engineering import is_category
 from ..model_training import Dataset
-from ..prediction import Outputs, load_onnx, predict_features
+from ..prediction import Predict, load_onnx, predict_features
 from ..schema import Column
 from ..utils import UserError
 
-# float32 moves a row across a threshold of a tree now and then: of all rows compared,
-# this share may differ by more than the tolerance, which is one of probabilities, or of
-# numbers relative to their standard deviation.
+# Rounding to float32 sometimes moves a row across a threshold of a tree. Up to this
+# share of the compared rows may differ by more than the tolerance, which applies to
+# probabilities, or to numbers relative to their standard deviation.
 TOLERANCE, TOLERATED_SHARE = 1e-4, 0.001
 COMPARED_ROWS = 5_000
-SAMPLED_ROWS = 20_000  # of the training rows, to describe them
+SAMPLED_ROWS = 20_000  # training rows that describe the distributions
 
 
 def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
@@ -43,20 +43,19 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
     try:
         onnx_model = _convert(pipeline, dataset)
     except Exception as error:  # skl2onnx raises errors of many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{model} can't be exported to ONNX: {reason}") from error
+        raise UserError(f"{model} can't be exported: {str(error)[:200]}") from error
 
-    set_contract(onnx_model, {"offset": dataset.offset})
-    outputs, _ = load_onnx(onnx_model.SerializeToString())
+    _set_contract(onnx_model, {"offset": dataset.offset})
+    predict, _ = load_onnx(onnx_model.SerializeToString())
 
-    difference, share = _compare_outputs(pipeline, outputs, dataset)
+    difference, share = _compare_outputs(pipeline, predict, dataset)
     if share > TOLERATED_SHARE:
         raise UserError(
             f"{model} answers differently as ONNX, by up to {difference:.2g}, "
             "and is not saved; try another --model"
         )
 
-    return onnx_model, outputs
+    return onnx_model, predict
 
 
 def _round_thresholds(pipeline: Pipeline) -> None:
@@ -81,17 +80,17 @@ def _convert(pipeline: Pipeline, dataset: Dataset) -> ModelProto:
     inputs = [(name, kind) for name, kind in inputs if kind.shape[1]]
     options = {id(pipeline): {"zipmap": False}} if dataset.labels else None
     onnx_model = to_onnx(pipeline, initial_types=inputs, options=options)
-    onnx_model.opset_import.sort(key=lambda each: each.domain)  # skl2onnx has a set
+    onnx_model.opset_import.sort(key=lambda each: each.domain)  # a set in skl2onnx
 
     return onnx_model
 
 
-def set_contract(onnx_model: ModelProto, contract: dict) -> None:
+def _set_contract(onnx_model: ModelProto, contract: dict) -> None:
     """Store what the service must know in the model."""
     helper.set_model_props(onnx_model, {"contract": json.dumps(contract)})
 
 
-def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> tuple:
+def _compare_outputs(pipeline: Pipeline, predict: Predict, dataset: Dataset) -> tuple:
     """Compare outputs for test rows, and for these with gaps and unknown categories.
 
     Returns the largest difference, and the share of rows beyond the tolerance.
@@ -104,7 +103,7 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
     X = pd.concat([X, changed], ignore_index=True)
 
     expected = predict_outputs(pipeline, X, len(dataset.labels)) + dataset.offset
-    differences = np.abs(expected - predict_features(outputs, X))
+    differences = np.abs(expected - predict_features(predict, X))
     if dataset.labels:
         differences = differences.max(axis=1)
     else:
@@ -114,30 +113,39 @@ def _compare_outputs(pipeline: Pipeline, outputs: Outputs, dataset: Dataset) -> 
 
 
 def serialize_model(
-    onnx_model: ModelProto, dataset: Dataset, outputs: np.ndarray, about: dict
+    onnx_model: ModelProto,
+    dataset: Dataset,
+    predict: Predict,
+    outputs: np.ndarray,
+    about: dict,
 ) -> bytes:
-    """Return the content of the model file, with what the service must know."""
+    """Return the content of the model file.
+
+    Besides the model it holds what the service must know: the contract. `outputs` are
+    the model's answers to the test rows, and `about` describes the training.
+    """
     columns = dataset.table.features
     drawn = pd.Series(dataset.split.train)
     drawn = drawn.sample(min(len(drawn), SAMPLED_ROWS), random_state=0)
     train = dataset.rows.iloc[drawn]
-    predictions = as_predictions(outputs, dataset.labels)
+    trained = predict_features(predict, dataset.X.iloc[drawn])
+    predictions = [as_predictions(each, dataset.labels) for each in (outputs, trained)]
     contract = {
         "table": asdict(dataset.table),
         "labels": dataset.labels,
         "features": list(dataset.X),
         "offset": dataset.offset,
         "threshold": about["threshold"],
-        "example": example_row(train, columns),
-        "reference": describe_rows(train, columns, predictions),
+        "example": _example_row(train, columns),
+        "reference": describe_rows(train, columns, *predictions),
         "about": about,
     }
-    set_contract(onnx_model, contract)
+    _set_contract(onnx_model, contract)
 
     return onnx_model.SerializeToString()
 
 
-def example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
+def _example_row(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict:
     """Return a typical row as JSON: the median, or the most frequent value."""
     row: dict = {}
     for column in columns:

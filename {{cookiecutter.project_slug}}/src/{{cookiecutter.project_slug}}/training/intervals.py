@@ -10,9 +10,11 @@ import pandas as pd
 from sklearn.dummy import DummyRegressor
 from sklearn.inspection import permutation_importance
 
-RESAMPLES, RESAMPLED_ROWS, FEWEST_ROWS = 200, 2_000, 10
-SEGMENT_RESAMPLES, MOST_SEGMENTS = 50, 10
-FEWEST_SEGMENT_ROWS, MOST_SEGMENT_VALUES = 30, 20
+RESAMPLES, RESAMPLED_ROWS = 200, 2_000
+FEWEST_RESAMPLED_ROWS = 10
+SEGMENT_RESAMPLES = 50
+MOST_SEGMENTS, MOST_SEGMENT_VALUES = 10, 20
+FEWEST_SEGMENT_ROWS = 30
 SHUFFLES = 5
 
 
@@ -25,12 +27,12 @@ def estimate_interval(
 
     See Efron, "Bootstrap methods", 1979. If only some rows are drawn, it is narrowed to
     what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
-    observations", 1997). Of fewer than ten rows it is not defined (NaN).
+    observations", 1997). With fewer than ten rows it is NaN.
     """
     random = np.random.default_rng(0)
     size = min(len(rows), RESAMPLED_ROWS)
     scores = [score(random.choice(rows, size)) for _ in range(resamples)]
-    if len(rows) < FEWEST_ROWS or np.isnan(scores).all():
+    if len(rows) < FEWEST_RESAMPLED_ROWS or np.isnan(scores).all():
         return np.nan, np.nan
 
     value = score(rows)
@@ -72,16 +74,17 @@ def evaluate_segments(
     return worst
 
 
-def rank_features(score: Callable, X: pd.DataFrame, sign: int) -> list[dict]:
+def rank_features(score: Callable, X: pd.DataFrame) -> list[dict]:
     """Return by how much the score gets worse when a feature is shuffled.
 
-    This is permutation importance (Breiman, "Random forests", 2001), largest first.
+    This is permutation importance (Breiman, "Random forests", 2001), largest first. A
+    higher score must be better.
     """
     found = permutation_importance(
-        DummyRegressor(),  # is not used: `score` knows the model
+        DummyRegressor(),  # not used: `score` knows the model
         X,
         None,
-        scoring=lambda _, X, y: sign * score(X),
+        scoring=lambda _, X, y: score(X),
         n_repeats=SHUFFLES,
         random_state=0,
     )

@@ -8,9 +8,10 @@ import pandas as pd
 from ..schema import Column, Table
 from ..utils import UserError
 
-# With so many rows, and so many for each value, what always holds is no coincidence.
+# With this many rows, and this many for each value, a rule without exception is no
+# coincidence.
 FEWEST_ROWS, ROWS_PER_VALUE = 50, 10
-FIRST_ROWS = 10_000  # enough to show of most features that they are no leak
+FIRST_ROWS = 10_000  # enough to rule out a leak for most features
 
 
 def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
@@ -48,7 +49,10 @@ def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str
 
 
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
-    """Return what is wrong with a feature, or nothing."""
+    """Return what is wrong with a feature, or an empty text.
+
+    Tables of fewer than `FEWEST_ROWS` rows are not checked.
+    """
     if len(values) < FEWEST_ROWS:
         return ""
 
@@ -59,12 +63,12 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
             return "has a distinct value in each row, like a key"
 
     if table.task == "classification":
-        is_decided = holds(has_one_class, values, y)
+        is_decided = _holds(_has_one_class, values, y)
         if is_decided and values.nunique(dropna=False) * ROWS_PER_VALUE <= len(values):
             return "determines the target: rows with the same value have one class"
     elif (
         is_number
-        and holds(is_monotonic, values, y)
+        and _holds(_is_monotonic, values, y)
         and values.nunique() > ROWS_PER_VALUE
     ):
         return "determines the target: it is a monotonic function of the target"
@@ -72,18 +76,18 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
     return ""
 
 
-def holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
+def _holds(condition: Callable, values: pd.Series, y: np.ndarray) -> bool:
     """Whether a condition holds for all rows. If not, most often the first show it."""
     return condition(values[:FIRST_ROWS], y[:FIRST_ROWS]) and condition(values, y)
 
 
-def has_one_class(values: pd.Series, y: np.ndarray) -> bool:
+def _has_one_class(values: pd.Series, y: np.ndarray) -> bool:
     """Whether rows with the same value have one class."""
     codes, _ = pd.factorize(values, use_na_sentinel=False)
     return pd.Series(y).groupby(codes).nunique().max() == 1
 
 
-def is_monotonic(values: pd.Series, y: np.ndarray) -> bool:
+def _is_monotonic(values: pd.Series, y: np.ndarray) -> bool:
     """Whether the target is a monotonic function of the values, or constant."""
     pairs = pd.DataFrame({"x": values.astype(float), "y": y})
     return not abs(pairs.corr("spearman").to_numpy()[0, 1]) <= 1 - 1e-9

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..evaluation import format_number
 from ..figures import draw_classes, draw_numbers, shorten
+from ..utils import format_number
 
 TEXT = Path("docs", "model-card.md")  # the part of the card that people write
 DRAWN_ROWS = 5_000

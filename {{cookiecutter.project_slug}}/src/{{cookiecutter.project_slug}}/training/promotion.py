@@ -7,6 +7,7 @@ only `MOST_HELD_BACK` models in a row.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,17 +17,18 @@ import numpy as np
 import pandas as pd
 
 from ..config import Config, TrainingConfig
-from ..evaluation import Metric, format_number, score_outputs
-from ..feature_engineering import features_of_table
+from ..evaluation import Metric, score_outputs
 from ..model_training import Dataset
-from ..prediction import load_model, predict_features
-from ..utils import UserError, fingerprint, write_atomically
+from ..prediction import load_model, predict_table
+from ..utils import UserError, fingerprint, format_number, write_atomically
 from .intervals import estimate_interval
 
 ARCHIVE, HISTORY = "archive", "history.jsonl"
 MOST_HELD_BACK = 3
 COMPARED_ROWS = 10_000
 FORCE = "to serve it anyway, set training.promote: always in config.yaml"
+
+log = logging.getLogger("train")
 
 
 class Trained(NamedTuple):
@@ -44,7 +46,10 @@ class Trained(NamedTuple):
 
 
 def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
-    """Decide whether a new model is served. Returns that, and why."""
+    """Decide whether a new model is served.
+
+    Returns whether it is, and the reason in a few words.
+    """
     if served.exists() and served.read_bytes() == trained.content:
         return False, "it is the served model"
     if config.promote != "if_better":
@@ -59,14 +64,13 @@ def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
 
     try:
         model = load_model(served)
-        X = features_of_table(rows, model.table.features)
-        others = predict_features(model.outputs, X)
+        others = predict_table(model, rows)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
-        return True, "the served model can't answer the rows of this table"
+        return True, "not compared: the served model has other columns or features"
 
     target = trained.about["target"]
     if model.labels != dataset.labels or model.about["target"] != target:
-        return True, "the served model predicts another target"
+        return True, "not compared: the served model has another target or classes"
 
     _, high = estimate_improvement(trained, others, model.threshold)
     if not high < 0:
@@ -98,7 +102,11 @@ def estimate_improvement(
 
 
 def hold_back(about: dict, split: dict, served: Path, config: TrainingConfig) -> tuple:
-    """Decide about a model that is clearly worse than the served one of this split."""
+    """Decide about a model that is clearly worse than the served one.
+
+    `split` is how the served model's test rows were held out. Returns the same as
+    `decide`.
+    """
     reason = f"by {about['metric']} it is worse than the served model"
     if is_fair(about["split"], split):
         return False, f"{reason} on the same test rows; {FORCE}"
@@ -131,28 +139,23 @@ def archive_path(served: Path, trained: str, sha256: str) -> Path:
     return served.parent / ARCHIVE / f"{time}-{sha256[:8]}.onnx"
 
 
-def card_path(model: Path, config: Config) -> Path:
-    """Return where a model's card is: in reports, or beside it in the archive."""
-    if model.parent.name == ARCHIVE:
-        return model.with_suffix(".html")
-
-    return config.root / "reports" / f"{model.stem}_card.html"
-
-
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write several files, none of them if one can't be written; the first one last."""
+    """Write several files. No file is replaced before all are written."""
     with ExitStack() as stack:
         for path, content in contents.items():
             stack.enter_context(write_atomically(path)).write_bytes(content)
 
 
 def publish(archived: Path, config: Config) -> None:
-    """Serve a model of the archive: all its files at once, or none of them."""
+    """Serve a model of the archive: all its files at once, or none of them.
+
+    Raises UserError if one of them can't be read or written.
+    """
     served = config.paths.model
     places = {
         served: archived,
         served.with_suffix(".json"): archived.with_suffix(".json"),
-        card_path(served, config): card_path(archived, config),
+        config.find_card(served): config.find_card(archived),
     }
     try:
         write_files({place: file.read_bytes() for place, file in places.items()})
@@ -160,34 +163,39 @@ def publish(archived: Path, config: Config) -> None:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
 
 
-def find_archived(served: Path) -> tuple:
-    """Return the archived files of the served model, and of the one that it replaced.
+def find_archived(model: Path) -> tuple:
+    """Return the archived files of a model, and of the one that it replaced.
 
     Either is None if it is not known.
     """
+    archive = model.parent if model.parent.name == ARCHIVE else model.parent / ARCHIVE
     try:
-        record = json.loads(served.with_suffix(".json").read_text(encoding="utf-8"))
+        record = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
         paths = record["file"]["path"], record["promotion"]["replaced"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
 
-    return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
+    return tuple(path and archive / Path(path).name for path in paths)
 
 
 def roll_back(config: Config) -> Path:
     """Serve the previous model again, and return its archived file."""
-    served = config.paths.model
-    _, previous = find_archived(served)
-    if not previous or not previous.exists():
-        raise UserError(
-            f"there is no earlier model in {served.parent / ARCHIVE} to roll back to; "
-            "see: uv run train --list"
-        )
+    archive = config.paths.model.parent / ARCHIVE
+    _, previous = find_archived(config.paths.model)
+    while previous and previous.exists():
+        try:
+            load_model(previous)
+        except UserError as error:
+            log.warning("skipped: %s", error)
+            _, previous = find_archived(previous)
+        else:
+            publish(previous, config)
+            return previous
 
-    load_model(previous)
-    publish(previous, config)
-
-    return previous
+    raise UserError(
+        f"there is no earlier model in {archive} that can be served; "
+        "see: uv run train --list"
+    )
 
 
 def prune(config: Config) -> None:
@@ -203,24 +211,26 @@ def prune(config: Config) -> None:
 
 
 def show_history(served: Path) -> str:
-    """Return a table of all trainings into the folder of the served model."""
+    """Return a table of all trainings into the folder of the served model.
+
+    It has a line for each training, as text. Raises UserError if there is none.
+    """
     file = served.parent / HISTORY
     if not file.exists():
         raise UserError(
             f"nothing has been trained into {served.parent} yet; run: uv run train"
         )
 
+    sha256 = fingerprint(served) if served.exists() else ""
     rows = []
-    sha256 = fingerprint(served)
-
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError):  # of an interrupted write
-            rows.append(show_training(json.loads(line), sha256))
+        with suppress(ValueError):  # an interrupted write
+            rows.append(_show_training(json.loads(line), sha256))
 
     return pd.DataFrame(rows).to_string(index=False)
 
 
-def show_training(record: dict, served: str) -> dict:
+def _show_training(record: dict, served: str) -> dict:
     """Return one line of the table of trainings."""
     metric = record["metric"]
     file = record["file"]

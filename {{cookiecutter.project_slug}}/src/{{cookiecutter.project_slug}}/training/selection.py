@@ -32,7 +32,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     """
     results = pd.DataFrame(
         {
-            model: cross_validate_settings(dataset, model, [{}], metric, config).iloc[0]
+            model: _cross_validate(dataset, model, [{}], metric, config).iloc[0]
             for model in MODELS[dataset.table.task]
         }
     )
@@ -62,7 +62,7 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     return choice, record
 
 
-def cross_validate_settings(
+def _cross_validate(
     dataset: Dataset,
     model: str,
     settings: list,
@@ -115,8 +115,8 @@ def tune(
 
     Returns the config with the best of them, and a record of the search.
     """
-    settings = draw_settings(model, count, config.random_seed)
-    results = cross_validate_settings(dataset, model, settings, metric, config, -1)
+    settings = _draw_settings(model, count, config.random_seed)
+    results = _cross_validate(dataset, model, settings, metric, config, -1)
     scores = results.filter(like="split")
     position = scores.mean(axis=1).argmax()
     untuned, best = scores.iloc[0], scores.iloc[position]
@@ -130,6 +130,9 @@ def tune(
     if record["tie"]:
         log.warning("the best settings tie with those in config.yaml")
 
+    text = "best settings: %.4g; those in config.yaml: %.4g"
+    log.info(text, record["score"], record["untuned"])
+
     config = config.with_settings(model, settings[position])
     text = json.dumps(config.settings.get(model))
     log.info("to keep them, set in config.yaml: training.settings.%s: %s", model, text)
@@ -137,7 +140,7 @@ def tune(
     return config, record
 
 
-def draw_settings(model: str, count: int, seed: int) -> list:
+def _draw_settings(model: str, count: int, seed: int) -> list:
     """Return no settings, and then those drawn from a model's search space."""
     if model not in SEARCH_SPACES:
         raise UserError(
@@ -166,18 +169,18 @@ def choose_threshold(
 
     X = dataset.X_train
     y = dataset.y_train
-    answers = []
+    pipeline = build_pipeline(model, dataset.table.task, X, config)
+    probabilities = np.full(len(y), np.nan)
 
     for train, test in folds_of(dataset, config):
-        pipeline = build_pipeline(model, dataset.table.task, X, config)
         with explain_errors(model):
             pipeline.fit(X.iloc[train], y[train])
         outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-        answers.append(np.column_stack([y[test], outputs[:, 1]]))
+        probabilities[test] = outputs[:, 1]
 
-    found = np.concatenate(answers)
+    is_known = ~np.isnan(probabilities)  # by time, the oldest rows are in no test fold
 
-    return find_threshold(found[:, 0], found[:, 1], rule)
+    return find_threshold(y[is_known], probabilities[is_known], rule)
 
 
 def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) -> float:
@@ -192,6 +195,9 @@ def find_threshold(y: np.ndarray, probabilities: np.ndarray, rule: Threshold) ->
     if rule.cost:
         costs = rule.cost.false_positive * false_positives
         costs += rule.cost.false_negative * false_negatives
+        if costs.min() > rule.cost.false_negative * np.sum(y):
+            return 1.0  # it is cheapest to predict no positives
+
         position = np.argmin(costs)
     elif rule.recall:
         recalls = true_positives / np.sum(y)

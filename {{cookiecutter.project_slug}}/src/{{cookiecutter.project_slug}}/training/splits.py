@@ -14,20 +14,13 @@ from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from ..config import Task, TrainingConfig
+from ..config import TrainingConfig
 from ..utils import UserError, nearest
 
 FEWEST_ROWS, FOLDS = 10, 5
-FEWEST_HASHED = 50  # rows of the second largest class, rows, or groups
-
-
-class Split(NamedTuple):
-    """The positions of the rows to train on, and of those to evaluate on."""
-
-    train: np.ndarray
-    test: np.ndarray
+FEWEST_HASHED = 50  # hashes of the second largest class, for a lasting split
 
 
 class HoldOut(NamedTuple):
@@ -44,7 +37,6 @@ class HoldOut(NamedTuple):
 def split_rows(
     rows: pd.DataFrame,
     y: np.ndarray,
-    task: Task,
     config: TrainingConfig,
     key: Sequence = (),
 ) -> HoldOut:
@@ -52,23 +44,22 @@ def split_rows(
 
     A class that is too rare to be in both parts is trained on and not tested.
     """
-    check_options(rows, config)
-    strata = _find_strata(y, task)
-    hashes = _hash_rows(rows, key, config)
+    _check_options(rows, config)
+    strata = _find_strata(y)
     if config.date:
         order = _count_newer(rows[config.date]) / len(rows)
         is_lasting = False
     else:
+        hashes = _hash_rows(rows, key, config)
         of_rows = np.zeros_like(strata) if config.group else strata
         order, is_lasting = _order_by_hash(hashes, of_rows)
 
     is_test = (order < config.test_share) | (order == order.min())
-
     is_unknown = is_test & ~np.isin(strata, strata[~is_test])
-    if config.group:  # the other rows of their groups move as well
+    if config.group:  # the other rows of their groups move too
         is_unknown = is_test & np.isin(hashes, hashes[is_unknown])
-
     is_test = is_test & ~is_unknown
+
     if is_test.all() or not is_test.any():
         raise UserError(
             "the table can't be split into training and test rows: too many have the "
@@ -81,12 +72,12 @@ def split_rows(
     return HoldOut(train, np.flatnonzero(is_test), is_lasting)
 
 
-def _find_strata(y: np.ndarray, task: Task) -> np.ndarray:
+def _find_strata(y: np.ndarray) -> np.ndarray:
     """Return each row's class, of which each part has its share, or 0 for numbers."""
-    return y if task == "classification" else np.zeros(len(y), dtype=int)
+    return y if y.dtype.kind == "i" else np.zeros(len(y), dtype=int)
 
 
-def check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
+def _check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
     """Raise UserError if the table can't be split as config.yaml says."""
     date = config.date
     group = config.group
@@ -148,10 +139,11 @@ def _count_newer(dates: pd.Series) -> np.ndarray:
 
 
 def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
-    """Return numbers from 0 to 1, of which the first are tested, and if they stay.
+    """Return a number from 0 to 1 for each row, and whether the split is lasting.
 
-    They are the hashes or, of few rows or few rows of a class, the ranks of the hashes
-    in each class, so that each has its share; these move when the table grows.
+    Rows with the smallest numbers are tested. The numbers are the hashes. With few rows
+    of a class, they are the ranks of the hashes within each class, so that each class
+    has its share; ranks change when the table grows.
     """
     by_stratum = pd.Series(hashes).groupby(strata)
     if np.sort(by_stratum.nunique())[-2:][0] >= FEWEST_HASHED:
@@ -164,26 +156,29 @@ def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
 
 
 def make_folds(
-    rows: pd.DataFrame, y: np.ndarray, task: Task, config: TrainingConfig
-) -> list[Split]:
-    """Split the training rows into folds: by time, by group or at random."""
-    strata = _find_strata(y, task)
+    rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
+) -> list[tuple]:
+    """Split the training rows into folds: by time, by group or at random.
+
+    Returns the positions of the rows to train on, and of those to evaluate on.
+    """
+    strata = _find_strata(y)
     shuffled = {"shuffle": True, "random_state": config.random_seed}
     if config.date:
         positions = _split_by_time(rows[config.date])
     elif config.group:
         groups = _hash_rows(rows, [], config)
         count = min(FOLDS, len(np.unique(groups)))
-        splitter = StratifiedGroupKFold if task == "classification" else GroupKFold
-        positions = splitter(count, **shuffled).split(strata, strata, groups)
+        splitter = StratifiedGroupKFold(count, **shuffled)
+        positions = splitter.split(strata, strata, groups)
     else:
         second_largest_class = np.sort(np.bincount(strata))[-2:][0]
         count = max(2, min(FOLDS, second_largest_class))
         positions = StratifiedKFold(count, **shuffled).split(strata, strata)
 
-    with catch_warnings(action="ignore"):  # of classes with fewer rows than folds
+    with catch_warnings(action="ignore"):  # about classes with fewer rows than folds
         folds = [
-            Split(_repeat_lone_rows(train, strata), test)
+            (_repeat_lone_rows(train, strata), test)
             for train, test in positions
             if len(np.unique(y[train])) > 1
         ]

@@ -23,8 +23,8 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
-from ..evaluation import format_number, list_metrics
-from ..model_training import MODELS, Dataset, find_model, fit_model
+from ..evaluation import find_metric, list_metrics
+from ..model_training import MODELS, Dataset, explain_errors, find_model, fit_model
 from ..prediction import predict_features
 from ..schema import read_table
 from ..utils import (
@@ -32,6 +32,7 @@ from ..utils import (
     append_record,
     command,
     command_line,
+    format_number,
     positive_integer,
     set_up_logging,
 )
@@ -43,7 +44,6 @@ from .promotion import (
     HISTORY,
     Trained,
     archive_path,
-    card_path,
     decide,
     find_archived,
     prune,
@@ -55,7 +55,7 @@ from .promotion import (
 from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
-FEW_ROWS = 20_000
+MANY_ROWS = 20_000
 
 log = logging.getLogger("train")
 
@@ -75,27 +75,27 @@ def run(
     """
     start = time.perf_counter()
     table = read_table(config)
-    settings = config.training
+    training = config.training
     if output.suffix != ".onnx":
         raise UserError(f"{output}: a model file's name must end in .onnx")
     if model != ALL:
         find_model(model, table.task)
 
-    dataset = load_dataset(data, table, settings)
-    metrics = list_metrics(settings.metric, table.task, len(dataset.labels))
-    metric = next(iter(metrics.values()))
+    dataset = load_dataset(data, table, training)
+    metrics = list_metrics(training.metric, table.task, len(dataset.labels))
+    _, metric = find_metric(training.metric, table.task, len(dataset.labels))
 
     origin = describe_origin(data, config)
     with limit_threads(len(dataset.rows)):
         if model == ALL:
-            model, origin["comparison"] = compare_models(dataset, metric, settings)
+            model, origin["comparison"] = compare_models(dataset, metric, training)
         if candidates:
             with lend_workers(scheduler):
-                settings, origin["tuning"] = tune(
-                    dataset, model, metric, settings, candidates
+                training, origin["tuning"] = tune(
+                    dataset, model, metric, training, candidates
                 )
 
-        trained = train_model(dataset, model, metrics, settings)
+        trained = train_model(dataset, model, metrics, training)
 
     report(trained.about)
     origin["seconds"] = time.perf_counter() - start
@@ -106,25 +106,31 @@ def run(
 def train_model(
     dataset: Dataset, model: str, metrics: dict, config: TrainingConfig
 ) -> Trained:
-    """Fit a model, export it, and evaluate what was exported."""
+    """Fit a model, export it, and evaluate what was exported.
+
+    Raises UserError if it can't be fitted, or can't be exported with the same answers.
+    """
     log.info("training %s", model)
     threshold = choose_threshold(dataset, model, config)
     pipeline = fit_model(dataset, model, config)
-    onnx_model, predict = export_pipeline(pipeline, dataset, model)
+    with explain_errors(model):
+        onnx_model, predict = export_pipeline(pipeline, dataset, model)
+
     outputs = predict_features(predict, dataset.X_test)
     about = as_json(
         describe_model(dataset, model, predict, outputs, metrics, threshold, config)
     )
-    content = serialize_model(onnx_model, dataset, outputs, about)
+    content = serialize_model(onnx_model, dataset, predict, outputs, about)
 
     return Trained(content, about, outputs, metrics[about["metric"]], dataset)
 
 
 def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
     """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    content, about, outputs, _, dataset = trained
+    about = trained.about
+    dataset = trained.dataset
     history = output.with_name(HISTORY)
-    digest = sha256(content).hexdigest()
+    digest = sha256(trained.content).hexdigest()
     promotion = None
     if output == config.paths.model:
         promoted, reason = decide(trained, output, config.training)
@@ -137,13 +143,13 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
     file = {"path": output.as_posix(), "sha256": digest}
     added = {"data": data, "file": file, "promotion": promotion}
     record = as_json({**about, **origin, **added, "labels": dataset.labels})
-    page = draw_card(record, dataset.y_test, outputs, config.root)
+    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_files(
         {
-            output: content,
+            output: trained.content,
             output.with_suffix(".json"): text.encode(),
-            card_path(output, config): page.encode(),
+            config.find_card(output): page.encode(),
         }
     )
     log.info("saved %s in %.1f s", output, origin["seconds"])
@@ -171,7 +177,7 @@ def limit_threads(rows: int) -> Any:
 
     Linear algebra always has one thread: with more, sums depend on their number.
     """
-    return threadpool_limits(1, user_api="blas" if rows >= FEW_ROWS else None)
+    return threadpool_limits(1, user_api="blas" if rows >= MANY_ROWS else None)
 
 
 def lend_workers(scheduler: str | None) -> Any:
@@ -213,7 +219,10 @@ def report(about: dict) -> None:
 
 
 def read_setting(text: str) -> tuple:
-    """Read NAME=VALUE, the value as in config.yaml."""
+    """Read NAME=VALUE, the value as in config.yaml.
+
+    Raises UserError if it is written in another way.
+    """
     name, equals, value = text.partition("=")
     if name and equals:
         with suppress(yaml.YAMLError):
