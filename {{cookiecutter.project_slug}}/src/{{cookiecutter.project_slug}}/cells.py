@@ -194,7 +194,7 @@ def _read_number(text: str, column: Column) -> float:
         digits = before + after if not before.strip("+-(") or not after else text
     if column.spelling.decimal == ",":
         digits = digits.translate(_SWAP_POINT_AND_COMMA)
-    digits = re.sub(r"^\((.*)\)$|^(.*[.]\d\d)-$", r"-\1\2", digits)
+    digits = re.sub(r"^\((.*)\)$|^(.*[.]\d+)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
 
