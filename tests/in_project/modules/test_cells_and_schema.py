@@ -29,7 +29,7 @@ def test_thousands_may_be_apart_and_zeros_left_out() -> None:
     assert read_cell("1 234.5", Column("x", "number", spelling=SPELLING)) == 1234.5
     assert read_cell(",5", Column("x", "number", spelling=comma)) == 0.5
     assert read_cell("1,23,456.5", Column("x", "number", spelling=SPELLING)) == 123456.5
-    assert read_cell("1.234,5-", Column("x", "number", spelling=comma)) == -1234.5
+    assert read_cell("1.234,50-", Column("x", "number", spelling=comma)) == -1234.5
 
 
 def test_times_with_a_zone_are_in_utc() -> None:

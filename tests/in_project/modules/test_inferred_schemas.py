@@ -146,6 +146,7 @@ def test_kinds(infer: Any, config: Config) -> None:
         (["192.168.100.101", "10.255.100.200"], "category"),
         (["1E+05", "2.5E-03"], "number"),
         (["5.50-", "7.25"], "number"),
+        (["50-", "55-", "60-"], "category"),
         (["70kg", "85kg"], "integer"),
         (["36.6 °C", "39.1 °C"], "number"),
         (["55 km/h", "80 km/h"], "integer"),

@@ -177,7 +177,7 @@ def cleaned(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 def _read_number(text: str, column: Column) -> float:
-    """Read a number: 1,234.50 or 1.234,50, (5) or 5- as -5, 7:30 am as 450 minutes.
+    """Read a number: 1,234.50 or 1.234,50, (5) or 5.00- as -5, 7:30 am as 450 minutes.
 
     The column's unit, if it has one, may precede or follow it.
     """
@@ -194,7 +194,7 @@ def _read_number(text: str, column: Column) -> float:
         digits = before + after if not before.strip("+-(") or not after else text
     if column.spelling.decimal == ",":
         digits = digits.translate(_SWAP_POINT_AND_COMMA)
-    digits = re.sub(r"^\((.*)\)$|^(.*)-$", r"-\1\2", digits)
+    digits = re.sub(r"^\((.*)\)$|^(.*[.]\d+)-$", r"-\1\2", digits)
     if not _NUMBER.fullmatch(digits):
         raise ValueError(text)
 
