@@ -1,9 +1,8 @@
 """Decide what each column is, by the rules of column_rules.py, and say why."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from pandas import Series
 
@@ -18,11 +17,12 @@ from .column_rules import (
     LISTED,
     MOST,
     OFTEN,
+    Evidence,
     count_digits,
     find_date_formats,
     find_limits,
-    find_task,
     find_unit,
+    infer_task,
     is_called_code,
     is_code,
     is_identifier,
@@ -31,57 +31,11 @@ from .column_rules import (
     is_whole,
     merge_spellings,
     share_of,
+    show,
 )
 
 MANY = 1000  # rows without a gap: tomorrow's will have none either
 ABSURD = 1e6  # times the median: a maximum that is probably a slip
-
-
-@dataclass
-class Evidence:
-    """What decides on a column, and what was decided.
-
-    `counts` has the number of rows of each text, `missing` that of texts which spell
-    missing values, of `rows` in all, and `sample` has some rows in their order.
-    `checks` are for a person.
-    """
-
-    column: Column
-    counts: Series
-    missing: Series
-    sample: Series
-    rows: float
-    is_excluded: bool = False
-    why: str = ""
-    checks: list = field(default_factory=list)
-
-    def parse(self, kind: Kind, **properties: Any) -> tuple:
-        """Read the texts as those of a column of a kind.
-
-        Returns the column, the values by text, and the counts of what can't be read.
-        """
-        column = replace(self.column, kind=kind, **properties)
-        values, is_unreadable = parse_column(self.counts.index.to_series(), column)
-        if is_unreadable.any():
-            column = replace(column, unreadable="missing", nullable=True)
-        return column, values, self.counts[is_unreadable]
-
-    def accept(self, kind: str, unreadable: Series) -> bool:
-        """Whether nearly all texts are of a kind. Point out if not all are.
-
-        Punctuation alone, such as a dot, is no text: it stands for a missing value.
-        """
-        rows = self.counts.sum()
-        read = rows - unreadable.sum()
-        words = unreadable.filter(regex=r"[^\W0_]").sum()
-        is_accepted = read > MOST * (read + words)
-        if (is_accepted or read >= HALF * rows) and read < rows:
-            others = "the others are read as missing" if is_accepted else "the others"
-            self.checks.append(
-                f"{read / rows:.1%} are {kind}s; {others}: {show(unreadable)}"
-            )
-
-        return is_accepted
 
 
 def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Evidence:
@@ -102,14 +56,19 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
         evidence.why = decide_target(evidence, config.task)
     elif name in config.key:
         evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
+        if len(config.key) == 1 and len(known) < HALF * known.sum():
+            evidence.checks.append("it repeats: only one row of each key is kept")
     else:
-        evidence.why = next(filter(None, (rule(evidence) for rule in RULES)))
+        for rule in RULES:
+            evidence.why = rule(evidence)
+            if evidence.why:
+                break
 
     return evidence
 
 
 def as_constant(evidence: Evidence) -> str:
-    """A column that says nothing: no value, or the same in all rows."""
+    """Exclude a column without values, or with the same value in every row."""
     values = list(merge_spellings(evidence.counts).index)
     if len(values) > 1 or (values and len(evidence.missing)):
         return ""
@@ -118,7 +77,7 @@ def as_constant(evidence: Evidence) -> str:
 
 
 def as_boolean(evidence: Evidence) -> str:
-    """All texts are in true_values or false_values of config.yaml, and both occur."""
+    """Accept a column whose texts are true_values or false_values, if both occur."""
     if len(evidence.counts) > LISTED:
         return ""
     column, values, unreadable = evidence.parse("boolean")
@@ -129,7 +88,7 @@ def as_boolean(evidence: Evidence) -> str:
 
 
 def as_date(evidence: Evidence) -> str:
-    """Nearly all texts are dates."""
+    """Accept a column in which nearly all texts are dates."""
     if share_of(evidence.counts, DATE) <= HALF:
         return ""
 
@@ -175,7 +134,7 @@ def _check_dates(evidence: Evidence, values: Series) -> None:
 
 
 def as_number(evidence: Evidence) -> str:
-    """Nearly all texts are numbers, and they are amounts."""
+    """Accept a column in which nearly all texts are numbers that are amounts."""
     name, counts = evidence.column.name, evidence.counts
     column, values, unreadable = evidence.parse("number", unit=find_unit(counts))
     if is_code(counts) or is_called_code(name, counts):
@@ -201,7 +160,7 @@ def as_number(evidence: Evidence) -> str:
 
 
 def as_free_text(evidence: Evidence) -> str:
-    """Long text that rarely repeats, and lists or structs, are excluded.
+    """Exclude long text that rarely repeats, and lists or structs.
 
     Long is more than three words or fifty letters on average.
     """
@@ -217,7 +176,7 @@ def as_free_text(evidence: Evidence) -> str:
 
 
 def as_category(evidence: Evidence) -> str:
-    """Identifiers are excluded, anything else are categories.
+    """Exclude identifiers, and accept anything else as categories.
 
     Values seen once suggest that some have not been seen at all; values seen five times
     each, that hardly any is missing (the estimate of Good and Turing).
@@ -258,7 +217,7 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
     counts, missing = evidence.counts, evidence.missing
     column, numbers, unreadable = evidence.parse("number", unit=find_unit(counts))
     classes = merge_spellings(counts)
-    task = task or find_task(numbers, counts)
+    task = task or infer_task(numbers, counts)
     if task == "regression":
         is_possible = numbers.nunique() > 1 and evidence.accept("number", unreadable)
         evidence.column = replace(column, nullable=False)
@@ -299,10 +258,3 @@ def _decide_classes(
         )
     listed = tuple(sorted(set(numbers.map(int))))
     return replace(column, kind="integer", categories=listed)
-
-
-def show(counts: Series) -> str:
-    """Show the most frequent texts and their counts."""
-    return ", ".join(
-        f"{text} ({count:,})" for text, count in counts.nlargest(6).items()
-    )

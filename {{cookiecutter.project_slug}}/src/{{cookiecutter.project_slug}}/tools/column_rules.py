@@ -7,17 +7,21 @@ docs/own-table.md lists the rules.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any
 
 from pandas import Series, concat, to_datetime, to_numeric
 
 from ..cells import LARGEST_EXACT_INTEGER, plain_date
 from ..config import Task
+from ..data_preprocessing import parse_column
+from ..schema import Column, Kind
 from ..utils import clean_text
 
 MOST = 0.9  # of the rows must be of a kind; the others then count as missing
 HALF = 0.5  # of the rows: such a column is pointed out
-FREQUENT = 0.05  # of the rows
+FREQUENT, RARE = 0.05, 0.01  # of the rows
 FEW = 20  # different whole numbers at most are classes
 OFTEN = 5  # rows at least for each category: there will hardly be others
 TRIED = 1_000  # texts at most, to find the formats of dates
@@ -63,13 +67,67 @@ MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
 NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 
 
+@dataclass
+class Evidence:
+    """What decides on a column, and what was decided.
+
+    `counts` has the number of rows of each text, `missing` that of texts which spell
+    missing values, of `rows` in all, and `sample` has some rows in their order.
+    `checks` are for a person.
+    """
+
+    column: Column
+    counts: Series
+    missing: Series
+    sample: Series
+    rows: float
+    is_excluded: bool = False
+    why: str = ""
+    checks: list = field(default_factory=list)
+
+    def parse(self, kind: Kind, **properties: Any) -> tuple:
+        """Read the texts as those of a column of a kind.
+
+        Returns the column, the values by text, and the counts of what can't be read.
+        """
+        column = replace(self.column, kind=kind, **properties)
+        values, is_unreadable = parse_column(self.counts.index.to_series(), column)
+        if is_unreadable.any():
+            column = replace(column, unreadable="missing", nullable=True)
+        return column, values, self.counts[is_unreadable]
+
+    def accept(self, kind: str, unreadable: Series) -> bool:
+        """Whether nearly all texts are of a kind. Point out if not all are.
+
+        Punctuation alone, such as a dot, is no text: it stands for a missing value.
+        """
+        rows = self.counts.sum()
+        read = rows - unreadable.sum()
+        words = unreadable.filter(regex=r"[^\W0_]").sum()
+        is_accepted = read > MOST * (read + words)
+        if (is_accepted or read >= HALF * rows) and read < rows:
+            others = "the others are read as missing" if is_accepted else "the others"
+            self.checks.append(
+                f"{read / rows:.1%} are {kind}s; {others}: {show(unreadable)}"
+            )
+
+        return is_accepted
+
+
+def show(counts: Series) -> str:
+    """Show the most frequent texts and their counts."""
+    return ", ".join(
+        f"{text} ({count:,})" for text, count in counts.nlargest(6).items()
+    )
+
+
 def share_of(counts: Series, pattern: str) -> float:
-    """The share of the rows whose whole text matches a pattern."""
+    """Return the share of the rows whose whole text matches a pattern."""
     return counts[counts.index.str.fullmatch(pattern)].sum() / max(counts.sum(), 1)
 
 
 def looks_like_row(names: list) -> bool:
-    """Half of the names are numbers or dates, and do not count up."""
+    """Whether half of the names are numbers or dates that do not count up."""
     share = share_of(Series(1, index=names), r"\W?\d[-/.,:\d]*\W?")
     steps = to_numeric(Series(names), errors="coerce").dropna().diff()[1:]
     is_even = len(steps) > 1 and steps.nunique() == 1
@@ -78,7 +136,7 @@ def looks_like_row(names: list) -> bool:
 
 
 def find_decimal(counts: Iterable[Series]) -> str:
-    """The character, point or comma, before the last digits of more cells.
+    """Return the character, point or comma, before the last digits of more cells.
 
     Before three digits it may be either, unless a zero precedes it.
     """
@@ -89,15 +147,15 @@ def find_decimal(counts: Iterable[Series]) -> str:
 
 
 def find_unit(counts: Series) -> str | None:
-    """The currency, percent sign or the like of nearly all numbers that have one."""
+    """Return the unit of nearly all numbers that have one, such as € or %."""
     units = counts.index.to_series().str.extract(f"({UNITS})")[0]
     rows = counts.groupby(units).sum()
-    least = max(MOST * rows.sum(), FREQUENT * counts.sum())
+    least = max(MOST * rows.sum(), RARE * counts.sum())
     return next(iter(rows.index[rows >= least]), None)
 
 
 def is_code(counts: Series) -> bool:
-    """Digits that are no amount: 16 or more, leading zeros, 1E3, or an IP address.
+    """Whether digits are no amount: 16 or more, leading zeros, 1E3, an IP address.
 
     A single one is a slip, unless it is a zero and all have the same length.
     """
@@ -107,7 +165,7 @@ def is_code(counts: Series) -> bool:
 
 
 def count_digits(counts: Series) -> int:
-    """The length of codes that begin with zeros, if others are as long or longer."""
+    """Return the length of codes that begin with zeros, if no other is shorter."""
     codes = counts.index[counts.index.str.fullmatch(r"\d+")]
     lengths = codes.str.len()
     zeros = lengths[codes.str.fullmatch(r"0\d+")].max()
@@ -115,18 +173,18 @@ def count_digits(counts: Series) -> int:
 
 
 def is_whole(numbers: Series) -> bool:
-    """All numbers are whole, and small enough to be held exactly."""
+    """Whether all numbers are whole, and small enough to be held exactly."""
     known = numbers.dropna()
     return bool(((known % 1 == 0) & (known.abs() <= LARGEST_EXACT_INTEGER)).all())
 
 
 def is_called_code(name: str, counts: Series) -> bool:
-    """Numbers that come again and again, and are called a code."""
+    """Whether numbers repeat, and the column is called a code."""
     return bool(IS_CODE.search(name)) and counts.sum() >= OFTEN * len(counts)
 
 
 def is_running_number(name: str, values: Series) -> bool:
-    """Whole numbers, nearly all different, that count the rows or are called an id."""
+    """Whether distinct whole numbers count the rows, or are called an id."""
     distinct = values.nunique()
     if distinct < max(FEW, MOST * values.count()) or not is_whole(values):
         return False
@@ -138,28 +196,28 @@ def is_running_number(name: str, values: Series) -> bool:
 
 
 def is_monotone(values: Series) -> bool:
-    """Nearly all values are at least as large as the one before, or at most."""
+    """Whether nearly all values rise or stay the same, or fall or stay the same."""
     steps = values.dropna().rank().diff()[1:]
     return max((steps >= 0).mean(), (steps <= 0).mean()) > 0.99
 
 
 def is_identifier(name: str, counts: Series) -> bool:
-    """Text that is nearly always different, or often different and called an id."""
+    """Whether text is nearly always different, or often and called an id."""
     share = len(counts) / counts.sum()
     is_called_so = share > 0.01 and len(counts) >= FEW and IS_ID.search(name)
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
 def find_date_formats(counts: Series) -> tuple:
-    """The formats of dates, and whether day and month may be swapped.
+    """Return the formats of dates, and whether day and month may be swapped.
 
     The month comes first, or the day, if more can be read then.
     """
     likely = counts.filter(regex=f"^({DATE})$").index.to_series()
     texts = likely[:: len(likely) // TRIED + 1].map(plain_date)
-    others, texts = fit_formats(texts, FORMATS)
-    month_first, month_rest = fit_formats(texts, MONTH_FIRST)
-    day_first, day_rest = fit_formats(texts, DAY_FIRST)
+    others, texts = _fit_formats(texts, FORMATS)
+    month_first, month_rest = _fit_formats(texts, MONTH_FIRST)
+    day_first, day_rest = _fit_formats(texts, DAY_FIRST)
     if len(day_rest) < len(month_rest):
         return day_first + others, False
 
@@ -167,8 +225,8 @@ def find_date_formats(counts: Series) -> tuple:
     return month_first + others, is_ambiguous
 
 
-def fit_formats(texts: Series, formats: str) -> tuple:
-    """The formats that read a text which none before can, and the texts left over.
+def _fit_formats(texts: Series, formats: str) -> tuple:
+    """Return the formats that read a text which none before can, and the other texts.
 
     Only formats with the delimiters of some text are tried.
     """
@@ -196,15 +254,15 @@ def merge_spellings(counts: Series) -> Series:
 
 
 def find_limits(low: float, high: float) -> tuple:
-    """Ten times the largest size, rounded up; 0 if no value is on its other side."""
+    """Return limits at ten times the largest size, or 0 if no value is beyond it."""
     ten_times = 10 * max(-low, high) or 1
     digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
     room = -(-ten_times // digit) * digit
     return (0 if low >= 0 else -room), (0 if high < 0 else room)
 
 
-def find_task(numbers: Series, counts: Series) -> Task:
-    """Text and few different whole numbers are classes; other numbers a regression."""
+def infer_task(numbers: Series, counts: Series) -> Task:
+    """Return the task: text and few distinct whole numbers are classes."""
     is_number = counts[numbers.notna()].sum() >= MOST * counts.sum()
     is_few = numbers.nunique() <= min(FEW, counts.sum() / 2) and is_whole(numbers)
     is_classes = not is_number or is_few or is_code(counts)

@@ -60,8 +60,11 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
 
 
 def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
-    """UTF-16 by its mark or its zeros; UTF-8 if nearly all bytes fit; what config.yaml
-    says; else cp1252, as Windows writes it in Western Europe: a guess.
+    """Return the encoding of a file.
+
+    It is UTF-16 if its mark or its zeros show it, UTF-8 if nearly all bytes fit, or the
+    one in config.yaml if all do. Else it is cp1252, as Windows writes it in Western
+    Europe: a guess.
     """
     for pattern, encoding in UTF_16.items():
         if re.match(pattern, beginning, re.DOTALL):
@@ -81,7 +84,7 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
 
 
 def find_separator(text: str, preferred: str) -> str:
-    """The character that most lines have equally often, ignoring quoted text."""
+    """Return the character that most lines have equally often, ignoring quoted text."""
     lines = re.sub(r'"[^"]*"', "", text).splitlines()
     found = Counter(
         (character, line.count(character))
