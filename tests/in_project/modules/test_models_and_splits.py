@@ -216,6 +216,7 @@ def check(values, kind, y, rows=ROWS):
         (pd.Series(pd.factorize(CLASS)[0]).astype("Int64"), "integer", CLASS),
         ((~WON).astype("boolean"), "boolean", np.where(WON, "yes", "no")),
         (pd.Series(["closed"] * ROWS).where(WON), "category", np.where(WON, "yes", "no")),
+        (pd.Series(NUMBER).where(WON), "number", np.where(WON, "yes", "no")),
         (pd.Series(CLASS) + pd.Series(["", "?"] * (ROWS // 2)), "category", CLASS),
         (pd.Series(NUMBER * 1.8 + 32), "number", NUMBER),
         (pd.Series(-NUMBER), "number", NUMBER),

@@ -63,9 +63,10 @@ def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) ->
             return "has a distinct value in each row, like a key"
 
     if table.task == "classification":
-        is_decided = _holds(_has_one_class, values, y)
-        if is_decided and values.nunique(dropna=False) * ROWS_PER_VALUE <= len(values):
-            return "determines the target: rows with the same value have one class"
+        for known in (values, values.isna()):  # a value may be known for one class only
+            is_decided = _holds(_has_one_class, known, y)
+            if is_decided and known.nunique(dropna=False) * ROWS_PER_VALUE <= len(y):
+                return "determines the target: rows with the same value have one class"
     elif (
         is_number
         and _holds(_is_monotonic, values, y)
