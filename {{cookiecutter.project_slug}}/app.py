@@ -41,7 +41,7 @@ def create_app(model_path: Path | None = None) -> Flask:
     serving = config.serving
     path = model_path or config.paths.model
     model_file = ModelFile(path, serving)
-    card = config.find_card(path)
+    card = path.with_suffix(".html")
 
     app = Flask(service.__name__)
     app.wsgi_app = one_at_a_time(app.wsgi_app, serving.max_bytes)  # type: ignore[method-assign]

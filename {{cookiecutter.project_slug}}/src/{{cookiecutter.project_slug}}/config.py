@@ -199,13 +199,6 @@ class Config(BaseSettings):
         """Return the file that describes the table."""
         return self.root / "schema.yaml"
 
-    def find_card(self, model: Path) -> Path:
-        """Return where a model's card is: in reports/, or beside any other model."""
-        if model.resolve() == self.paths.model.resolve():
-            return self.root / "reports" / "model_card.html"
-
-        return model.with_suffix(".html")
-
 
 def _find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds config.yaml."""

@@ -152,10 +152,12 @@ def publish(archived: Path, config: Config) -> None:
     Raises UserError if one of them can't be read or written.
     """
     served = config.paths.model
+    card = archived.with_suffix(".html")
     places = {
         served: archived,
         served.with_suffix(".json"): archived.with_suffix(".json"),
-        config.find_card(served): config.find_card(archived),
+        served.with_suffix(".html"): card,
+        config.root / "reports" / "model_card.html": card,
     }
     try:
         write_files({place: file.read_bytes() for place, file in places.items()})

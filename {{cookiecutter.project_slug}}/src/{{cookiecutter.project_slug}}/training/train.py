@@ -149,7 +149,7 @@ def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> 
         {
             output: trained.content,
             output.with_suffix(".json"): text.encode(),
-            config.find_card(output): page.encode(),
+            output.with_suffix(".html"): page.encode(),
         }
     )
     log.info("saved %s in %.1f s", output, origin["seconds"])
