@@ -215,7 +215,8 @@ def listened_on(pids):
     inodes = set()
     for pid in pids:
         for file in Path(f"/proc/{pid}/fd").iterdir():
-            inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(file)))
+            with suppress(FileNotFoundError):  # closed meanwhile
+                inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(file)))
     lines = [
         line.split()
         for table in ("tcp", "tcp6")

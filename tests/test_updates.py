@@ -70,7 +70,7 @@ def git(project, *arguments):
 def commit(project, message):
     """Commit everything."""
     git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", message)
+    git(project, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def release(template, version):
