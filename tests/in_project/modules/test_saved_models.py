@@ -164,6 +164,10 @@ def test_a_model_that_cannot_be_served_any_more_is_skipped(fresh):
     assert config.paths.model.read_bytes() == first
 
 
+def test_no_rows_have_no_answers(fresh):
+    assert load_model(fresh.paths.model).predict([]) == []
+
+
 def test_another_output_has_its_own_card(fresh):
     card = fresh.root / "reports" / "model_card.html"
     before = card.read_bytes()

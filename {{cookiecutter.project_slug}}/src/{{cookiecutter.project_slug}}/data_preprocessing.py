@@ -186,7 +186,7 @@ def _check_limits(
 
 
 def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
-    """Give each check of a column, and which values fail it."""
+    """Yield each check of a column, and which values fail it."""
     if not column.nullable:
         yield MISSING, values.isna()
 

@@ -96,9 +96,9 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
-def find_metric(name: str | None, task: Task, classes: int = 2) -> tuple[str, Metric]:
+def find_metric(name: str | None, task: Task) -> tuple[str, Metric]:
     """Return the metric that config.yaml names, or the first of the task."""
-    return next(iter(list_metrics(name, task, classes).items()))
+    return next(iter(list_metrics(name, task).items()))
 
 
 def find_scorer(metric: Metric, classes: int) -> Callable:

@@ -51,7 +51,7 @@ CURVES = {  # by title: what draws it, and the names of its axes
 
 @contextmanager
 def _new_figure(figures: dict, title: str) -> Iterator:
-    """Give axes to draw on, and keep them as SVG that can be part of a page.
+    """Yield axes to draw on, and keep them as SVG that can be part of a page.
 
     Text and axes have the colour of the page's text.
     """

@@ -70,6 +70,9 @@ class Model:
 
     def predict(self, rows: Sequence[dict]) -> list[dict]:
         """Return the answer to each row, as the HTTP API gives it."""
+        if not rows:
+            return []
+
         outputs = self._compute_outputs(rows)
         if self.table.task == "regression":
             return [{"prediction": number} for number in outputs.tolist()]

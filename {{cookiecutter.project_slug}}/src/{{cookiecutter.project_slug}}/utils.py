@@ -96,6 +96,22 @@ def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
+def format_number(value: float | None, like: float | None = None) -> str:
+    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
+
+    It has as many decimals as `like`, a number beside it, if there is one.
+    """
+    if value is None or np.isnan(value):
+        return "not defined"
+
+    size = abs(value if like is None else like)
+    if not size or not np.isfinite(size):
+        return f"{value:g}"
+
+    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
+    return f"{value:z,.{decimals}f}"
+
+
 def fingerprint(path: Path) -> str:
     """Return the SHA-256 of a file, as 64 hex digits."""
     with path.open("rb") as file:
@@ -145,22 +161,6 @@ def replace_file(new: Path, old: Path) -> None:
         shutil.copymode(place, new)
 
     new.replace(place)
-
-
-def format_number(value: float | None, like: float | None = None) -> str:
-    """Return a number as people write it: 55,384 or 0.0912, with three or more digits.
-
-    It has as many decimals as `like`, a number beside it, if there is one.
-    """
-    if value is None or np.isnan(value):
-        return "not defined"
-
-    size = abs(value if like is None else like)
-    if not size or not np.isfinite(size):
-        return f"{value:g}"
-
-    decimals = int(np.clip(3 - np.ceil(np.log10(size)), 0, 12))
-    return f"{value:z,.{decimals}f}"
 
 
 def append_record(record: dict, file: Path) -> None:

@@ -67,6 +67,6 @@ def connect(scheduler: str | None) -> Iterator:
 
 @contextmanager
 def lend_workers(scheduler: str) -> Iterator:
-    """Give the workers to joblib, and so to scikit-learn."""
+    """Let joblib, and so scikit-learn, use the workers."""
     with connect(scheduler), joblib.parallel_config(backend="dask"):
         yield

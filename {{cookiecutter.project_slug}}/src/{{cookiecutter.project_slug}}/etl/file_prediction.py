@@ -102,9 +102,9 @@ def read_rows(files: Sequence[Path], model: Model, config: Config) -> Iterator[R
 
 
 def _keep_sample(batches: Iterator[RawData], sample: list) -> Iterator[RawData]:
-    """Yield the batches, and keep every n-th row of each, for drift.
+    """Yield the batches, and append every n-th row of each to the sample, for drift.
 
-    `n` doubles whenever the sample gets too large.
+    `n` doubles whenever the sample has more than `SAMPLED_ROWS` rows.
     """
     step = 1
     for batch in batches:

@@ -146,7 +146,7 @@ def describe_column(column: Column) -> dict:
         name = "enum" if column.is_closed else "examples"
         schema[name] = [*column.categories, *missing]
     elif column.kind in ("number", "integer"):
-        schema["format"] = "number"  # of the text form
+        schema["format"] = "number"  # what a text must be
 
     return {**schema, "description": "; ".join(about)}
 

@@ -99,7 +99,7 @@ class Evidence:
     def accept(self, kind: str, unreadable: Series) -> bool:
         """Whether nearly all texts are of a kind. Point out if not all are.
 
-        Punctuation alone, such as a dot, is no text: it stands for a missing value.
+        Punctuation and zeros alone, such as a dot or 0000-00-00, count as missing.
         """
         rows = self.counts.sum()
         read = rows - unreadable.sum()

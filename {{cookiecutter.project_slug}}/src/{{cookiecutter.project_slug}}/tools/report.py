@@ -168,10 +168,13 @@ def write_page(run: NotebookNode, folder: Path, page: Path, code: bool = False) 
 
 def find_browser() -> str:
     """Return an installed browser that can print to PDF."""
-    for browser in filter(None, map(shutil.which, BROWSERS)):
-        return browser
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        raise UserError(
+            "no Chrome, Chromium or Edge for --pdf; print the page yourself"
+        )
 
-    raise UserError("no Chrome, Chromium or Edge for --pdf; print the page yourself")
+    return browser
 
 
 def print_pdf(page: Path, browser: str) -> None:
@@ -203,7 +206,7 @@ def write_report(path: Path, values: dict, reports: Path, options: Namespace) ->
     if options.slides:
         write_page(run, path.parent, page.with_suffix(".slides.html"), options.code)
     if options.pdf:
-        print_pdf(page, find_browser())
+        print_pdf(page, options.pdf)
 
     print(f"{path}: {page}")
 
@@ -234,7 +237,7 @@ def main() -> None:
     options = parser.parse_args()
 
     if options.pdf:
-        find_browser()  # before anything is run
+        options.pdf = find_browser()  # before anything is run
     for name in ("papermill", "nbclient"):  # their errors are reported below
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 

@@ -1,13 +1,13 @@
 """Set up git in this clone: strip the outputs of notebooks and check each commit.
 
 Git's settings do not travel with a clone, so run this once in each, and again when the
-environment has moved. Running it twice does no harm. It imports only the standard
-library: the template runs it before any package is installed.
+environment has moved. Running it twice does no harm.
 
 Examples:
     uv run setup-clone
 """
 
+# Only the standard library: the template runs this before any package is installed.
 import argparse
 import shlex
 import subprocess

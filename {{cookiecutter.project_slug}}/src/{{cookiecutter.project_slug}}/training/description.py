@@ -17,7 +17,7 @@ from .intervals import estimate_interval, evaluate_segments, rank_features
 from .leaks import find_separators
 
 RARE_SHARE = 0.1  # share of the rows; with a rarer class accuracy is misleading
-FEW_TEST_ROWS = 200  # that make metrics imprecise
+FEW_TEST_ROWS = 200  # with fewer, metrics are imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 

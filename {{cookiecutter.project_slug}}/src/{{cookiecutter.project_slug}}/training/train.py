@@ -23,7 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
-from ..evaluation import find_metric, list_metrics
+from ..evaluation import list_metrics
 from ..model_training import MODELS, Dataset, explain_errors, find_model, fit_model
 from ..prediction import predict_features
 from ..schema import read_table
@@ -83,7 +83,7 @@ def run(
 
     dataset = load_dataset(data, table, training)
     metrics = list_metrics(training.metric, table.task, len(dataset.labels))
-    _, metric = find_metric(training.metric, table.task, len(dataset.labels))
+    metric = next(iter(metrics.values()))
 
     origin = describe_origin(data, config)
     with limit_threads(len(dataset.rows)):
