@@ -136,8 +136,8 @@ def test_a_class_of_one_group_alone_takes_that_group_along():
         ({"date": "when", "group": "who"}, "name a date or a group, not both"),
         ({"date": "wen"}, "names 'wen', but schema.yaml does not"),
         ({"date": "who"}, "'who' is not a column of dates"),
-        ({"date": "once"}, "too many have the same training.date"),
-        ({"group": "one"}, "all rows have the same training.group"),
+        ({"date": "once"}, "too many have the same training.date or group"),
+        ({"group": "one"}, "too many have the same training.date or group"),
         ({"date": "classes"}, "the test rows have classes of their own"),
     ],
 )

@@ -75,17 +75,17 @@ def _cross_validate(
     Returns a row for each: `split0_test_score` and so on (higher is better), and in
     seconds `mean_fit_time` and `mean_score_time`.
     """
-    search = GridSearchCV(
-        build_pipeline(model, dataset.table.task, dataset.X_train, config),
-        [{f"model__{name}": [each[name]] for name in each} for each in settings],
-        scoring=find_scorer(metric, len(dataset.labels)),
-        cv=folds_of(dataset, config),
-        refit=False,
-        n_jobs=jobs,
-        error_score="raise",
-        verbose=int(len(settings) > 1 and sys.stderr.isatty()),
-    )
     with explain_errors(model):
+        search = GridSearchCV(
+            build_pipeline(model, dataset.table.task, dataset.X_train, config),
+            [{f"model__{name}": [each[name]] for name in each} for each in settings],
+            scoring=find_scorer(metric, len(dataset.labels)),
+            cv=folds_of(dataset, config),
+            refit=False,
+            n_jobs=jobs,
+            error_score="raise",
+            verbose=int(len(settings) > 1 and sys.stderr.isatty()),
+        )
         search.fit(dataset.X_train, dataset.y_train)
 
     return pd.DataFrame(search.cv_results_).filter(regex="split|mean_.*_time")
@@ -172,11 +172,11 @@ def choose_threshold(
     pipeline = build_pipeline(model, dataset.table.task, X, config)
     probabilities = np.full(len(y), np.nan)
 
-    for train, test in folds_of(dataset, config):
-        with explain_errors(model):
+    with explain_errors(model):
+        for train, test in folds_of(dataset, config):
             pipeline.fit(X.iloc[train], y[train])
-        outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-        probabilities[test] = outputs[:, 1]
+            outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
+            probabilities[test] = outputs[:, 1]
 
     is_known = ~np.isnan(probabilities)  # by time, the oldest rows are in no test fold
 

@@ -63,7 +63,7 @@ def split_rows(
     if is_test.all() or not is_test.any():
         raise UserError(
             "the table can't be split into training and test rows: too many have the "
-            "same training.date, or the test rows have classes of their own"
+            "same training.date or group, or the test rows have classes of their own"
         )
 
     train = _repeat_lone_rows(np.flatnonzero(~is_test), strata)
@@ -99,12 +99,6 @@ def _check_options(rows: pd.DataFrame, config: TrainingConfig) -> None:
     if date and rows[date].dtype.kind != "M":
         raise UserError(
             f"config.yaml: training.date: {date!r} is not a column of dates"
-        )
-
-    if group and rows[group].nunique() < 2:
-        raise UserError(
-            "all rows have the same training.group; a test set needs at least two "
-            "groups"
         )
 
 
@@ -163,20 +157,12 @@ def make_folds(
     Returns the positions of the rows to train on, and of those to evaluate on.
     """
     strata = _find_strata(y)
-    shuffled = {"shuffle": True, "random_state": config.random_seed}
-    if config.date:
-        positions = _split_by_time(rows[config.date])
-    elif config.group:
-        groups = _hash_rows(rows, [], config)
-        count = min(FOLDS, len(np.unique(groups)))
-        splitter = StratifiedGroupKFold(count, **shuffled)
-        positions = splitter.split(strata, strata, groups)
-    else:
-        second_largest_class = np.sort(np.bincount(strata))[-2:][0]
-        count = max(2, min(FOLDS, second_largest_class))
-        positions = StratifiedKFold(count, **shuffled).split(strata, strata)
+    with catch_warnings(action="ignore"):  # about rare classes, and unused groups
+        if config.date:
+            positions = _split_by_time(rows[config.date])
+        else:
+            positions = _split_at_random(rows, strata, config)
 
-    with catch_warnings(action="ignore"):  # about classes with fewer rows than folds
         folds = [
             (_repeat_lone_rows(train, strata), test)
             for train, test in positions
@@ -189,6 +175,21 @@ def make_folds(
         )
 
     return folds
+
+
+def _split_at_random(
+    rows: pd.DataFrame, strata: np.ndarray, config: TrainingConfig
+) -> list:
+    """Return folds of whole groups, or else of rows, each with its share of each class.
+
+    There are fewer if groups or the rows of each class are few.
+    """
+    groups = _hash_rows(rows, [], config) if config.group else np.arange(len(rows))
+    count = min(FOLDS, np.bincount(strata).max(), len(np.unique(groups)))
+    kind = StratifiedGroupKFold if config.group else StratifiedKFold
+    splitter = kind(max(2, count), shuffle=True, random_state=config.random_seed)
+
+    return list(splitter.split(strata, strata, groups))
 
 
 def _split_by_time(dates: pd.Series) -> list:
