@@ -19,16 +19,15 @@ def check_leaks(rows: pd.DataFrame, y: np.ndarray, table: Table) -> None:
 
     Such a feature is not known yet when a prediction is needed, or no model is needed.
     """
-    names, problems = [], []
+    leaks = {}
     for column in table.features:
         if leak := find_leak(rows[column.name], y, column, table):
-            names.append(column.name)
-            problems.append(f"{column.name!r} {leak}")
+            leaks[column.name] = f"{column.name!r} {leak}"
 
-    if names:
+    if leaks:
         raise UserError(
-            f"target leakage: {'; '.join(problems)}; add to `exclude` in config.yaml: "
-            f"{', '.join(names)}"
+            f"target leakage: {'; '.join(leaks.values())}; add to `exclude` in "
+            f"config.yaml: {', '.join(leaks)}"
         )
 
 
@@ -42,10 +41,10 @@ def find_separators(rows: pd.DataFrame, y: np.ndarray, table: Table) -> list[str
 
     groups = rows[table.numbers].astype(float).groupby(y)
     low, high = np.sort(groups.min(), axis=0), np.sort(groups.max(), axis=0)
-    is_frequent = groups.count().min().to_numpy() >= ROWS_PER_VALUE
-    is_apart = np.all(low[1:] > high[:-1], axis=0) & is_frequent
+    is_apart = np.all(low[1:] > high[:-1], axis=0)
+    is_frequent = groups.count().min() >= ROWS_PER_VALUE
 
-    return [name for name, each in zip(table.numbers, is_apart, strict=True) if each]
+    return is_frequent.index[is_frequent & is_apart].tolist()
 
 
 def find_leak(values: pd.Series, y: np.ndarray, column: Column, table: Table) -> str:
