@@ -44,15 +44,18 @@ STYLE: Any = {
 CURVES = {  # by title: what draws it, and the names of its axes
     "ROC curve": (
         RocCurveDisplay.from_predictions,
-        ("False positive rate", "True positive rate"),
+        "False positive rate",
+        "True positive rate",
     ),
     "Precision-recall curve": (
         PrecisionRecallDisplay.from_predictions,
-        ("Recall", "Precision"),
+        "Recall",
+        "Precision",
     ),
     "Calibration": (
         partial(CalibrationDisplay.from_predictions, n_bins=10, strategy="quantile"),
-        ("Mean predicted probability", "Fraction of positives"),
+        "Mean predicted probability",
+        "Fraction of positives",
     ),
 }
 
@@ -112,17 +115,12 @@ def _draw_numbers(y: np.ndarray, outputs: np.ndarray) -> dict:
 
     `y` and `outputs` have the shape (rows,). Returns SVG by title.
     """
+    draw = partial(PredictionErrorDisplay.from_predictions, y, outputs, random_state=0)
     figures: dict = {}
-    kinds = {"Actual and predicted": "actual", "Residuals": "residual"}
-    for title, kind in kinds.items():
-        with _new_figure(figures, title) as ax:
-            PredictionErrorDisplay.from_predictions(
-                y,
-                outputs,
-                kind=f"{kind}_vs_predicted",
-                random_state=0,
-                ax=ax,
-            )
+    with _new_figure(figures, "Actual and predicted") as ax:
+        draw(kind="actual_vs_predicted", ax=ax)
+    with _new_figure(figures, "Residuals") as ax:
+        draw(kind="residual_vs_predicted", ax=ax)
 
     return figures
 
@@ -141,12 +139,12 @@ def _draw_classes(
     codes = [1] if len(labels) == 2 else frequent[:MOST_CURVES]
     curves = [code for code in codes if 0 < counts[code] < len(y)]
 
-    for title, (draw, axes) in CURVES.items():
+    for title, (draw, xlabel, ylabel) in CURVES.items():
         with _new_figure(figures, title) as ax:
             for code in curves:
                 name = shorten(labels[code])
                 draw(y == code, outputs[:, code], name=name, ax=ax)
-            ax.set(xlabel=axes[0], ylabel=axes[1])
+            ax.set(xlabel=xlabel, ylabel=ylabel)
 
     with _new_figure(figures, "Confusion matrix") as ax:
         shown = np.sort(frequent[:MOST_CLASSES])
