@@ -47,10 +47,9 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
         raise UserError(f"{data or config.paths.processed} has only rejected rows")
 
     limit = config.training.max_drift
-    drift = monitor.log(limit)
+    monitor.log(limit)
     alarms = monitor.find_alarms(limit)
-    shown = {"drift": drift, "alarms": alarms, "limit": limit, "rows": rows}
-    text = render("drift.html", **shown, shares=monitor.shares)
+    text = render("drift.html", monitor=monitor, rows=rows, limit=limit, alarms=alarms)
     page = config.root / "reports" / "drift.html"
 
     with write_atomically(page) as file:
