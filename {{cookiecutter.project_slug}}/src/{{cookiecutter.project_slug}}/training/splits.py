@@ -149,9 +149,7 @@ def _order_by_hash(hashes: np.ndarray, strata: np.ndarray) -> tuple:
     return ((ranks - 0.5) / sizes).to_numpy(), False
 
 
-def make_folds(
-    rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig
-) -> list[tuple]:
+def make_folds(rows: pd.DataFrame, y: np.ndarray, config: TrainingConfig) -> list:
     """Split the training rows into folds: by time, by group or at random.
 
     Returns the positions of the rows to train on, and of those to evaluate on.
