@@ -35,8 +35,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
 )
 from {{ cookiecutter.project_slug }}.prediction import name_label
 from {{ cookiecutter.project_slug }}.schema import read_table
-from {{ cookiecutter.project_slug }}.training.dataset import read_processed
-from {{ cookiecutter.project_slug }}.training.train import run
+from {{ cookiecutter.project_slug }}.training.train import read_processed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = pytest.mark.parametrize("trained_config", ["classes"], indirect=True)

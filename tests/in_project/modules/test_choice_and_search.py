@@ -11,7 +11,7 @@ from customer_churn.evaluation import METRICS, evaluate, list_metrics
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.schema import Column, Table
 from customer_churn.training import selection, train
-from customer_churn.training.intervals import estimate_interval, evaluate_segments, rank_features
+from customer_churn.training.description import estimate_interval, evaluate_segments, rank_features
 from customer_churn.training.promotion import Trained, estimate_improvement
 from customer_churn.training.selection import choose_model, find_threshold, is_tie
 from customer_churn.utils import UserError

@@ -57,7 +57,7 @@ def make_night(night, hashed):
 def test_thirty_nights(hashed, tmp_path, monkeypatch):
     """A bad night is not served, and the served model never gets old."""
     monkeypatch.setattr(train, "report", lambda about: None)
-    monkeypatch.setattr(train, "draw_card", lambda *_: "")
+    monkeypatch.setattr(promotion, "draw_card", lambda *_: "")
     config = make_project(tmp_path)
     few_trees = config.training.with_settings("gradient_boosting", {"max_iter": 30})
     config = config.model_copy(update={"training": few_trees})
@@ -69,7 +69,7 @@ def test_thirty_nights(hashed, tmp_path, monkeypatch):
         with train.limit_threads(len(frame)):
             trained = train.train_model(dataset, "gradient_boosting", METRICS, few_trees)
         origin = {"trained": f"2026-11-{night + 1:02}T00:00:00+00:00", "seconds": 0.0}
-        record = train.save_model(trained, config.paths.model, origin | {"data": {}}, config)
+        record = promotion.save_model(trained, config.paths.model, origin | {"data": {}}, config)
         promoted[night] = record["promotion"]["promoted"]
     assert promoted[0]
     assert not promoted[20]

@@ -1,24 +1,35 @@
 """Describe a trained model: how good it is, for which rows, and what it comes from."""
 
+import json
 import platform
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyRegressor
+from sklearn.inspection import permutation_importance
 
 from ..config import Config, TrainingConfig
 from ..evaluation import Metric, evaluate, predict_baseline, score_outputs
 from ..model_training import Dataset
 from ..prediction import Predict, name_label, predict_features
 from ..utils import fingerprint
-from .intervals import estimate_interval, evaluate_segments, rank_features
 from .leaks import find_separators
 
 RARE_SHARE = 0.1  # share of the rows; with a rarer class accuracy is misleading
 FEW_TEST_ROWS = 200  # with fewer, metrics are imprecise
 SHUFFLED_ROWS, SAMPLED_ROWS = 2_000, 20_000
+RESAMPLES, RESAMPLED_ROWS = 200, 2_000
+FEWEST_RESAMPLED_ROWS = 10
+SEGMENT_RESAMPLES = 50
+MOST_SEGMENTS, MOST_SEGMENT_VALUES = 10, 20
+FEWEST_SEGMENT_ROWS = 30
+SHUFFLES = 5
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "pandas", "numpy")
 
 
@@ -27,11 +38,11 @@ def describe_model(
     model: str,
     predict: Predict,
     outputs: np.ndarray,
-    metrics: dict[str, Metric],
+    metrics: dict,
     threshold: float | None,
     config: TrainingConfig,
 ) -> dict:
-    """Return what follows from the data and the settings alone.
+    """Return what follows from the data and the settings alone, as plain values.
 
     `predict` is the saved model, and `outputs` are its answers to the test rows.
     """
@@ -67,7 +78,7 @@ def describe_model(
     }
     facts["beats_baseline"] = beats_baseline(facts, metric.sign)
 
-    return {**facts, "notes": _list_notes(facts, dataset)}
+    return as_json({**facts, "notes": _list_notes(facts, dataset)})
 
 
 def _describe_metric(metric: Metric) -> tuple:
@@ -162,6 +173,91 @@ def _list_notes(facts: dict, dataset: Dataset) -> list:
         )
 
     return notes
+
+
+def as_json(value: Any) -> Any:
+    """Return plain values for JSON; numbers have eight digits, so that the order in
+    which processors add does not show. What is not defined is null.
+    """
+    return json.loads(
+        json.dumps(value, default=str),
+        parse_float=lambda text: float(f"{float(text):.8g}"),
+        parse_constant=lambda _: None,
+    )
+
+
+def estimate_interval(
+    score: Callable, rows: np.ndarray, resamples: int = RESAMPLES
+) -> tuple:
+    """Return the 95 % confidence interval of a score of rows, by the bootstrap.
+
+    See Efron, "Bootstrap methods", 1979. If only some rows are drawn, it is narrowed to
+    what all of them would give (Bickel, Götze and van Zwet, "Resampling fewer than n
+    observations", 1997). With fewer than ten rows it is NaN.
+    """
+    random = np.random.default_rng(0)
+    size = min(len(rows), RESAMPLED_ROWS)
+    scores = [score(random.choice(rows, size)) for _ in range(resamples)]
+    if len(rows) < FEWEST_RESAMPLED_ROWS or np.isnan(scores).all():
+        return np.nan, np.nan
+
+    value = score(rows)
+    ends = np.nanquantile(scores, [0.025, 0.975])
+    low, high = value + (ends - value) * np.sqrt(size / len(rows))
+
+    return low, high
+
+
+def evaluate_segments(segments: pd.DataFrame, score: Callable, sign: int) -> list:
+    """Evaluate the rows of each value of each column apart, the worst first.
+
+    Columns with many values and values with few rows are left out. The `sign` is -1 if
+    a lower score is better.
+    """
+    found: list = []
+    for column in segments:
+        values = segments[column].astype("string").fillna("missing")
+        groups = values.groupby(values).indices
+        if len(groups) <= MOST_SEGMENT_VALUES:
+            found += [
+                {"column": column, "value": value, "rows": rows, "score": score(rows)}
+                for value, rows in groups.items()
+                if len(rows) >= FEWEST_SEGMENT_ROWS
+            ]
+
+    found = [each for each in found if not np.isnan(each["score"])]
+    worst = sorted(found, key=lambda each: sign * each["score"])[:MOST_SEGMENTS]
+
+    for each in worst:
+        each["interval"] = estimate_interval(score, each["rows"], SEGMENT_RESAMPLES)
+        each["rows"] = len(each["rows"])
+
+    return worst
+
+
+def rank_features(score: Callable, X: pd.DataFrame) -> list:
+    """Return by how much the score gets worse when a feature is shuffled.
+
+    This is permutation importance (Breiman, "Random forests", 2001), largest first. A
+    higher score must be better.
+    """
+    found = permutation_importance(
+        DummyRegressor(),  # not used: `score` knows the model
+        X,
+        None,
+        scoring=lambda _, X, y: score(X),
+        n_repeats=SHUFFLES,
+        random_state=0,
+    )
+    ranked = pd.DataFrame(
+        {
+            "feature": X.columns,
+            "importance": found.importances_mean,
+            "standard_deviation": found.importances_std,
+        }
+    )
+
+    return ranked.sort_values("importance", ascending=False).to_dict("records")
 
 
 def describe_origin(data: Path, config: Config) -> dict:

@@ -1,4 +1,4 @@
-"""Decide whether a new model is served, bring an earlier one back, and list them all.
+"""Save new models, decide which is served, bring an earlier one back, list them all.
 
 Each training is archived. A new model takes the place of the served one if it beats the
 baseline and is not clearly worse than the served model on the same test rows. A served
@@ -8,8 +8,10 @@ only `MOST_HELD_BACK` models in a row.
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +22,15 @@ from ..config import Config, TrainingConfig
 from ..evaluation import Metric, score_outputs
 from ..model_training import Dataset
 from ..prediction import load_model, predict_table
-from ..utils import UserError, fingerprint, format_number, write_atomically
-from .intervals import estimate_interval
+from ..utils import (
+    UserError,
+    append_record,
+    fingerprint,
+    format_number,
+    write_atomically,
+)
+from .description import as_json, estimate_interval
+from .model_card import draw_card
 
 ARCHIVE, HISTORY = "archive", "history.jsonl"
 MOST_HELD_BACK = 3
@@ -43,6 +52,56 @@ class Trained(NamedTuple):
     outputs: np.ndarray
     metric: Metric
     dataset: Dataset
+
+
+def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
+    """Write the model file, its JSON and its card, and serve it if it is promoted."""
+    about, dataset = trained.about, trained.dataset
+    history = output.with_name(HISTORY)
+    digest = sha256(trained.content).hexdigest()
+    promotion = None
+    if output == config.paths.model:
+        promoted, reason = decide(trained, output, config.training)
+        current, _ = find_archived(output)
+        replaced = current and current.name
+        promotion = {"promoted": promoted, "reason": reason, "replaced": replaced}
+        time = re.sub("[-:]", "", origin["trained"][:19])
+        output = output.parent / ARCHIVE / f"{time}-{digest[:8]}.onnx"
+
+    added = {
+        "data": {**about["data"], **origin["data"]},
+        "file": {"path": output.as_posix(), "sha256": digest},
+        "promotion": promotion,
+        "labels": dataset.labels,
+    }
+    record = as_json({**about, **origin, **added})
+    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_files(
+        {
+            output: trained.content,
+            output.with_suffix(".json"): text.encode(),
+            output.with_suffix(".html"): page.encode(),
+        }
+    )
+    log.info("saved %s in %.1f s", output, origin["seconds"])
+    if promotion:
+        promote(output, promotion, config)
+
+    append_record(record, history)
+
+    return record
+
+
+def promote(archived: Path, promotion: dict, config: Config) -> None:
+    """Serve an archived model if it is promoted, and log why or why not."""
+    if promotion["promoted"]:
+        publish(archived, config)
+        log.info("promoted: %s", promotion["reason"])
+    else:
+        log.warning("not promoted: %s", promotion["reason"])
+
+    prune(config)
 
 
 def decide(trained: Trained, served: Path, config: TrainingConfig) -> tuple:
@@ -88,15 +147,14 @@ def estimate_improvement(
     are the outputs of the served one. Positive is better, also if the metric is an
     error.
     """
-    y_test = trained.dataset.y_test
+    y, metric = trained.dataset.y_test, trained.metric
 
     def improve(rows):
-        y = y_test[rows]
-        new = trained.outputs[rows], y, trained.metric, trained.about["threshold"]
-        old = others[rows], y, trained.metric, threshold
-        return score_outputs(*new) - score_outputs(*old)
+        used = trained.about["threshold"]
+        new = score_outputs(trained.outputs[rows], y[rows], metric, used)
+        return new - score_outputs(others[rows], y[rows], metric, threshold)
 
-    drawn = np.random.default_rng(0).permutation(len(y_test))[:COMPARED_ROWS]
+    drawn = np.random.default_rng(0).permutation(len(y))[:COMPARED_ROWS]
 
     return estimate_interval(improve, drawn)
 
@@ -133,12 +191,6 @@ def is_fair(split: dict, served: dict) -> bool:
     return split["since"] >= served["since"] if split["since"] else split["lasting"]
 
 
-def archive_path(served: Path, trained: str, sha256: str) -> Path:
-    """Return the archive's name for a model file: when it was trained, and its hash."""
-    time = trained[:19].replace("-", "").replace(":", "")
-    return served.parent / ARCHIVE / f"{time}-{sha256[:8]}.onnx"
-
-
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write several files. No file is replaced before all are written."""
     with ExitStack() as stack:
@@ -152,15 +204,13 @@ def publish(archived: Path, config: Config) -> None:
     Raises UserError if one of them can't be read or written.
     """
     served = config.paths.model
-    card = archived.with_suffix(".html")
-    places = {
-        served: archived,
-        served.with_suffix(".json"): archived.with_suffix(".json"),
-        served.with_suffix(".html"): card,
-        config.root / "reports" / "model_card.html": card,
-    }
+    card = config.root / "reports" / "model_card.html"
     try:
-        write_files({place: file.read_bytes() for place, file in places.items()})
+        contents = {
+            served.with_suffix(suffix): archived.with_suffix(suffix).read_bytes()
+            for suffix in (".onnx", ".json", ".html")
+        }
+        write_files({**contents, card: contents[served.with_suffix(".html")]})
     except OSError as error:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
 

@@ -11,51 +11,47 @@ Examples:
 """
 
 import argparse
-import json
 import logging
 import time
 from contextlib import nullcontext, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow
 import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
 from ..evaluation import list_metrics
-from ..model_training import MODELS, Dataset, explain_errors, find_model, fit_model
+from ..feature_engineering import FEATURES, features_of_table, usable_features
+from ..model_training import (
+    MODELS,
+    Dataset,
+    explain_errors,
+    find_model,
+    fit_model,
+    make_dataset,
+)
 from ..prediction import predict_features
-from ..schema import read_table
+from ..schema import Table, read_table
 from ..utils import (
     UserError,
-    append_record,
     command,
     command_line,
     format_number,
     positive_integer,
     set_up_logging,
 )
-from .dataset import load_dataset
 from .description import describe_model, describe_origin
 from .export import export_pipeline, serialize_model
-from .model_card import draw_card
-from .promotion import (
-    HISTORY,
-    Trained,
-    archive_path,
-    decide,
-    find_archived,
-    prune,
-    publish,
-    roll_back,
-    show_history,
-    write_files,
-)
+from .leaks import check_leaks
+from .promotion import Trained, roll_back, save_model, show_history
 from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
 MANY_ROWS = 20_000
+COMPARED_ROWS = 20
 
 log = logging.getLogger("train")
 
@@ -103,6 +99,53 @@ def run(
     return save_model(trained, output, origin, config)
 
 
+def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
+    """Read the processed table and compute its features.
+
+    Logs the features that are left out. Raises UserError if there is no such table, or
+    if a column determines the target.
+    """
+    frame = read_processed(data, table)
+    log.info("predicting %s from %d rows", table.target.name, len(frame))
+
+    usable = {each.name for each in usable_features(table.features)}
+    for name in sorted(FEATURES.keys() - usable):
+        log.info("feature left out, a column is missing or is not a number: %s", name)
+
+    dataset = make_dataset(frame, table, config)
+    _check_features(dataset)
+    check_leaks(dataset.rows, dataset.y, table)
+
+    return dataset
+
+
+def _check_features(dataset: Dataset) -> None:
+    """Refuse features of a row that depend on other rows: the service has one alone."""
+    rows = dataset.rows.head(COMPARED_ROWS)
+    columns = dataset.table.features
+    alone = [features_of_table(rows[at : at + 1], columns) for at in range(len(rows))]
+    for name, values in pd.concat(alone).items():
+        if not values.equals(dataset.X[name].head(COMPARED_ROWS)):
+            raise UserError(
+                f"the feature {name!r} depends on other rows; statistics belong in the "
+                "model's pipeline (model_training.py)"
+            )
+
+
+def read_processed(path: Path, table: Table) -> pd.DataFrame:
+    """Read the processed table, a Parquet file."""
+    if not path.is_file():
+        raise UserError(f"no processed table at {path}; run: uv run pipeline.py")
+
+    try:
+        return pd.read_parquet(path, columns=[column.name for column in table.columns])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path} is not Parquet with the columns of schema.yaml; "
+            "run: uv run pipeline.py"
+        ) from error
+
+
 def train_model(
     dataset: Dataset, model: str, metrics: dict, config: TrainingConfig
 ) -> Trained:
@@ -117,59 +160,10 @@ def train_model(
         onnx_model, predict = export_pipeline(pipeline, dataset, model)
 
     outputs = predict_features(predict, dataset.X_test)
-    about = as_json(
-        describe_model(dataset, model, predict, outputs, metrics, threshold, config)
-    )
+    about = describe_model(dataset, model, predict, outputs, metrics, threshold, config)
     content = serialize_model(onnx_model, dataset, predict, outputs, about)
 
     return Trained(content, about, outputs, metrics[about["metric"]], dataset)
-
-
-def save_model(trained: Trained, output: Path, origin: dict, config: Config) -> dict:
-    """Write the model file, its JSON and its card, and serve it if it is promoted."""
-    about = trained.about
-    dataset = trained.dataset
-    history = output.with_name(HISTORY)
-    digest = sha256(trained.content).hexdigest()
-    promotion = None
-    if output == config.paths.model:
-        promoted, reason = decide(trained, output, config.training)
-        current, _ = find_archived(output)
-        replaced = current and current.name
-        promotion = {"promoted": promoted, "reason": reason, "replaced": replaced}
-        output = archive_path(output, origin["trained"], digest)
-
-    data = {**about["data"], **origin["data"]}
-    file = {"path": output.as_posix(), "sha256": digest}
-    added = {"data": data, "file": file, "promotion": promotion}
-    record = as_json({**about, **origin, **added, "labels": dataset.labels})
-    page = draw_card(record, dataset.y_test, trained.outputs, config.root)
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    write_files(
-        {
-            output: trained.content,
-            output.with_suffix(".json"): text.encode(),
-            output.with_suffix(".html"): page.encode(),
-        }
-    )
-    log.info("saved %s in %.1f s", output, origin["seconds"])
-    if promotion:
-        promote(output, promotion, config)
-
-    append_record(record, history)
-
-    return record
-
-
-def promote(archived: Path, promotion: dict, config: Config) -> None:
-    """Serve an archived model if it is promoted, and log why or why not."""
-    if promotion["promoted"]:
-        publish(archived, config)
-        log.info("promoted: %s", promotion["reason"])
-    else:
-        log.warning("not promoted: %s", promotion["reason"])
-
-    prune(config)
 
 
 def limit_threads(rows: int) -> Any:
@@ -188,17 +182,6 @@ def lend_workers(scheduler: str | None) -> Any:
     from ..etl import cluster  # Dask is an extra; see docs/production.md
 
     return cluster.lend_workers(scheduler)
-
-
-def as_json(value: Any) -> Any:
-    """Return plain values for JSON; numbers have eight digits, so that the order in
-    which processors add does not show. What is not defined is null.
-    """
-    return json.loads(
-        json.dumps(value, default=str),
-        parse_float=lambda text: float(f"{float(text):.8g}"),
-        parse_constant=lambda _: None,
-    )
 
 
 def report(about: dict) -> None:
