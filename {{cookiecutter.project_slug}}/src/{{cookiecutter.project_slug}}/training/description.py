@@ -143,19 +143,16 @@ def _list_notes(facts: dict, dataset: Dataset) -> list:
     rows = facts["test_rows"]
     rarest = min(classes, key=classes.get, default="")
     if classes.get(rarest, 1) < RARE_SHARE:
-        remedy = " To find more of them, set training.threshold in config.yaml."
         notes.append(
             f"Only {classes[rarest]:.2%} of the rows are {rarest}: look at "
-            "balanced_accuracy and roc_auc, not accuracy."
-            + (remedy if len(classes) == 2 else "")
+            "balanced_accuracy and roc_auc, not accuracy. If there are two classes, "
+            "training.threshold in config.yaml can find more of the rarer one."
         )
 
     if rows < FEW_TEST_ROWS:
         notes.append(f"The test set has only {rows} rows: look at the interval.")
     if not facts["beats_baseline"]:
         notes.append(f"By {metric} the model is not clearly better than the baseline.")
-    if classes and facts["metrics"]["log_loss"] > facts["baseline"]["log_loss"]:
-        notes.append("By log_loss its probabilities are worse than the baseline's.")
 
     for name in find_separators(dataset.rows, dataset.y, dataset.table):
         notes.append(
