@@ -27,7 +27,7 @@ CARD = {
         "columns": 3,
         "dates": {"since": ["2019-01-02", "2025-12-30"]},
     },
-    "split": {"kind": "random", "column": None, "since": None, "lasting": True, "key": ["id"]},
+    "split": {"column": None, "since": None, "lasting": True, "key": ["id"], "seed": 0},
     "train_rows": 4000,
     "test_rows": 1000,
     "threshold": None,
@@ -60,8 +60,7 @@ CARD = {
     ],
     "tuning": {"candidates": 20, "folds": 5, "score": 0.914, "untuned": 0.910, "tie": True},
     "settings": {"max_leaf_nodes": 8},
-    "random_seed": 0,
-    "git": {"commit": "0123456789" * 4, "dirty": True},
+    "git": "0123456789" * 4 + "-dirty",
     "config": "ef" * 32,
     "schema": "01" * 32,
     "versions": {"python": "3.11.7", "scikit-learn": "1.9.1"},
@@ -166,16 +165,16 @@ def test_numbers_stand_beside_the_baseline_as_people_write_them(tmp_path):
     [
         ({}, "1,000 rows, chosen by a hash of the key"),
         ({"lasting": False}, "1,000 rows, chosen at random"),
-        ({"kind": "time", "since": "2025-06-01"}, "the newest by since, since 2025-06-01"),
-        ({"kind": "group"}, "whole groups of since"),
+        ({"column": "since", "since": "2025-06-01"}, "the newest by since, since 2025-06-01"),
+        ({"column": "since"}, "whole groups of since"),
     ],
 )
 def test_the_split_and_its_limits_are_described(split, sentence, tmp_path):
-    text = Page(draw(tmp_path, split={**CARD["split"], "column": "since", **split})).text
+    text = Page(draw(tmp_path, split={**CARD["split"], **split})).text
     assert sentence in " ".join(text.split())
     limits = text.split("Limits")[1]
     assert "The label 'won' is rare." in limits
-    assert ("training.date" in limits) == (split.get("kind") not in ("time", "group"))
+    assert ("training.date" in limits) == ("column" not in split)
 
 
 def test_a_segment_s_roc_auc_is_not_compared_without_a_word(tmp_path):

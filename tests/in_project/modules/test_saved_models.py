@@ -97,7 +97,7 @@ def test_a_model_that_knows_the_test_rows_holds_back_three_and_no_more(tmp_path)
     assert not promotion.hold_back(fair, SPLIT, served, config)[0]
 
 
-SPLIT = {"kind": "random", "column": None, "since": None, "lasting": True}
+SPLIT = {"column": None, "since": None, "lasting": True}
 SPLIT |= {"key": ["id"], "share": 0.2, "seed": 0}
 
 
@@ -110,9 +110,9 @@ SPLIT |= {"key": ["id"], "share": 0.2, "seed": 0}
         ({}, {"key": []}, False),
         ({}, {"lasting": False}, False),
         ({"lasting": False}, {}, False),
-        ({}, {"kind": "group", "column": "who"}, False),
-        ({"kind": "time", "since": "2026-01-01"}, {"kind": "time", "since": "2026-01-02"}, True),
-        ({"kind": "time", "since": "2026-01-02"}, {"kind": "time", "since": "2026-01-01"}, False),
+        ({}, {"column": "who"}, False),
+        ({"since": "2026-01-01"}, {"since": "2026-01-02"}, True),
+        ({"since": "2026-01-02"}, {"since": "2026-01-01"}, False),
     ],
 )
 def test_a_comparison_is_fair_if_the_served_model_knows_no_test_row(served, new, fair):
@@ -297,9 +297,9 @@ def test_the_commit_is_recorded_and_whether_files_were_changed(tmp_path, monkeyp
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--no-verify", "--message", "Begin")
     commit = git(tmp_path, "rev-parse", "HEAD").strip()
-    assert read_commit(tmp_path) == {"commit": commit, "dirty": False}
+    assert read_commit(tmp_path) == commit
     (tmp_path / "code.py").write_text("x = 2\n", encoding="utf-8")
-    assert read_commit(tmp_path) == {"commit": commit, "dirty": True}
+    assert read_commit(tmp_path) == f"{commit}-dirty"
     monkeypatch.setenv("PATH", str(tmp_path))  # git is not installed
     assert read_commit(tmp_path) is None
 

@@ -64,7 +64,6 @@ def describe_model(
         **_describe_data(dataset, config),
         "model": model,
         "settings": config.settings.get(model, {}),
-        "random_seed": config.random_seed,
         "threshold": threshold,
         "metric": name,
         "metrics": evaluate(outputs, y, metrics, threshold),
@@ -90,10 +89,8 @@ def _describe_metric(metric: Metric) -> tuple:
 def _describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
     """Return what a model was trained and tested on."""
     table, rows, split = dataset.table, dataset.rows, dataset.split
-    kind = "group" if config.group else "random"
     since = None
     if config.date:
-        kind = "time"
         since = str(rows[config.date].iloc[split.test].min().date())
 
     dates = rows.select_dtypes("datetime").agg(["min", "max"]).dropna(axis=1)
@@ -104,7 +101,6 @@ def _describe_data(dataset: Dataset, config: TrainingConfig) -> dict:
         "target": table.target.name,
         "target_description": table.target.description,
         "split": {
-            "kind": kind,
             "column": config.date or config.group,
             "since": since,
             "lasting": split.is_lasting,
@@ -270,14 +266,12 @@ def describe_origin(data: Path, config: Config) -> dict:
     }
 
 
-def read_commit(folder: Path) -> dict | None:
-    """Return the commit that a folder is at, and whether files were changed since."""
+def read_commit(folder: Path) -> str | None:
+    """Return the commit that a folder is at, with -dirty if files were changed."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError:  # git is not installed
         return None
 
-    commit, dirty, _ = result.stdout.strip().partition("-dirty")
-
-    return {"commit": commit, "dirty": bool(dirty)} if commit else None
+    return result.stdout.strip() or None
