@@ -13,7 +13,7 @@ from customer_churn.schema import Column, Table
 from customer_churn.training import selection, train
 from customer_churn.training.description import estimate_interval, evaluate_segments, rank_features
 from customer_churn.training.promotion import Trained, estimate_improvement
-from customer_churn.training.selection import choose_model, find_threshold, is_tie
+from customer_churn.training.selection import find_threshold, is_tie
 from customer_churn.utils import UserError
 from sklearn import metrics
 from sklearn.ensemble import ExtraTreesClassifier
@@ -57,15 +57,25 @@ def test_a_difference_counts_by_how_much_it_varies_over_the_folds():
     assert tie([0.9, 0.8], [0.9, 0.8])
 
 
-def test_a_clear_lead_wins_and_among_ties_the_simplest():
+@pytest.mark.parametrize(("names", "choice", "ties"), [("0c", "c", 0), ("0abc", "a", 2)])
+def test_a_clear_lead_wins_and_among_ties_the_simplest(names, choice, ties, monkeypatch):
     scores = {
-        "0": pd.Series([0.85, 0.87, 0.86]),
-        "a": pd.Series([0.90, 0.93, 0.89]),
-        "b": pd.Series([0.91, 0.90, 0.91]),
-        "c": pd.Series([0.90, 0.92, 0.91]),
+        "0": [0.85, 0.87, 0.86],
+        "a": [0.90, 0.93, 0.89],
+        "b": [0.91, 0.90, 0.91],
+        "c": [0.90, 0.92, 0.91],
     }
-    assert choose_model({name: scores[name] for name in "0c"}) == ("c", ["c"])
-    assert choose_model(scores) == ("a", ["a", "b", "c"])
+
+    def cross_validate(dataset, model, *_):
+        splits = {f"split{number}_test_score": score for number, score in enumerate(scores[model])}
+        return pd.DataFrame([{**splits, "mean_fit_time": 1.0, "mean_score_time": 1.0}])
+
+    monkeypatch.setattr(selection, "_cross_validate", cross_validate)
+    monkeypatch.setattr(selection, "MODELS", {"classification": names})
+    dataset, metric = make_table("classification"), headline("classification")
+    found, record = selection.compare_models(dataset, metric, CONFIG)
+    assert found == choice
+    assert [each["note"] for each in record].count("tied with the best") == ties
 
 
 @pytest.mark.parametrize("task", MODELS)
@@ -78,7 +88,7 @@ def test_all_models_are_compared_and_logged(task, caplog):
     number = r"[\d.e-]+"
     for name in names:
         assert re.search(rf"{name}: {number} ± {number}, {number} s to fit", caplog.text)
-    assert f"chosen: {choice}" in caplog.text
+    assert re.search(f"{choice}: .*; chosen", caplog.text)
 
 
 @pytest.mark.parametrize("task", MODELS)

@@ -28,7 +28,9 @@ log = logging.getLogger("train")
 def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> tuple:
     """Cross-validate every model on the same folds.
 
-    Returns the chosen model, and a record of the comparison, the best model first.
+    Returns the simplest of the models that tie with the best, which is the rule of
+    Breiman and others, "Classification and regression trees", 1984, and a record of the
+    comparison, the best model first.
     """
     results = pd.DataFrame(
         {
@@ -37,7 +39,9 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
         }
     )
     scores = results.filter(like="split", axis="index")
-    choice, ties = choose_model(scores)
+    best = scores.mean().idxmax()
+    ties = [model for model in scores if is_tie(scores[best], scores[model])]
+    choice = ties[0]
     comparison = pd.DataFrame(
         {
             "model": scores.columns,
@@ -56,8 +60,6 @@ def compare_models(dataset: Dataset, metric: Metric, config: TrainingConfig) -> 
     for entry in record:
         text = "%s: %.4g ± %.2g, %.2f s to fit, %.2f s to score; %s"
         log.info(text, *entry.values())
-
-    log.info("chosen: %s", choice)
 
     return choice, record
 
@@ -91,17 +93,6 @@ def _cross_validate(
     return pd.DataFrame(search.cv_results_).filter(regex="split|mean_.*_time")
 
 
-def choose_model(scores: pd.DataFrame) -> tuple:
-    """Return the simplest of the models that tie with the best, and all that tie.
-
-    `scores` has the scores on the folds by model, the simplest model first. The rule is
-    that of Breiman and others, "Classification and regression trees", 1984.
-    """
-    best = max(scores, key=lambda model: scores[model].mean())
-    ties = [model for model in scores if is_tie(scores[best], scores[model])]
-    return ties[0], ties
-
-
 def is_tie(scores: pd.Series, others: pd.Series) -> bool:
     """Whether the mean difference over the folds is within one standard deviation."""
     differences = scores - others
@@ -116,7 +107,7 @@ def tune(
     Returns the config with the best of them, and a record of the search.
     """
     settings = _draw_settings(model, count, config.random_seed)
-    results = _cross_validate(dataset, model, settings, metric, config, -1)
+    results = _cross_validate(dataset, model, settings, metric, config, jobs=-1)
     scores = results.filter(like="split")
     position = scores.mean(axis=1).argmax()
     untuned, best = scores.iloc[0], scores.iloc[position]
