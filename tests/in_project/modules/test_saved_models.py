@@ -327,7 +327,7 @@ def test_resampling_the_training_rows_raises_no_alarm(fresh):
         for seed in range(100):
             monitor = DriftMonitor(model)
             monitor.add(frame.sample(rows, replace=True, random_state=seed, ignore_index=True))
-            assert monitor.find_alarms(0.1) == {}
+            assert monitor.log(0.1) == {}
 
 
 def test_batches_give_the_same_drift_as_the_whole_table(fresh):
@@ -397,7 +397,7 @@ def test_a_shift_is_found_and_chance_is_not(trained_config):
         rows = frame.sample(2000, replace=True, ignore_index=True, random_state=0)
         monitor = DriftMonitor(model)
         monitor.add(rows.assign(**{name: move(rows) for name, move in columns.items()}))
-        return monitor.find_alarms(0.1)
+        return monitor.log(0.1)
 
     charges, half = "Total Charges", frame["Total Charges"].std() / 2
     assert find_alarms() == {}

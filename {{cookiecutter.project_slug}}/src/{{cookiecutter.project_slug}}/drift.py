@@ -162,8 +162,8 @@ class DriftMonitor:
 
         return dict(sorted(drift.items(), key=lambda item: -item[1]))
 
-    def find_alarms(self, limit: float) -> dict:
-        """Return the columns beyond the limit, and how they changed.
+    def log(self, limit: float) -> dict:
+        """Log the columns beyond the limit, and return them with how they changed.
 
         Dates move by nature and are never beyond it.
         """
@@ -175,6 +175,7 @@ class DriftMonitor:
                     if abs(now - then) > 0.001:
                         changes.append(f"{part} {then:.1%} then, {now:.1%} now")
                 alarms[name] = "; ".join(changes)
+                log.warning("drift: %s %s", name, alarms[name])
 
         return alarms
 
@@ -187,13 +188,6 @@ class DriftMonitor:
         counts = {"Training": reference["counts"], "Now": self.counts[name]}
         shares = pd.DataFrame(counts, index=reference["bins"])
         return shares / shares.sum().clip(lower=1)
-
-    def log(self, limit: float) -> dict:
-        """Log the columns beyond the limit, and return the index of each column."""
-        for name, changes in self.find_alarms(limit).items():
-            log.warning("drift: %s %s", name, changes)
-
-        return self.measure()
 
 
 def log_drift(model_path: Path, data: Path, limit: float) -> dict:
@@ -209,7 +203,9 @@ def log_drift(model_path: Path, data: Path, limit: float) -> dict:
         log.warning("drift is not measured: %s", error)
         return {}
 
-    return monitor.log(limit)
+    monitor.log(limit)
+
+    return monitor.measure()
 
 
 def read_sample(data: Path) -> pd.DataFrame:

@@ -47,8 +47,7 @@ def compare(data: str | None, model_path: Path, config: Config) -> bool:
         raise UserError(f"{data or config.paths.processed} has only rejected rows")
 
     limit = config.training.max_drift
-    monitor.log(limit)
-    alarms = monitor.find_alarms(limit)
+    alarms = monitor.log(limit)
     text = render("drift.html", monitor=monitor, rows=rows, limit=limit, alarms=alarms)
     page = config.root / "reports" / "drift.html"
 
