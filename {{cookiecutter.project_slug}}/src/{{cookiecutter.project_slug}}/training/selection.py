@@ -163,11 +163,10 @@ def choose_threshold(
     pipeline = build_pipeline(model, dataset.table.task, X, config)
     probabilities = np.full(len(y), np.nan)
 
-    with explain_errors(model):
-        for train, test in folds_of(dataset, config):
-            pipeline.fit(X.iloc[train], y[train])
-            outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
-            probabilities[test] = outputs[:, 1]
+    for train, test in folds_of(dataset, config):
+        pipeline.fit(X.iloc[train], y[train])
+        outputs = predict_outputs(pipeline, X.iloc[test], len(dataset.labels))
+        probabilities[test] = outputs[:, 1]
 
     is_known = ~np.isnan(probabilities)  # by time, the oldest rows are in no test fold
 

@@ -154,9 +154,9 @@ def train_model(
     Raises UserError if it can't be fitted, or can't be exported with the same answers.
     """
     log.info("training %s", model)
-    threshold = choose_threshold(dataset, model, config)
-    pipeline = fit_model(dataset, model, config)
     with explain_errors(model):
+        threshold = choose_threshold(dataset, model, config)
+        pipeline = fit_model(dataset, model, config)
         onnx_model, predict = export_pipeline(pipeline, dataset, model)
 
     outputs = predict_features(predict, dataset.X_test)
