@@ -144,7 +144,7 @@ def _example_row(frame: pd.DataFrame, columns: tuple) -> dict:
     row: dict = {}
     for column in columns:
         known = frame[column.name].dropna().sort_values(ignore_index=True)
-        if column.kind in ("boolean", "category"):
+        if column.kind == "category":
             known = known.mode()
         row[column.name] = known.get(len(known) // 2)
 
