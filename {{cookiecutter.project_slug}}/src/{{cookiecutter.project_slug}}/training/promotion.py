@@ -215,33 +215,39 @@ def publish(archived: Path, config: Config) -> None:
         raise UserError(f"can't read {error.filename}: {error.strerror}") from error
 
 
-def find_archived(served: Path) -> tuple:
-    """Return the archived files of the served model, and of the one that it replaced.
+def find_archived(model: Path) -> tuple:
+    """Return the archived files of a model, and of the one that it replaced.
 
     Either is None if it is not known.
     """
+    archive = model.parent if model.parent.name == ARCHIVE else model.parent / ARCHIVE
     try:
-        record = json.loads(served.with_suffix(".json").read_text(encoding="utf-8"))
+        record = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
         paths = record["file"]["path"], record["promotion"]["replaced"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
 
-    return tuple(path and served.parent / ARCHIVE / Path(path).name for path in paths)
+    return tuple(path and archive / Path(path).name for path in paths)
 
 
 def roll_back(config: Config) -> Path:
-    """Serve the previous model again, and return its archived file.
-
-    Raises UserError if it is not known, was deleted, or can't be served any more.
-    """
+    """Serve the previous model again, and return its archived file."""
+    archive = config.paths.model.parent / ARCHIVE
     _, previous = find_archived(config.paths.model)
-    if not previous or not previous.exists():
-        raise UserError("there is no earlier model; see: uv run train --list")
+    while previous and previous.exists():
+        try:
+            load_model(previous)
+        except UserError as error:
+            log.warning("skipped: %s", error)
+            _, previous = find_archived(previous)
+        else:
+            publish(previous, config)
+            return previous
 
-    load_model(previous)
-    publish(previous, config)
-
-    return previous
+    raise UserError(
+        f"there is no earlier model in {archive} that can be served; "
+        "see: uv run train --list"
+    )
 
 
 def prune(config: Config) -> None:
