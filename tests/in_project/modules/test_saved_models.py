@@ -148,7 +148,7 @@ def test_the_archive_is_bounded_and_survives_deletions(fresh, monkeypatch, capsy
     with pytest.raises(SystemExit):
         run_train(monkeypatch, fresh, "--rollback")
     error = capsys.readouterr().err
-    assert re.fullmatch("error: there is no earlier model in .*--list\n", error)
+    assert re.fullmatch("error: there is no earlier model; .*--list\n", error)
     run_train(monkeypatch, fresh, "--list")
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.endswith("(deleted)") for line in lines] == [True] * 4 + [False]

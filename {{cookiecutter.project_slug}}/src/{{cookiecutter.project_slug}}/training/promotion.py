@@ -232,7 +232,6 @@ def find_archived(model: Path) -> tuple:
 
 def roll_back(config: Config) -> Path:
     """Serve the previous model again, and return its archived file."""
-    archive = config.paths.model.parent / ARCHIVE
     _, previous = find_archived(config.paths.model)
     while previous and previous.exists():
         try:
@@ -244,10 +243,7 @@ def roll_back(config: Config) -> Path:
             publish(previous, config)
             return previous
 
-    raise UserError(
-        f"there is no earlier model in {archive} that can be served; "
-        "see: uv run train --list"
-    )
+    raise UserError("there is no earlier model; see: uv run train --list")
 
 
 def prune(config: Config) -> None:

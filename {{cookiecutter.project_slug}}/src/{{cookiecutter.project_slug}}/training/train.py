@@ -51,7 +51,7 @@ from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
 MANY_ROWS = 20_000
-COMPARED_ROWS = 20
+COMPARED_ROWS = 8
 
 log = logging.getLogger("train")
 
