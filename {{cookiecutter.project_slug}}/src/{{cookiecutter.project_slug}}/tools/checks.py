@@ -5,7 +5,6 @@ warning. A line that contains `noqa` may name any path.
 """
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,8 +14,7 @@ from pathlib import Path
 from .notebook_filter import split_cells
 from .setup_clone import ROOT
 
-EXPORT = "uv export --locked --quiet --no-emit-project --no-header --no-annotate"
-LOCKED = ("pyproject.toml", "uv.lock", "requirements.txt")
+LOCKED = ("uv.lock", "requirements.txt")  # as long as they have to be
 # A path that only one machine has, in a line without `noqa`.
 ABSOLUTE_PATH = re.compile(
     r"^(?!.*noqa).*?(?<![\w.:/\\)}])(/(?:Applications|Users|Volumes|content|data|home"
@@ -67,34 +65,12 @@ def check_file(path: Path, limits: dict) -> Iterator[str]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
 
 
-def check_lock() -> list[str]:
-    """Return a line if uv.lock does not fit pyproject.toml.
-
-    Prints a warning if requirements.txt was not exported from it; the nightly CI fails.
-    """
-    if not shutil.which("uv") or not (ROOT / "uv.lock").exists():
-        return []
-
-    exported = run(*EXPORT.split())
-    if exported.returncode:
-        return ["uv.lock does not fit pyproject.toml; run: uv lock"]
-    if exported.stdout != (ROOT / "requirements.txt").read_text(encoding="utf-8"):
-        remedy = f"{EXPORT} -o requirements.txt"
-        print(f"warning: requirements.txt does not fit uv.lock; run: {remedy}")
-
-    return []
-
-
 def main() -> None:
     """Check the files that are named; exit with code 1 if one must not be committed."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = find_outputs()
-    paths = [Path(name) for name in sys.argv[1:]]
-    for path in paths:
-        found += check_file(path, settings["tool"]["checks"])
-
-    if any(path.name in LOCKED for path in paths):
-        found += check_lock()
+    for name in sys.argv[1:]:
+        found += check_file(Path(name), settings["tool"]["checks"])
 
     sys.exit("\n".join(found) or None)
 
