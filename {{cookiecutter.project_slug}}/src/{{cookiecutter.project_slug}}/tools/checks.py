@@ -14,7 +14,6 @@ from pathlib import Path
 from .notebook_filter import split_cells
 from .setup_clone import ROOT
 
-LOCKED = ("uv.lock", "requirements.txt")  # as long as they have to be
 # A path that only one machine has, in a line without `noqa`.
 ABSOLUTE_PATH = re.compile(
     r"^(?!.*noqa).*?(?<![\w.:/\\)}])(/(?:Applications|Users|Volumes|content|data|home"
@@ -23,18 +22,11 @@ ABSOLUTE_PATH = re.compile(
 )
 
 
-def run(*command: str) -> subprocess.CompletedProcess:
-    """Run a command in the project's folder and return what it prints."""
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
-
-
 def find_outputs() -> list[str]:
     """Return a line for each notebook of which git holds outputs."""
     pattern = '"execution_count": *[0-9]'
-    found = run("git", "grep", "--cached", "-lE", pattern, "*.ipynb")
-    if found.returncode > 1:
-        return [found.stderr.strip()]
-
+    command = ["git", "grep", "--cached", "-lE", pattern, "*.ipynb"]
+    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8")
     remedy = "outputs in git; run: uv run setup-clone, then: git add --renormalize ."
 
     return [f"{name}: {remedy}" for name in found.stdout.splitlines()]
@@ -61,7 +53,7 @@ def check_file(path: Path, limits: dict) -> Iterator[str]:
         yield from check_notebook(path, limits["cells"])
     if path.suffix == ".py" and "tests" not in path.parts and lines > most_lines:
         yield f"{path}: {lines} lines, over {most_lines}; split it"
-    if path.name not in LOCKED and len(content) > limits["file_bytes"]:
+    if len(content) > limits["file_bytes"]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
 
 
