@@ -192,7 +192,7 @@ CASES = {
     "11 MB": (features("{}").ljust(11_000_000), 413),
     "10 MB": (features("{}").ljust(MOST_BYTES), 200),
     "10,000 rows": (features("[" + ",".join([ROW] * MOST_ROWS) + "]"), 200),
-    "gzip": (b"\x1f\x8b\x08\0", 415),
+    "gzip": (b"\x1f\x8b\x08\0", 400),
     "an empty row": (features("{}"), 200),
     "the target": (features('{"churned": "No"}'), 200),
     "a number as text": (features('{"age": "30", "monthly_charge": " 1,0 "}'), 422),
