@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Request, abort
 from jiter import from_json
-from werkzeug.exceptions import UnprocessableEntity
 
 from ..cells import make_reader
 from ..config import ServingConfig
@@ -30,17 +29,10 @@ class Problem:
     column: str | None
     problem: str
 
-
-class InvalidRows(UnprocessableEntity):
-    """Rows that the schema does not allow, with all their problems."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        """Keep the problems, and describe the first of them."""
-        first, count = problems[0], len(problems)
-        total = f" ({count:,} problems are listed)" if count > 1 else ""
-        place = " ".join(filter(None, [f"row {first.row}:", first.column]))
-        super().__init__(f"{place} {first.problem}{total}")
-        self.problems = problems
+    def __str__(self) -> str:
+        """Say it in one line."""
+        place = None if self.row is None else f"row {self.row}:"
+        return " ".join(filter(None, [place, self.column, self.problem]))
 
 
 class RequestReader:
@@ -56,11 +48,11 @@ class RequestReader:
         self.names = {column.name for column in table.columns}
         self.max_rows = config.max_rows
 
-    def read(self, features: dict | list) -> list[dict]:
-        """Return the values of one row or several. Raises InvalidRows."""
+    def read(self, features: list) -> list[dict]:
+        """Return the values of rows. Answers 422 with the problems if there are any."""
         rows: list[dict] = []
         problems: list[Problem] = []
-        for row in features if isinstance(features, list) else [features]:
+        for row in features:
             values, wrong = self._read_row(row)
             problems += [Problem(len(rows), *each) for each in wrong]
             rows.append(values)
@@ -68,7 +60,7 @@ class RequestReader:
                 break
 
         if problems:
-            raise InvalidRows(problems[:MOST_PROBLEMS])
+            abort(422, problems[:MOST_PROBLEMS])
 
         return rows
 
@@ -115,11 +107,11 @@ def read_body(environ: dict, max_bytes: int) -> bytes:
     return body
 
 
-def read_features(content: bytes, max_rows: int) -> Any:
-    """Return what the body of a request holds under `features`.
+def read_features(content: bytes, max_rows: int) -> tuple[list, bool]:
+    """Return the rows that the body of a request holds, and whether it is a list.
 
-    That is a row, or a list of rows. Answers 400 if the body is not JSON, 422 if it
-    holds anything else, and 413 if there are too many rows.
+    Answers 400 if the body is not JSON, 422 if it holds anything else, and 413 if there
+    are too many rows.
     """
     try:
         body = from_json(content, catch_duplicate_keys=True)
@@ -130,12 +122,13 @@ def read_features(content: bytes, max_rows: int) -> Any:
         abort(422, 'the body should be {"features": …} and nothing else')
 
     features = body["features"]
-    count = len(features) if isinstance(features, list) else 1
-    if not isinstance(features, dict | list) or not 1 <= count <= max_rows:
-        status = 413 if count > max_rows else 422
+    is_list = isinstance(features, list)
+    rows = features if is_list else [features]
+    if not 1 <= len(rows) <= max_rows:
+        status = 413 if rows else 422
         abort(status, f"features should be a row or 1 to {max_rows:,} rows")
 
-    return features
+    return rows, is_list
 
 
 def read_explain(environ: dict) -> bool:
