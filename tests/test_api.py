@@ -105,11 +105,10 @@ def test_the_answers_are_as_the_document_says(port, document):
     check(document, "/health", *ask(port, "GET", "/health"))
     asked = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     for query in ("", "?explain=true"):
-        for example in asked["examples"].values():
-            body = json.dumps(example["value"]).encode()
-            answer = ask(port, "POST", f"/predict{query}", body, JSON)
-            assert answer[0] == 200
-            check(document, "/predict", *answer)
+        body = json.dumps(asked["example"]).encode()
+        answer = ask(port, "POST", f"/predict{query}", body, JSON)
+        assert answer[0] == 200
+        check(document, "/predict", *answer)
 
 
 def test_explain_is_true_or_false(port, document):
