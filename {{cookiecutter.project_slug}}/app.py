@@ -16,9 +16,12 @@ from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }} import service
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.service.model_file import ModelFile, check_model
+from {{ cookiecutter.project_slug }}.service.model_file import (
+    ModelFile,
+    check_model,
+    log_predictions,
+)
 from {{ cookiecutter.project_slug }}.service.pages import make_pages
-from {{ cookiecutter.project_slug }}.service.prediction_log import log_predictions
 from {{ cookiecutter.project_slug }}.service.request_validation import (
     Problem,
     read_body,
