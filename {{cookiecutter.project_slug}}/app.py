@@ -16,9 +16,12 @@ from werkzeug.exceptions import HTTPException
 
 from {{ cookiecutter.project_slug }} import service
 from {{ cookiecutter.project_slug }}.config import read_config
-from {{ cookiecutter.project_slug }}.service.model_file import ModelFile, check_model
+from {{ cookiecutter.project_slug }}.service.model_file import (
+    ModelFile,
+    check_model,
+    log_predictions,
+)
 from {{ cookiecutter.project_slug }}.service.pages import make_pages
-from {{ cookiecutter.project_slug }}.service.prediction_log import log_predictions
 from {{ cookiecutter.project_slug }}.service.request_validation import (
     Problem,
     read_body,
@@ -55,7 +58,7 @@ def create_app(model_path: Path | None = None) -> Flask:
         model, reader = model_file.get()
         explain = read_explain(request.environ)
         body = read_body(request.environ, serving.max_bytes)
-        features = read_features(body, serving.max_rows)
+        features, is_list = read_features(body, serving.max_rows)
         rows = reader.read(features)
         answers = model.predict(rows)
         if serving.log_predictions:
@@ -64,10 +67,8 @@ def create_app(model_path: Path | None = None) -> Flask:
         if explain:
             for row, answer in zip(rows, answers, strict=True):
                 answer["explanation"] = model.explain(row, answer)
-        if isinstance(features, list):
-            return as_json({"predictions": answers})
 
-        return as_json(answers[0])
+        return as_json({"predictions": answers} if is_list else answers[0])
 
     @app.get("/health")
     def health() -> Response:
@@ -99,13 +100,16 @@ def as_json(content: Any) -> Response:
 
 def answer_error(error: HTTPException) -> Response:
     """Answer an error in the form of RFC 9457, application/problem+json."""
-    whole = Problem(None, None, error.description or "")
+    problems: Any = error.description
+    if not isinstance(problems, list):
+        problems = [Problem(None, None, problems)]
+
     content = {
         "type": "about:blank",
         "title": error.name,
         "status": error.code,
-        "detail": error.description,
-        "errors": getattr(error, "problems", [whole]),
+        "detail": str(problems[0]),
+        "errors": problems,
     }
     headers = dict(error.get_headers()) | {"Content-Type": "application/problem+json"}
 

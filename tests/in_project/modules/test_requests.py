@@ -32,7 +32,8 @@ TABLE = Table((*COLUMNS, TARGET), COLUMNS, TARGET, "classification")
 
 def read(content: bytes, **serving: Any) -> list[dict[str, Any]]:
     config = ServingConfig(**serving)
-    return RequestReader(TABLE, config).read(read_features(content, config.max_rows))
+    features, _ = read_features(content, config.max_rows)
+    return RequestReader(TABLE, config).read(features)
 
 
 def refuse(content: bytes, **serving: Any) -> Any:
@@ -44,7 +45,7 @@ def refuse(content: bytes, **serving: Any) -> Any:
 def problems(row: dict[str, Any], **serving: Any) -> list[Problem]:
     error = refuse(json.dumps({"features": row}).encode(), **serving)
     assert error.code == 422
-    return list(error.problems)
+    return list(error.description)
 
 
 @pytest.mark.parametrize(
@@ -79,21 +80,20 @@ def test_a_bad_value_is_named(column: str, value: Any, problem: str) -> None:
 
 def test_what_is_no_number_in_json_is_refused() -> None:
     error = refuse(b'{"features": {"class": 1e400, "Total Charges": -Infinity}}')
-    assert [problem.column for problem in error.problems] == ["Total Charges", "class"]
+    assert [problem.column for problem in error.description] == ["Total Charges", "class"]
 
 
 def test_a_thousand_problems_are_listed() -> None:
     row = {"class": "x", "Total Charges": "x", "member": "x", "row": "x", "clas": 1}
     error = refuse(json.dumps({"features": [row] * 10_000}).encode())
     assert error.code == 422
-    assert len(error.problems) == 1000
-    assert "1,000 problems" in str(error.description)
+    assert len(error.description) == 1000
 
 
 def test_many_or_long_names_do_no_harm() -> None:
     names = ",".join(f'"{number}": 1' for number in range(100_001))
     error = refuse(b'{"features": {"class": 1, ' + names.encode() + b"}}")
-    assert len(error.problems) == 1000
+    assert len(error.description) == 1000
     (problem,) = problems({"class": 1, "x" * 1_000_000: 1})
     assert problem == Problem(0, "x" * 100, "is not a column of the schema")
 

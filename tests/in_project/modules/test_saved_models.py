@@ -22,7 +22,7 @@ from customer_churn.feature_engineering import FEATURES, Feature
 from customer_churn.model_training import MODELS, make_dataset
 from customer_churn.prediction import load_model
 from customer_churn.schema import Column, Spelling, Table
-from customer_churn.service.prediction_log import log_predictions
+from customer_churn.service.model_file import log_predictions
 from customer_churn.tools import drift
 from customer_churn.training import promotion, train
 from customer_churn.training.description import read_commit
@@ -365,7 +365,7 @@ def test_served_predictions_are_logged_rotated_and_compared(fresh, monkeypatch):
     target = replace(model.table.target, spelling=Spelling(decimal=","))
     read = drift.read_predictions(file, replace(model.table, target=target))
     assert read["Total Charges"][0] == str(charges).replace(".", ",")
-    monkeypatch.setattr("customer_churn.service.prediction_log.LARGEST_FILE", 10)
+    monkeypatch.setattr("customer_churn.service.model_file.LARGEST_LOG", 10)
     for _ in range(8):
         log_predictions(file, rows[:1], answers[:1], model.sha256)
     assert len(list(file.parent.glob("predictions.jsonl*"))) == 6

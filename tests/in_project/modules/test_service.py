@@ -86,7 +86,7 @@ def test_a_compressed_body_is_refused_by_its_header(client: FlaskClient) -> None
     headers = {"Content-Encoding": "br"}
     answer = client.post("/predict", json={"features": ROW}, headers=headers)
     assert answer.status_code == 415
-    assert "compressed (br)" in json.loads(answer.data)["detail"]
+    assert "compressed" in json.loads(answer.data)["detail"]
 
 
 def test_head_and_options_say_what_there_is(client: FlaskClient) -> None:

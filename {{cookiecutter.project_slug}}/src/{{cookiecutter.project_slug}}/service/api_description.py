@@ -107,12 +107,11 @@ def _describe_request(model: Model, reader: RequestReader) -> Any:
     closed: Any = {"extra": "forbid"}  # other names are refused
     Row: Any = create_model("Row", __config__=closed | {"json_schema_extra": row})
     some = Field(min_length=1, max_length=reader.max_rows)
-    one, two = {"features": model.example}, {"features": [model.example] * 2}
-    shown = {"one row": {"value": one}, "two rows": {"value": two}}
+    example = {"features": model.example}
 
     return create_model(
         "Request",
-        __config__=closed | {"openapi_extra": {"examples": shown}},
+        __config__=closed | {"openapi_extra": {"example": example}},
         features=Row | Annotated[list[Row], some],
     )
 
@@ -122,31 +121,27 @@ def describe_column(column: Column) -> dict:
 
     It lists what a request may send: typed values, and texts as the files spell them.
     """
+    spelling = column.spelling
     about = [column.description or column.name]
-    missing = [None] * column.nullable
+    missing, null = [None] * column.nullable, [{"type": "null"}] * column.nullable
     schema: dict = {}
     if column.kind == "boolean":
-        texts = [*column.spelling.true, *column.spelling.false]
+        texts = [*spelling.true, *spelling.false]
         bits = [int(text) for text in texts if text in ("0", "1")]
         schema["enum"] = [True, False, *bits, *texts, *missing]
+    elif column.categories and column.is_closed:
+        schema["enum"] = [*column.categories, *missing]
+    elif column.kind == "category":
+        schema["anyOf"] = [{"type": "number"}, {"type": "string"}, *null]
     elif column.kind == "date":
-        date = {"type": "string", "format": "date"}
-        absent = {"enum": [*column.spelling.missing, None]}
-        schema["anyOf"] = [date, absent] if column.nullable else [date]
+        absent = [{"enum": [*spelling.missing, None]}] * column.nullable
+        schema["anyOf"] = [{"type": "string", "format": "date"}, *absent]
         about += [f"between {column.minimum} and {column.maximum}"]
-        about += [f"or as {form}" for form in column.spelling.date_formats]
+        about += [f"or as {form}" for form in spelling.date_formats]
     else:
-        kind = "number" if column.kind == "category" else column.kind
-        types = [kind, "string", *["null"] * column.nullable]
-        schema["anyOf"] = [{"type": each} for each in types]
-        limits = {"minimum": column.minimum, "maximum": column.maximum}
-        schema |= {name: limit for name, limit in limits.items() if limit is not None}
-
-    if column.categories:
-        name = "enum" if column.is_closed else "examples"
-        schema[name] = [*column.categories, *missing]
-    elif column.kind in ("number", "integer"):
-        schema["format"] = "number"  # what a text must be
+        text = {"type": "string", "format": "number"}
+        schema["anyOf"] = [{"type": column.kind}, text, *null]
+        schema |= {"minimum": column.minimum, "maximum": column.maximum}
 
     return {**schema, "description": "; ".join(about)}
 

@@ -1,11 +1,16 @@
-"""Serve the newest model: a new model file is loaded as soon as it is in place."""
+"""Serve the newest model, and log what it predicts.
+
+A new model file is loaded as soon as it is in place.
+"""
 
 import logging
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from pydantic_core import to_json
 from werkzeug.exceptions import ServiceUnavailable
 
 from ..config import Config, ServingConfig
@@ -15,6 +20,7 @@ from ..utils import UserError
 from .request_validation import RequestReader
 
 SECONDS_BETWEEN_LOOKS = 1
+LARGEST_LOG, KEPT_LOGS = 100_000_000, 5  # bytes; older files end in .1 to .5
 
 log = logging.getLogger(__name__)
 
@@ -97,3 +103,27 @@ def _check_columns(
     if differing:
         names = ", ".join(sorted({name for name, _ in differing}))
         raise UserError(f"{path} has other columns than expected ({names}); {advice}")
+
+
+def log_predictions(
+    file: Path, rows: list[dict], answers: list[dict], model: str
+) -> None:
+    """Append rows and their answers, as lines of JSON, for `uv run drift`.
+
+    `model` is the hash of the model file. A log that can't be written stops no request.
+    It is opened anew each time, because another worker may have rotated it.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    lines = [
+        to_json({"time": now, "model": model[:8], "features": row, **answer})
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and file.stat().st_size >= LARGEST_LOG:
+            RotatingFileHandler(file, backupCount=KEPT_LOGS, delay=True).doRollover()
+        with file.open("ab") as log_file:
+            log_file.write(b"\n".join([*lines, b""]))
+    except OSError as error:
+        log.error("can't write %s: %s", file, error)

@@ -5,13 +5,11 @@ limits of the contract. This is plain Python, because it is faster than a model 
 pydantic and allows the table's own spellings.
 """
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request, abort
 from jiter import from_json
-from werkzeug.exceptions import UnprocessableEntity
 
 from ..cells import make_reader
 from ..config import ServingConfig
@@ -20,6 +18,7 @@ from ..utils import nearest, normalize_text
 
 MOST_PROBLEMS = 1_000  # listed in one answer
 LONGEST_NAME = 100  # letters of an unknown column's name in an answer
+EXPECTED = "send UTF-8 without a byte order mark, not compressed"
 
 
 @dataclass
@@ -30,17 +29,10 @@ class Problem:
     column: str | None
     problem: str
 
-
-class InvalidRows(UnprocessableEntity):
-    """Rows that the schema does not allow, with all their problems."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        """Keep the problems, and describe the first of them."""
-        first, count = problems[0], len(problems)
-        total = f" ({count:,} problems are listed)" if count > 1 else ""
-        place = " ".join(filter(None, [f"row {first.row}:", first.column]))
-        super().__init__(f"{place} {first.problem}{total}")
-        self.problems = problems
+    def __str__(self) -> str:
+        """Say it in one line."""
+        place = None if self.row is None else f"row {self.row}:"
+        return " ".join(filter(None, [place, self.column, self.problem]))
 
 
 class RequestReader:
@@ -56,11 +48,11 @@ class RequestReader:
         self.names = {column.name for column in table.columns}
         self.max_rows = config.max_rows
 
-    def read(self, features: dict | list) -> list[dict]:
-        """Return the values of one row or several. Raises InvalidRows."""
+    def read(self, features: list) -> list[dict]:
+        """Return the values of rows. Answers 422 with the problems if there are any."""
         rows: list[dict] = []
         problems: list[Problem] = []
-        for row in features if isinstance(features, list) else [features]:
+        for row in features:
             values, wrong = self._read_row(row)
             problems += [Problem(len(rows), *each) for each in wrong]
             rows.append(values)
@@ -68,7 +60,7 @@ class RequestReader:
                 break
 
         if problems:
-            raise InvalidRows(problems[:MOST_PROBLEMS])
+            abort(422, problems[:MOST_PROBLEMS])
 
         return rows
 
@@ -103,44 +95,40 @@ def read_body(environ: dict, max_bytes: int) -> bytes:
 
     Answers 415 if it is not sent as JSON or is compressed, and 413 if it is too large.
     """
-    kind, coding = environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING")
     body = environ["body"]  # see `server.one_at_a_time`
+    kind = environ.get("CONTENT_TYPE")
     if kind != "application/json" and not Request(environ).is_json:
         abort(415, "the body must be sent as application/json")
-    if body.startswith(b"\x1f\x8b"):
-        coding = "gzip"
-    if coding not in (None, "identity"):
-        abort(415, f"the body must not be compressed ({coding})")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        abort(415, "the body must not be compressed")
     if len(body) > max_bytes:
         abort(413, f"the body should have at most {max_bytes:,} bytes")
 
     return body
 
 
-def read_features(content: bytes, max_rows: int) -> Any:
-    """Return what the body of a request holds under `features`.
+def read_features(content: bytes, max_rows: int) -> tuple[list, bool]:
+    """Return the rows that the body of a request holds, and whether it is a list.
 
-    That is a row, or a list of rows. Answers 400 if the body is not JSON, 422 if it
-    holds anything else, and 413 if there are too many rows.
+    Answers 400 if the body is not JSON, 422 if it holds anything else, and 413 if there
+    are too many rows.
     """
     try:
         body = from_json(content, catch_duplicate_keys=True)
     except ValueError as error:
-        problem = str(error)
-        if content.startswith(BOM_UTF8) or b"\0" in content[:4]:
-            problem = "send UTF-8 without a byte order mark, not UTF-16 or UTF-32"
-        abort(400, f"not JSON: {problem}")
+        abort(400, f"not JSON: {error}; {EXPECTED}")
 
     if not isinstance(body, dict) or body.keys() != {"features"}:
         abort(422, 'the body should be {"features": …} and nothing else')
 
     features = body["features"]
-    count = len(features) if isinstance(features, list) else 1
-    if not isinstance(features, dict | list) or not 1 <= count <= max_rows:
-        status = 413 if count > max_rows else 422
+    is_list = isinstance(features, list)
+    rows = features if is_list else [features]
+    if not 1 <= len(rows) <= max_rows:
+        status = 413 if rows else 422
         abort(status, f"features should be a row or 1 to {max_rows:,} rows")
 
-    return features
+    return rows, is_list
 
 
 def read_explain(environ: dict) -> bool:
