@@ -26,7 +26,7 @@ function startForm() {
     const answer = problems.length ? { problems } : await ask(body);
     if (number !== asked) return; // a later request replaces this one
     showProblems(controls, answer);
-    if (answer.content) showAnswer(answer.content);
+    if (answer.content) showAnswer(body, answer.content);
   });
   at("form").addEventListener("reset", () => showProblems(controls, {}));
   for (const kind of ["input", "reset"]) {
@@ -83,14 +83,17 @@ function showProblems(controls, { problems = [], failure = "" }) {
   document.querySelector("[aria-invalid]")?.focus();
 }
 
-function showAnswer({ prediction, probabilities, explanation }) {
+function showAnswer(request, content) {
+  const { prediction, probabilities, explanation } = content;
   const best = probabilities ? String(prediction) : readable(prediction);
   const parts = [make("p", { className: "best" }, best)];
   if (probabilities) parts.push(makeClasses(Object.entries(probabilities), best));
   at("answer").replaceChildren(...parts);
   at("effects").replaceChildren(...makeReasons(explanation, probabilities && best));
+  at("request").textContent = JSON.stringify(request, null, 2);
+  at("response").textContent = JSON.stringify(content, null, 2);
   for (const id of ["answer", "reasons"]) at(id).classList.remove("old");
-  at("reasons").hidden = false;
+  for (const id of ["reasons", "as-json"]) at(id).hidden = false;
   at("answer").parentElement.scrollIntoView({ block: "nearest" });
 }
 
