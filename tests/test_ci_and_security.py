@@ -190,7 +190,10 @@ def test_requirements_are_exported_by_one_command(project):
     texts = [page.read_text(encoding="utf-8") for page in pages]
     commands = re.findall("uv export --locked [^&\n]*[^ &\n]", "\n".join(texts))
     assert len(commands) >= 4
-    assert len(set(commands)) == 1
+    (command,) = set(commands)
+    code = (project.path / "src/customer_churn/tools/checks.py").read_text(encoding="utf-8")
+    (export,) = re.findall(r'^EXPORT = "(.*)"$', code, re.MULTILINE)
+    assert f"{export} -o requirements.txt" == command
 
 
 def test_the_page_has_the_numbers_of_the_image(project):
@@ -362,6 +365,10 @@ def test_files_of_different_locks_are_reported(ready):
     before = requirements.read_text(encoding="utf-8")
     try:
         requirements.write_text(before.replace("werkzeug==", "werkzeug==0."), encoding="utf-8")
+        check = ("uv", "run", "pre-commit", "run", "pitfalls", "--files", "requirements.txt")
+        result = ready.run(*check)
+        assert result.returncode == 0
+        assert "warning: requirements.txt does not fit uv.lock; run: uv export " in result.stdout
         shell("git commit --quiet --all --no-verify --message different", ready.path)
         *_, compare = commands(workflow(ready)["jobs"]["audit"])
         assert ready.run("sh", "-ec", compare).returncode == 1

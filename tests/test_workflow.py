@@ -129,7 +129,7 @@ def test_a_lock_that_is_out_of_date_is_refused(spoiled):
     settings.write_text(text.replace('"tqdm>=', '"humanize",\n    "tqdm>='), encoding="utf-8")
     result = spoiled.run("git", "commit", "--all", "--message", "A dependency")
     assert result.returncode == 1
-    assert "uv.lock fits pyproject.toml (if not, run - uv lock)" in result.stdout + result.stderr
+    assert "uv.lock does not fit pyproject.toml; run: uv lock" in result.stdout + result.stderr
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ warning. A line that contains `noqa` may name any path.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ from pathlib import Path
 from .notebook_filter import split_cells
 from .setup_clone import ROOT
 
+EXPORT = "uv export --locked --quiet --no-emit-project --no-header --no-annotate"
+LOCKED = ("pyproject.toml", "uv.lock", "requirements.txt")
 # A path that only one machine has, in a line without `noqa`.
 ABSOLUTE_PATH = re.compile(
     r"^(?!.*noqa).*?(?<![\w.:/\\)}])(/(?:Applications|Users|Volumes|content|data|home"
@@ -22,11 +25,18 @@ ABSOLUTE_PATH = re.compile(
 )
 
 
+def run(*command: str) -> subprocess.CompletedProcess:
+    """Run a command in the project's folder and return what it prints."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+
+
 def find_outputs() -> list[str]:
     """Return a line for each notebook of which git holds outputs."""
     pattern = '"execution_count": *[0-9]'
-    command = ["git", "grep", "--cached", "-lE", pattern, "*.ipynb"]
-    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8")
+    found = run("git", "grep", "--cached", "-lE", pattern, "*.ipynb")
+    if found.returncode > 1:
+        return [found.stderr.strip()]
+
     remedy = "outputs in git; run: uv run setup-clone, then: git add --renormalize ."
 
     return [f"{name}: {remedy}" for name in found.stdout.splitlines()]
@@ -53,16 +63,38 @@ def check_file(path: Path, limits: dict) -> Iterator[str]:
         yield from check_notebook(path, limits["cells"])
     if path.suffix == ".py" and "tests" not in path.parts and lines > most_lines:
         yield f"{path}: {lines} lines, over {most_lines}; split it"
-    if len(content) > limits["file_bytes"]:
+    if path.name not in LOCKED and len(content) > limits["file_bytes"]:
         yield f"{path}: too large for git; keep it in data/raw/ (SECURITY.md, Data)"
+
+
+def check_lock() -> list[str]:
+    """Return a line if uv.lock does not fit pyproject.toml.
+
+    Prints a warning if requirements.txt was not exported from it; the nightly CI fails.
+    """
+    if not shutil.which("uv") or not (ROOT / "uv.lock").exists():
+        return []
+
+    exported = run(*EXPORT.split())
+    if exported.returncode:
+        return ["uv.lock does not fit pyproject.toml; run: uv lock"]
+    if exported.stdout != (ROOT / "requirements.txt").read_text(encoding="utf-8"):
+        remedy = f"{EXPORT} -o requirements.txt"
+        print(f"warning: requirements.txt does not fit uv.lock; run: {remedy}")
+
+    return []
 
 
 def main() -> None:
     """Check the files that are named; exit with code 1 if one must not be committed."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = find_outputs()
-    for name in sys.argv[1:]:
-        found += check_file(Path(name), settings["tool"]["checks"])
+    paths = [Path(name) for name in sys.argv[1:]]
+    for path in paths:
+        found += check_file(path, settings["tool"]["checks"])
+
+    if any(path.name in LOCKED for path in paths):
+        found += check_lock()
 
     sys.exit("\n".join(found) or None)
 

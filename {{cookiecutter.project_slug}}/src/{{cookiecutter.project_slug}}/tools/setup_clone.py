@@ -26,11 +26,11 @@ if ! test -x {python}; then
     echo "{python} is missing; run: uv run setup-clone" >&2
     exit 1
 fi
+PATH="$(dirname {python}):$PATH"
 git grep --cached --name-only "uv run setup-clone" -- "*.pre-commit-config.yaml" |
 while read -r config; do
     project=$(dirname "$config")
-    export PATH="$(dirname {python}):$project/.uv/bin:$PATH"
-    export PYTHONPATH="$project/src" UV_WORKING_DIR="$project"
+    export PYTHONPATH="$project/src"
     git diff --cached --name-only -z -- "$project" |
         xargs -0 {python} -m pre_commit run --config "$config" --files "$config" ||
         exit 1
