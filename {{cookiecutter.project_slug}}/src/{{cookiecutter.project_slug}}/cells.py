@@ -116,7 +116,6 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
 
     low, high = limits
     plain = {"number": (int, float), "integer": (int,)}.get(column.kind, ())
-    convert: Any = float if column.kind == "number" else int
     spelled = [*column.spelling.missing, *column.replace]
     if any(text.strip()[-1:].isdigit() for text in spelled):
         plain = ()  # a number may stand for a missing value
@@ -138,7 +137,7 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
         if type(value) is str and len(value) <= LONGEST_KNOWN:
             return read_short(value)
         if type(value) in plain and abs(value) <= LARGEST_EXACT_INTEGER:
-            return check(convert(value))
+            return check(value)
         return check(read_value(value, column))
 
     return read
@@ -190,8 +189,9 @@ def _read_number(text: str, column: Column) -> float:
 
     digits = text.replace("\N{MINUS SIGN}", "-")
     if column.unit:
-        before, _, after = (part.strip() for part in digits.partition(column.unit))
-        digits = before + after if not before.strip("+-(") or not after else text
+        unit = re.escape(column.unit)
+        # It is first, behind a sign, or last.
+        digits = re.sub(rf"^([-+(]*) *{unit} *| *{unit}(\)?)$", r"\1\2", digits)
     if column.spelling.decimal == ",":
         digits = digits.translate(_SWAP_POINT_AND_COMMA)
     digits = re.sub(r"^\((.*)\)$|^(.*[.]\d+)-$", r"-\1\2", digits)
