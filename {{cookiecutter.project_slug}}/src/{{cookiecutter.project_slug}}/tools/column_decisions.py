@@ -69,11 +69,11 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
 
 def as_constant(evidence: Evidence) -> str:
     """Exclude a column without values, or with the same value in every row."""
-    values = list(merge_spellings(evidence.counts).index)
-    if len(values) > 1 or (values and len(evidence.missing)):
+    counts = evidence.counts
+    if len(counts) > 1 or (len(counts) and len(evidence.missing)):
         return ""
     evidence.is_excluded = True
-    return f"always {values[0]}" if values else "has no value"
+    return f"always {show(counts) or 'missing'}"
 
 
 def as_boolean(evidence: Evidence) -> str:
