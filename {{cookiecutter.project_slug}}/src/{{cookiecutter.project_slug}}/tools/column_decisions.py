@@ -56,8 +56,6 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
         evidence.why = decide_target(evidence, config.task)
     elif name in config.key:
         evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
-        if len(config.key) == 1 and len(known) < HALF * known.sum():
-            evidence.checks.append("it repeats: only one row of each key is kept")
     else:
         for rule in RULES:
             evidence.why = rule(evidence)
