@@ -235,7 +235,6 @@ def test_what_deserves_a_look(infer: Any) -> None:
         (["3/4/2024", "5/6/2023"] * 150, "may be swapped: read as %m/%d/%Y"),
         ([str(3 * number + number % 2) for number in range(ROWS)], "--key 'x4'"),
         ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
-        (["7%", "0.07", "12%", "0.1"] * 75, "only 50% have %"),
     ]
     said = infer(**{f"x{number}": texts for number, (texts, _) in enumerate(looks)})
     _, _, checks = said.partition("\nCheck manually:\n")
@@ -438,12 +437,14 @@ def test_settings_that_name_columns_of_another_table_are_reset(infer: Any, confi
 
 
 def test_units(infer: Any, config: Config) -> None:
-    infer(
+    said = infer(
         area=[f"{number % 70} sqft" for number in range(ROWS)],
+        mixed=["7%", "0.07", "12%", "0.1"] * 75,
         stars=some("7/10", "8/10", "9/10"),
         odd=["12 units", *(f"{number % 50}" for number in range(ROWS - 1))],
     )
     assert [found(config, name).unit for name in ("area", "stars")] == ["sqft", "/10"]
+    assert "% is removed from 50% of the values" in said
     assert (found(config, "odd").kind, found(config, "odd").unit) == ("integer", None)
 
 

@@ -147,14 +147,10 @@ def as_number(evidence: Evidence) -> str:
     low, high = map(int if kind == "integer" else float, find_limits(least, most))
     evidence.column = replace(column, kind=kind, minimum=low, maximum=high)
     why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
-    if not column.unit:
-        return why
-    share = share_of(counts, f".*{re.escape(column.unit)}.*")
-    if share < MOST:
-        evidence.checks.append(
-            f"only {share:.0%} have {column.unit}: is it the same unit in all rows?"
-        )
-    return f"{why}; {column.unit} is removed"
+    if column.unit:
+        share = share_of(counts, f".*{re.escape(column.unit)}.*")
+        why += f"; {column.unit} is removed from {share:.0%} of the values"
+    return why
 
 
 def as_free_text(evidence: Evidence) -> str:
