@@ -281,7 +281,7 @@ def test_all_rows_count_not_only_the_first(infer: Any, config: Config) -> None:
         g=["yes", "no"] * (rows // 2 - 1) + ["maybe", "no"],
     )
     assert "12,000 rows were read" in said
-    assert (found(config).kind, found(config).maximum) == ("number", 200)
+    assert (found(config).kind, found(config).maximum) == ("number", 100)
     assert found(config, "outcome").categories == ("drawn", "lost", "won")
     assert found(config, "g").kind == "category"
 

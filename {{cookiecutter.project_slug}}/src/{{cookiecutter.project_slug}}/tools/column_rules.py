@@ -248,10 +248,11 @@ def merge_spellings(counts: Series) -> Series:
 
 
 def find_limits(low: float, high: float) -> tuple:
-    """Return limits at ten times the largest size, or 0 if no value is beyond it."""
-    ten_times = 10 * max(-low, high) or 1
-    digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
-    room = -(-ten_times // digit) * digit
+    """Return limits at ten times the largest size, or 0 if no value is beyond it.
+
+    They are rounded to one digit.
+    """
+    room = float(f"{10 * max(-low, high):.0e}") or 1.0
     return (0 if low >= 0 else -room), (0 if high < 0 else room)
 
 
