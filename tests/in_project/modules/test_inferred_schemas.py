@@ -428,8 +428,8 @@ def test_settings_that_name_columns_of_another_table_are_reset(infer: Any, confi
     assert (changed.training.date, changed.training.group) == (None, "x")
     assert changed.training.slices is None
     assert changed.table.filter is None
-    assert "training.date is reset" in said
-    assert "table.filter is reset, was age > 18" in said
+    assert "training.date (since) is reset" in said
+    assert "table.filter (age > 18) is reset" in said
     text = file.read_text(encoding="utf-8").replace("filter: null", "filter: x > 50")
     file.write_text(text, encoding="utf-8")
     infer(x=CHARGES)

@@ -68,12 +68,10 @@ def read_value(value: Any, column: Column) -> Any:
     Text is read as in the table's files; so is a number, once it is spelled as there.
     Raises ValueError if it is not a value of the column's kind.
     """
-    is_boolean = isinstance(value, bool)
-    if value is None or (is_boolean and column.kind == "boolean"):
+    if value is None or (column.kind == "boolean" and isinstance(value, bool)):
         return value
 
-    is_number = isinstance(value, int | float) and not is_boolean
-    if is_number and abs(value) <= sys.float_info.max:
+    if type(value) in (int, float) and abs(value) <= sys.float_info.max:
         value = _spell_number(value, column)
     if not isinstance(value, str):
         raise ValueError(_EXPECTED[column.kind])

@@ -226,12 +226,9 @@ def write_files(
 ) -> list:
     """Write schema.yaml and config.yaml, both or neither; say what else was done."""
     schema, settings = config.schema_file, config.root / FILE_NAME
-    old = settings.read_text(encoding="utf-8")
-    text, notes = table_files.change_config(old, changes)
-
     with write_atomically(schema) as new, write_atomically(settings) as changed:
         new.write_text(table_files.write_schema(columns), encoding="utf-8")
-        changed.write_text(text, encoding="utf-8")
+        notes = table_files.change_config(settings, changed, changes)
         if not options.force:
             existing = filter(Path.exists, (schema, settings))
             notes += map(table_files.keep_old, existing)

@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from io import StringIO
 from pathlib import Path
 
 import nbformat
@@ -134,10 +133,10 @@ def keep_set(properties: dict) -> dict:
     return {key: each for key, each in properties.items() if each and each != "reject"}
 
 
-def change_config(text: str, changes: dict) -> tuple:
-    """Return the text of config.yaml with changed settings, and notes on lost ones.
+def change_config(old: Path, new: Path, changes: dict) -> list:
+    """Write config.yaml with changed settings; its comments stay.
 
-    Its comments stay.
+    Returns lines to print: which settings were reset.
     """
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
@@ -145,21 +144,21 @@ def change_config(text: str, changes: dict) -> tuple:
         type(None),
         lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
-    content = parser.load(text)
+    content = parser.load(old)
 
     notes = []
     for section, settings in changes.items():
         for name, value in settings.items():
-            old = content.get(section, {}).get(name)
-            if value != old:
+            before = content.get(section, {}).get(name)
+            if value != before:
                 # In quotes, as in JSON, because PyYAML would misread a plain yes.
                 written = json.dumps(value, ensure_ascii=False)
                 content[section][name] = parser.load(written)
                 if value is None:
-                    notes.append(f"config.yaml: {section}.{name} is reset, was {old}")
+                    notes.append(f"config.yaml: {section}.{name} ({before}) is reset")
 
-    parser.dump(content, changed := StringIO())
-    return changed.getvalue(), notes
+    parser.dump(content, new)
+    return notes
 
 
 def keep_old(path: Path) -> str:
