@@ -1,5 +1,6 @@
 """The files of a table: how raw files are written, and the project's own."""
 
+import codecs
 import json
 import re
 from argparse import Namespace
@@ -70,10 +71,10 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
         if re.match(pattern, beginning, re.DOTALL):
             return encoding
 
-    lines = beginning[: beginning.rfind(b"\n")]
     for encoding, most in (("utf-8", MOST_DAMAGED), (preferred, 0), ("cp1252", 0)):
         with suppress(UnicodeError, LookupError):
-            text = lines.decode(encoding, "surrogateescape")
+            decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+            text = decoder.decode(beginning)  # but for a character that is cut off
             beyond = len(text) - len(text.encode("ascii", "ignore"))
             damaged = len(text) - len(text.encode("utf-8", "ignore").decode())
             if damaged <= most * beyond:
