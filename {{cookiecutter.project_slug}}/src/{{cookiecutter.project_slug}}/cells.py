@@ -68,12 +68,10 @@ def read_value(value: Any, column: Column) -> Any:
     Text is read as in the table's files; so is a number, once it is spelled as there.
     Raises ValueError if it is not a value of the column's kind.
     """
-    is_boolean = isinstance(value, bool)
-    if value is None or (is_boolean and column.kind == "boolean"):
+    if value is None or (column.kind == "boolean" and isinstance(value, bool)):
         return value
 
-    is_number = isinstance(value, int | float) and not is_boolean
-    if is_number and abs(value) <= sys.float_info.max:
+    if type(value) in (int, float) and abs(value) <= sys.float_info.max:
         value = _spell_number(value, column)
     if not isinstance(value, str):
         raise ValueError(_EXPECTED[column.kind])
@@ -116,7 +114,6 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
 
     low, high = limits
     plain = {"number": (int, float), "integer": (int,)}.get(column.kind, ())
-    convert: Any = float if column.kind == "number" else int
     spelled = [*column.spelling.missing, *column.replace]
     if any(text.strip()[-1:].isdigit() for text in spelled):
         plain = ()  # a number may stand for a missing value
@@ -138,7 +135,7 @@ def make_reader(column: Column) -> Callable[[Any], Any]:
         if type(value) is str and len(value) <= LONGEST_KNOWN:
             return read_short(value)
         if type(value) in plain and abs(value) <= LARGEST_EXACT_INTEGER:
-            return check(convert(value))
+            return check(value)
         return check(read_value(value, column))
 
     return read
@@ -190,8 +187,9 @@ def _read_number(text: str, column: Column) -> float:
 
     digits = text.replace("\N{MINUS SIGN}", "-")
     if column.unit:
-        before, _, after = (part.strip() for part in digits.partition(column.unit))
-        digits = before + after if not before.strip("+-(") or not after else text
+        unit = re.escape(column.unit)
+        # It is first, behind a sign, or last.
+        digits = re.sub(rf"^([-+(]*) *{unit} *| *{unit}(\)?)$", r"\1\2", digits)
     if column.spelling.decimal == ",":
         digits = digits.translate(_SWAP_POINT_AND_COMMA)
     digits = re.sub(r"^\((.*)\)$|^(.*[.]\d+)-$", r"-\1\2", digits)

@@ -56,8 +56,6 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
         evidence.why = decide_target(evidence, config.task)
     elif name in config.key:
         evidence.why = f"the key: {len(known):,} distinct in {known.sum():,} rows"
-        if len(config.key) == 1 and len(known) < HALF * known.sum():
-            evidence.checks.append("it repeats: only one row of each key is kept")
     else:
         for rule in RULES:
             evidence.why = rule(evidence)
@@ -69,11 +67,11 @@ def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Ev
 
 def as_constant(evidence: Evidence) -> str:
     """Exclude a column without values, or with the same value in every row."""
-    values = list(merge_spellings(evidence.counts).index)
-    if len(values) > 1 or (values and len(evidence.missing)):
+    counts = evidence.counts
+    if len(counts) > 1 or (len(counts) and len(evidence.missing)):
         return ""
     evidence.is_excluded = True
-    return f"always {values[0]}" if values else "has no value"
+    return f"always {show(counts) or 'missing'}"
 
 
 def as_boolean(evidence: Evidence) -> str:
@@ -149,14 +147,10 @@ def as_number(evidence: Evidence) -> str:
     low, high = map(int if kind == "integer" else float, find_limits(least, most))
     evidence.column = replace(column, kind=kind, minimum=low, maximum=high)
     why = f"{least:g} to {most:g}; allowed: {low:g} to {high:g}"
-    if not column.unit:
-        return why
-    share = share_of(counts, f".*{re.escape(column.unit)}.*")
-    if share < MOST:
-        evidence.checks.append(
-            f"only {share:.0%} have {column.unit}: is it the same unit in all rows?"
-        )
-    return f"{why}; {column.unit} is removed"
+    if column.unit:
+        share = share_of(counts, f".*{re.escape(column.unit)}.*")
+        why += f"; {column.unit} is removed from {share:.0%} of the values"
+    return why
 
 
 def as_free_text(evidence: Evidence) -> str:

@@ -8,7 +8,6 @@ docs/own-table.md lists the rules.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import product
 from typing import Any
 
 from pandas import Series, concat, to_datetime, to_numeric
@@ -27,12 +26,10 @@ OFTEN = 5  # rows at least for each category: there will hardly be others
 TRIED = 1_000  # texts at most, to find the formats of dates
 LISTED = 50  # categories at most are listed
 
-LAST_WORD = r"(^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:{})[^A-Za-z]*$"
-IS_ID = re.compile(
-    LAST_WORD.format("id|uuid|guid|key|no|nr|number|index|serial|rownames|unnamed")
-    + r"|^column \d+$"  # without a name
-)
-IS_CODE = re.compile(LAST_WORD.format("id|code|zip|zipcode|postcode|plz"))
+BEGINNING = r"(^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))"  # of the last word in a name
+ID = "(?i:id|uuid|guid|key|no|nr|number|index|serial|rownames|unnamed)"
+IS_ID = rf"{BEGINNING}{ID}[^A-Za-z]*$|^column \d+$"  # a column without a name
+IS_CODE = rf"{BEGINNING}(?i:id|code|zip|zipcode|postcode|plz)[^A-Za-z]*$"
 CODE = (
     r"-?(0\d+|\d{16,}|\d+E\d+)"
     r"|((25[0-5]|2[0-4]\d|1?\d?\d)([.]|$)){4}"  # an IP address
@@ -50,8 +47,6 @@ DATE = (
     r"|(?!(19|20)..(0.|1[0-2])$)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"  # not 202012
     r"|\d{4}[- ]?Q[1-4]|\d{4}[年년].+"
 )
-MONTH_FIRST = "%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%y%m%d|%m%d%Y"
-DAY_FIRST = "%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%y|%d%m%Y"
 FORMATS = (
     "%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
@@ -59,6 +54,8 @@ FORMATS = (
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
     "|%Y年%m月%d日|%Y년 %m월 %d일"
 )
+MONTH_FIRST = f"{FORMATS}|%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%y%m%d|%m%d%Y"
+DAY_FIRST = f"{FORMATS}|%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%y|%d%m%Y"
 TIMES = (
     "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
     "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
@@ -127,11 +124,10 @@ def share_of(counts: Series, pattern: str) -> float:
 
 
 def looks_like_row(names: list) -> bool:
-    """Whether half of the names are numbers or dates that do not count up."""
+    """Whether half of the names are numbers or dates, but not four that rise."""
     share = share_of(Series(1, index=names), r"\W?\d[-/.,:\d]*\W?")
-    steps = to_numeric(Series(names), errors="coerce").dropna().diff()[1:]
-    is_even = len(steps) > 1 and steps.nunique() == 1
-    is_count = is_even or (len(steps) > 4 and steps.min() > 0)
+    numbers = to_numeric(Series(names), errors="coerce").dropna()
+    is_count = len(numbers) > 3 and numbers.is_monotonic_increasing
     return share >= HALF and not is_count
 
 
@@ -165,11 +161,10 @@ def is_code(counts: Series) -> bool:
 
 
 def count_digits(counts: Series) -> int:
-    """Return the length of codes that begin with zeros, if no other is shorter."""
+    """Return the length of the shortest code, if some begin with zeros."""
     codes = counts.index[counts.index.str.fullmatch(r"\d+")]
-    lengths = codes.str.len()
-    zeros = lengths[codes.str.fullmatch(r"0\d+")].max()
-    return int(zeros) if zeros == lengths.min() else 0
+    has_zeros = codes.str.match(r"0\d").any()
+    return int(codes.str.len().min()) if has_zeros else 0
 
 
 def is_whole(numbers: Series) -> bool:
@@ -180,7 +175,7 @@ def is_whole(numbers: Series) -> bool:
 
 def is_called_code(name: str, counts: Series) -> bool:
     """Whether numbers repeat, and the column is called a code."""
-    return bool(IS_CODE.search(name)) and counts.sum() >= OFTEN * len(counts)
+    return bool(re.search(IS_CODE, name)) and counts.sum() >= OFTEN * len(counts)
 
 
 def is_running_number(name: str, values: Series) -> bool:
@@ -192,7 +187,7 @@ def is_running_number(name: str, values: Series) -> bool:
     is_dense = values.max() - values.min() < 1.1 * distinct
     is_sorted = distinct == values.count() and is_monotone(values)
 
-    return is_dense or is_sorted or bool(IS_ID.search(name))
+    return is_dense or is_sorted or bool(re.search(IS_ID, name))
 
 
 def is_monotone(values: Series) -> bool:
@@ -204,7 +199,7 @@ def is_monotone(values: Series) -> bool:
 def is_identifier(name: str, counts: Series) -> bool:
     """Whether text is nearly always different, or often and called an id."""
     share = len(counts) / counts.sum()
-    is_called_so = share > 0.01 and len(counts) >= FEW and IS_ID.search(name)
+    is_called_so = share > 0.01 and len(counts) >= FEW and re.search(IS_ID, name)
     return bool(counts.sum() >= FEW and (share > MOST or is_called_so))
 
 
@@ -215,14 +210,12 @@ def find_date_formats(counts: Series) -> tuple:
     """
     likely = counts.filter(regex=f"^({DATE})$").index.to_series()
     texts = likely[:: len(likely) // TRIED + 1].map(plain_date)
-    others, texts = _fit_formats(texts, FORMATS)
     month_first, month_rest = _fit_formats(texts, MONTH_FIRST)
     day_first, day_rest = _fit_formats(texts, DAY_FIRST)
     if len(day_rest) < len(month_rest):
-        return day_first + others, False
+        return day_first, False
 
-    is_ambiguous = len(day_rest) == len(month_rest) and month_first != day_first
-    return month_first + others, is_ambiguous
+    return month_first, len(day_rest) == len(month_rest) and day_first != month_first
 
 
 def _fit_formats(texts: Series, formats: str) -> tuple:
@@ -232,16 +225,17 @@ def _fit_formats(texts: Series, formats: str) -> tuple:
     """
     fitting = []
     delimiters = set(texts.str.replace(NO_DELIMITERS, "", regex=True))
-    dated = map("".join, product(formats.split("|"), TIMES.split("|")))
+    dates = formats.split("|")
+    forms = [date + time for date in dates for time in TIMES.split("|")]
 
-    for form in [*dated, *MOMENTS.split("|")]:
+    for form in [*forms, *MOMENTS.split("|")]:
         if re.sub(r"%.|[\w\s]", "", form) not in delimiters:
             continue
 
-        dates = to_datetime(texts, format=form, errors="coerce", utc=True)
-        if dates.notna().any():
+        values = to_datetime(texts, format=form, errors="coerce", utc=True)
+        if values.notna().any():
             fitting.append(form)
-            texts = texts[dates.isna()]
+            texts = texts[values.isna()]
 
     return fitting, texts
 
@@ -254,10 +248,11 @@ def merge_spellings(counts: Series) -> Series:
 
 
 def find_limits(low: float, high: float) -> tuple:
-    """Return limits at ten times the largest size, or 0 if no value is beyond it."""
-    ten_times = 10 * max(-low, high) or 1
-    digit = 10.0 ** (len(f"{ten_times:.0f}") - 1)
-    room = -(-ten_times // digit) * digit
+    """Return limits at ten times the largest size, or 0 if no value is beyond it.
+
+    They are rounded to one digit.
+    """
+    room = float(f"{10 * max(-low, high):.0e}") or 1.0
     return (0 if low >= 0 else -room), (0 if high < 0 else room)
 
 

@@ -18,11 +18,9 @@ from pathlib import Path
 from pandas import DataFrame, Series, concat, to_numeric
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
-from ..data_preprocessing import transform
 from ..etl.raw_data import find_files
 from ..etl.sources import name_source, read_source
-from ..schema import Column, Table, describe_table
-from ..training.leaks import find_leak, find_separators
+from ..schema import Column, describe_table
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import table_files
 from .column_decisions import decide
@@ -38,31 +36,26 @@ def run(options: Namespace, config: Config) -> list:
     """Infer the schema of a table, write it with its settings; say what was done."""
     table = describe_files(options, config.table)
     source = config.model_copy(update={"table": table})
-    sample, counts, notes = read_evidence(source, options.file)
+    sample, counts, note = read_evidence(source, options.file)
     is_same = table_files.is_same_table(config, options.target, counts)
-    detected: dict = {"decimal": find_decimal(counts.values())}
-    if not is_same:
-        detected |= {"task": options.task, "filter": None}
 
-    table = table.model_copy(update=detected)
+    changes: dict = {"decimal": find_decimal(counts.values())}
+    if not is_same:
+        changes |= {"task": options.task, "filter": None}
+
+    table = table.model_copy(update=changes)
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
     if not options.missing:
         check_words(found, table.target)
 
     table = complete(table, found)
     typed = describe_table([each.column for each in found.values()], table)
-    check_leaks(found, sample, typed)
-
-    changes = find_changes(options.file, config, counts)
-    changes["table"] = table.model_dump()
-    if config.table.filter and not table.filter:
-        notes.append(f"config.yaml: the filter {config.table.filter!r} is reset")
-
-    notes += write_files(options, config, typed.columns, changes)
+    changes = find_changes(options.file, config, table, found)
+    notes = write_files(options, config, changes, typed.columns)
     if not is_same:
         notes += table_files.leave_sample(config.root, typed.features)
 
-    return [*describe(found), *notes]
+    return [*describe(found), note, *notes]
 
 
 def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
@@ -85,7 +78,7 @@ def describe_files(options: Namespace, table: TableConfig) -> TableConfig:
 
 
 def read_evidence(config: Config, pattern: str | None) -> tuple:
-    """Return the first rows, how many rows of each column have each text, and notes."""
+    """Return the first rows, how many rows have each text by column, and a note."""
     sample, malformed, rows = DataFrame(), DataFrame(), 0
     counts: dict = {}
     for batch in read_source(config, pattern=pattern):
@@ -104,16 +97,15 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     check_lines(malformed, rows)
     note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
 
-    return sample, counts, [note]
+    return sample, counts, note
 
 
 def check_names(origin: str, names: list, table: TableConfig) -> None:
     """Refuse a file without column names, and names that it does not have."""
-    shown = ", ".join(map(repr, names[:12]))
     if looks_like_row(names):
         raise UserError(
             f"{origin}: the first line looks like a row, not like the names of "
-            f"columns: {shown}; add a line of names above it"
+            f"columns: {names[:12]}; add a line of names above it"
         )
 
     others = [*table.key, *table.exclude]
@@ -121,7 +113,7 @@ def check_names(origin: str, names: list, table: TableConfig) -> None:
         if name not in names:
             raise UserError(
                 f"{origin} has no column {name!r}{nearest(name, names)}; its first "
-                f"line, where the names must be, has {shown}"
+                f"line, where the names must be, has {names[:12]}"
             )
 
     if table.target in others:
@@ -133,9 +125,10 @@ def limit_counts(counts: Series) -> Series:
     if len(counts) <= MOST_COUNTED:
         return counts
 
-    texts = counts.index.sort_values()
-    numbers = to_numeric(texts.to_series(), errors="coerce").dropna().sort_values()
-    ends = [*texts[[0, -1]], *numbers.index[:1], *numbers.index[-1:]]
+    texts = counts.index.to_series()
+    numbers = to_numeric(texts, errors="coerce")
+    least, most = numbers.nsmallest(1).index, numbers.nlargest(1).index
+    ends = [texts.min(), texts.max(), *least, *most]
 
     return counts[counts.nlargest(MOST_COUNTED).index.union(ends)]
 
@@ -161,8 +154,12 @@ def check_words(found: dict, target: str) -> None:
     A word by which numeric columns mark missing values is not a category. Raises
     UserError if the target has such a word, because the user must decide.
     """
-    numeric = [each for each in found.values() if each.column.maximum is not None]
-    known = {word for each in numeric for word in each.missing.index}
+    known = {
+        word
+        for evidence in found.values()
+        if evidence.column.maximum is not None
+        for word in evidence.missing.index
+    }
     for name, evidence in found.items():
         for word, count in evidence.missing.items():
             share = count / evidence.rows
@@ -190,36 +187,28 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
     }
     changes = {
         "task": "regression" if target.column.kind == "number" else "classification",
-        "date_formats": formats or [],
+        "date_formats": formats,
         "exclude": [name for name, each in found.items() if each.is_excluded],
-        "max_rejected_share": round(min(1.0, float(share)), 2),
+        "max_rejected_share": round(min(1, share), 2),
     }
     return table.model_copy(update=changes)
 
 
-def check_leaks(found: dict, sample: DataFrame, table: Table) -> None:
-    """Point out features that `train` refuses, or that may give the target away."""
-    rows = transform(sample, table).kept
-    y = rows[table.target.name].to_numpy()
-    separators = find_separators(rows, y, table)
-    for column in table.features:
-        leak = find_leak(rows[column.name], y, column, table)
-        if not leak and column.name in separators:
-            leak = "tells the classes apart by itself: known only together with them?"
-        if leak:
-            found[column.name].checks.append(f"{leak}; --exclude {column.name!r}")
-
-
-def find_changes(file: str | None, config: Config, names: Iterable[str]) -> dict:
-    """Return the settings beside those of the table, by section of config.yaml.
+def find_changes(
+    file: str | None, config: Config, table: TableConfig, names: Iterable
+) -> dict:
+    """Return the settings to change, by section of config.yaml.
 
     Those that name columns which the table lacks are reset.
     """
     training = config.training
-    used: dict = {"date": [training.date], "group": [training.group]}
-    used["slices"] = training.slices or []
-    lost = [option for option in used if not {None, *names}.issuperset(used[option])]
-    changes: dict = {"training": dict.fromkeys(lost)}
+    used: dict = {
+        "date": {training.date},
+        "group": {training.group},
+        "slices": set(training.slices or []),
+    }
+    lost = [option for option in used if used[option] - {None, *names}]
+    changes = {"table": table.model_dump(), "training": dict.fromkeys(lost)}
     if file:
         name = find_files(file)[0].name.partition(".")[0]
         changes["source"] = {"query": None}
@@ -228,28 +217,25 @@ def find_changes(file: str | None, config: Config, names: Iterable[str]) -> dict
             "processed": f"data/processed/{name}.parquet",
             "rejected": f"data/rejected/{name}.csv",
         }
+
     return changes
 
 
 def write_files(
-    options: Namespace, config: Config, columns: Iterable[Column], changes: dict
+    options: Namespace, config: Config, changes: dict, columns: Iterable[Column]
 ) -> list:
     """Write schema.yaml and config.yaml, both or neither; say what else was done."""
     schema, settings = config.schema_file, config.root / FILE_NAME
-    text = table_files.change_config(settings.read_text(encoding="utf-8"), changes)
-    notes = [f"config.yaml: training.{name} is reset" for name in changes["training"]]
     with write_atomically(schema) as new, write_atomically(settings) as changed:
         new.write_text(table_files.write_schema(columns), encoding="utf-8")
-        changed.write_text(text, encoding="utf-8")
+        notes = table_files.change_config(settings, changed, changes)
         if not options.force:
-            old = filter(Path.exists, (schema, settings))
-            notes += map(table_files.keep_old, old)
-    named = (options.encoding, config.table.encoding)
-    if changes["table"]["encoding"] == "cp1252" and "cp1252" not in named:
-        notes.append(
-            "The encoding cp1252 is a guess; if letters look wrong, name it, "
-            + table_files.ENCODINGS
-        )
+            existing = filter(Path.exists, (schema, settings))
+            notes += map(table_files.keep_old, existing)
+
+    if changes["table"]["encoding"] == "cp1252" and not options.encoding:
+        notes.append(f"The encoding cp1252 is a guess; else {table_files.ENCODINGS}")
+
     return notes
 
 
@@ -270,8 +256,9 @@ def read_options() -> Namespace:
     parser = command_line(__doc__)
     add = parser.add_argument
     again: dict = {"action": "append", "default": []}
-    add("file", nargs="?", metavar="FILE", help="CSV, Parquet or Excel, or a glob")
-    add("--source", action="store_true", help="the rows of `source` in config.yaml")
+    either = parser.add_mutually_exclusive_group(required=True).add_argument
+    either("file", nargs="?", metavar="FILE", help="CSV, Parquet, Excel, or a glob")
+    either("--source", action="store_true", help="the rows of `source` in config.yaml")
     add("--target", required=True, help="the column to predict")
     add("--key", **again, help="a column that identifies a row, alone or with others")
     add("--exclude", **again, help="a column that is not used as a feature")
@@ -280,10 +267,7 @@ def read_options() -> Namespace:
     add("--encoding", help="of the files, such as cp1250")
     add("--separator", help="the character between columns")
     add("--force", action="store_true", help="overwrite files without keeping copies")
-    options = parser.parse_args()
-    if bool(options.file) == options.source:
-        parser.error("name a FILE, or --source")
-    return options
+    return parser.parse_args()
 
 
 @command

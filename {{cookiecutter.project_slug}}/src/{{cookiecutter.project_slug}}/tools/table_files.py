@@ -1,14 +1,15 @@
 """The files of a table: how raw files are written, and the project's own."""
 
+import codecs
 import json
 import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from io import StringIO, TextIOWrapper
 from pathlib import Path
 
+import nbformat
 import yaml
 from ruamel.yaml import YAML
 
@@ -18,9 +19,10 @@ from ..feature_engineering import usable_features
 from ..schema import DTYPES, Column, read_columns
 from ..utils import UserError, write_atomically
 
-BLOCK = 500_000  # bytes; the first block shows the delimiter
+BEGINNING = 10_000_000  # bytes that show the encoding
+BLOCK = 500_000  # bytes that show the separator
 BINARY = (b"PAR1", b"PK\3\4", b"\xd0\xcf\x11\xe0")  # Parquet, Excel
-OFFICE = rb"\[Content_Types\]|mimetype"  # in a zip file
+COMPRESSED = rb"(?s)\x1f\x8b|PK\x03\x04(?!.*(\[Content_Types\]|mimetype))"  # no Excel
 MOST_DAMAGED = 0.05  # of the characters beyond ASCII; their lines are malformed
 UTF_16 = {b"\xff\xfe|\xfe\xff": "utf-16", b".\0": "utf-16-le", b"\0": "utf-16-be"}
 ENCODINGS = "such as --encoding cp932 (Japanese), cp949 (Korean), cp1250, cp1251"
@@ -37,10 +39,9 @@ HEADER = """\
 def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
     """Return how a file of text is written; of Parquet and Excel, nothing."""
     with open_stream(path) as file:
-        beginning = file.read(BLOCK)
+        beginning = file.read(BEGINNING)
 
-    is_zip = beginning.startswith(b"PK\3\4") and not re.search(OFFICE, beginning)
-    if is_zip or beginning.startswith(b"\x1f\x8b"):
+    if re.match(COMPRESSED, beginning):
         raise UserError(
             f"{path} is compressed; unpack it, or let its name end in .gz if it is gzip"
         )
@@ -50,7 +51,7 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
 
     encoding = options.encoding or find_encoding(path, beginning, table.encoding)
     with reading(path):
-        text = beginning.decode(encoding, "replace")
+        text = beginning[:BLOCK].decode(encoding, "replace")
 
     separator = options.separator or find_separator(text, table.separator)
     if len(separator) != 1:
@@ -71,12 +72,11 @@ def find_encoding(path: Path, beginning: bytes, preferred: str) -> str:
             return encoding
 
     for encoding, most in (("utf-8", MOST_DAMAGED), (preferred, 0), ("cp1252", 0)):
-        beyond = damaged = 0
-        with suppress(UnicodeError, LookupError), open_stream(path) as file:
-            text = TextIOWrapper(file, encoding, "surrogateescape")
-            while block := text.read(BLOCK):
-                beyond += len(block) - len(block.encode("ascii", "ignore"))
-                damaged += len(block) - len(block.encode("utf-8", "ignore").decode())
+        with suppress(UnicodeError, LookupError):
+            decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+            text = decoder.decode(beginning)  # but for a character that is cut off
+            beyond = len(text) - len(text.encode("ascii", "ignore"))
+            damaged = len(text) - len(text.encode("utf-8", "ignore").decode())
             if damaged <= most * beyond:
                 return encoding
 
@@ -134,27 +134,32 @@ def keep_set(properties: dict) -> dict:
     return {key: each for key, each in properties.items() if each and each != "reject"}
 
 
-def change_config(text: str, changes: dict) -> str:
-    """Return the text of config.yaml with changed settings; its comments stay."""
+def change_config(old: Path, new: Path, changes: dict) -> list:
+    """Write config.yaml with changed settings; its comments stay.
+
+    Returns lines to print: which settings were reset.
+    """
     parser = YAML()
     parser.preserve_quotes, parser.width = True, 4096
     parser.representer.add_representer(  # otherwise nothing is written for null
         type(None),
         lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
-    content = parser.load(text)
+    content = parser.load(old)
 
+    notes = []
     for section, settings in changes.items():
         for name, value in settings.items():
-            if content.get(section, {}).get(name) != value:
-                # PyYAML reads this file, and quotes what it would misread: yes, on.
-                written = yaml.safe_dump(
-                    value, default_flow_style=True, sort_keys=False
-                )
+            before = content.get(section, {}).get(name)
+            if value != before:
+                # In quotes, as in JSON, because PyYAML would misread a plain yes.
+                written = json.dumps(value, ensure_ascii=False)
                 content[section][name] = parser.load(written)
+                if value is None:
+                    notes.append(f"config.yaml: {section}.{name} ({before}) is reset")
 
-    parser.dump(content, changed := StringIO())
-    return changed.getvalue()
+    parser.dump(content, new)
+    return notes
 
 
 def keep_old(path: Path) -> str:
@@ -175,30 +180,23 @@ def leave_sample(root: Path, columns: Iterable[Column]) -> list:
     The cells around them follow schema.yaml, and run on any table. Returns lines to
     print: what was removed, and which features of the sample are still computed.
     """
-    removed = 0
-    for path in root.glob("notebooks/*.ipynb"):
-        with suppress(ValueError):  # a merge conflict, say
-            removed += remove_cells(path, "sample")
-
     notes = [
         f"feature_engineering.py: {each.name} uses your column(s) "
         f"{', '.join(each.columns)}; delete it if it is not meant for them"
         for each in usable_features(columns)
     ]
-    if removed:
-        notes.append(f"notebooks/: removed {removed} cells about the sample")
+    for path in root.glob("notebooks/*.ipynb"):
+        with suppress(ValueError):  # a merge conflict, say
+            notebook = nbformat.read(path, as_version=4)
+            kept = [
+                cell
+                for cell in notebook.cells
+                if "sample" not in cell.metadata.get("tags", [])
+            ]
+            if len(kept) < len(notebook.cells):
+                notebook.cells = kept
+                with write_atomically(path) as file:
+                    nbformat.write(notebook, file)
+                notes.append(f"{path.name}: cells about the sample are removed")
 
     return notes
-
-
-def remove_cells(path: Path, tag: str) -> int:
-    """Remove the cells with a tag from a notebook, and count them."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    cells = notebook["cells"]
-    kept = [cell for cell in cells if tag not in cell["metadata"].get("tags", [])]
-    if len(kept) < len(cells):
-        text = json.dumps(notebook | {"cells": kept}, indent=1, ensure_ascii=False)
-        with write_atomically(path) as file:
-            file.write_text(text + "\n", encoding="utf-8", newline="\n")
-
-    return len(cells) - len(kept)
