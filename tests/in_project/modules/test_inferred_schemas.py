@@ -235,6 +235,11 @@ def test_what_deserves_a_look(infer: Any) -> None:
         (["3/4/2024", "5/6/2023"] * 150, "may be swapped: read as %m/%d/%Y"),
         ([str(3 * number + number % 2) for number in range(ROWS)], "--key 'x4'"),
         ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
+        ([word + "!" for word in OUTCOMES], "determines the target"),
+        (
+            [f"{(word == 'won') + DRAW.random():.4f}" for word in OUTCOMES],
+            "tells the classes apart by itself",
+        ),
     ]
     said = infer(**{f"x{number}": texts for number, (texts, _) in enumerate(looks)})
     _, _, checks = said.partition("\nCheck manually:\n")

@@ -18,9 +18,11 @@ from pathlib import Path
 from pandas import DataFrame, Series, concat, to_numeric
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
+from ..data_preprocessing import transform
 from ..etl.raw_data import find_files
 from ..etl.sources import name_source, read_source
-from ..schema import Column, describe_table
+from ..schema import Column, Table, describe_table
+from ..training.leaks import find_leak, find_separators
 from ..utils import UserError, command, command_line, nearest, write_atomically
 from . import table_files
 from .column_decisions import decide
@@ -50,6 +52,7 @@ def run(options: Namespace, config: Config) -> list:
 
     table = complete(table, found)
     typed = describe_table([each.column for each in found.values()], table)
+    check_leaks(found, sample, typed)
     changes = find_changes(options.file, config, table, found)
     notes = write_files(options, config, changes, typed.columns)
     if not is_same:
@@ -192,6 +195,19 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
         "max_rejected_share": round(min(1, share), 2),
     }
     return table.model_copy(update=changes)
+
+
+def check_leaks(found: dict, sample: DataFrame, table: Table) -> None:
+    """Point out features that `train` refuses, or that may give the target away."""
+    rows = transform(sample, table).kept
+    y = rows[table.target.name].to_numpy()
+    separators = find_separators(rows, y, table)
+    for column in table.features:
+        leak = find_leak(rows[column.name], y, column, table)
+        if not leak and column.name in separators:
+            leak = "tells the classes apart by itself: known only together with them?"
+        if leak:
+            found[column.name].checks.append(f"{leak}; --exclude {column.name!r}")
 
 
 def find_changes(
