@@ -29,7 +29,7 @@ _EXPECTED: dict[Kind, str] = {
 MOST_LISTED = 20  # categories in an error message
 MOST_KNOWN, LONGEST_KNOWN = 1_000, 100  # cached texts of a column, and their length
 _TIME_OF_DAY = re.compile(
-    r"(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
+    r"(\d{1,3})[:h]([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?: ?([ap])\.?m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
 _DATE_PART = re.compile(r"(?<=\d)(?:(?:st|nd|rd|th)\b|[- ]?Q([1-4])$)")
@@ -59,7 +59,10 @@ def read_cell(text: str, column: Column) -> Any:
     except (ValueError, OverflowError) as error:
         if column.unreadable == "missing":
             return None
-        raise ValueError(_EXPECTED[column.kind]) from error
+        expected = _EXPECTED[column.kind]
+        for form in column.spelling.date_formats[:1]:
+            expected += datetime(2026, 1, 31).strftime(f" or {form}")
+        raise ValueError(expected) from error
 
 
 def read_value(value: Any, column: Column) -> Any:

@@ -17,6 +17,7 @@ from .column_rules import (
     LISTED,
     MOST,
     OFTEN,
+    YEAR,
     Evidence,
     count_digits,
     find_date_formats,
@@ -35,7 +36,7 @@ from .column_rules import (
 )
 
 MANY = 1000  # rows without a gap: tomorrow's will have none either
-ABSURD = 1e6  # times the median: a maximum that is probably a slip
+ABSURD = 1e5  # times as far from the median as half of the values: probably a slip
 
 
 def decide(name: str, counts: Series, sample: Series, config: TableConfig) -> Evidence:
@@ -94,6 +95,11 @@ def as_date(evidence: Evidence) -> str:
     spelling = replace(evidence.column.spelling, date_formats=tuple(formats))
     column, values, unreadable = evidence.parse("date", spelling=spelling)
     if not evidence.accept("date", unreadable):
+        if share_of(evidence.counts, YEAR) > MOST:
+            evidence.checks.append(
+                "if these are dates, their format is not known: add it to date_formats "
+                "in config.yaml, and dtype: datetime64[ns] in schema.yaml"
+            )
         return ""
 
     low, high = values.min(), values.max()
@@ -211,18 +217,22 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
     counts, missing = evidence.counts, evidence.missing
     column, numbers, unreadable = evidence.parse("number", unit=find_unit(counts))
     classes = merge_spellings(counts)
+    is_given = task is not None
     task = task or infer_task(numbers, counts)
     if task == "regression":
         is_possible = numbers.nunique() > 1 and evidence.accept("number", unreadable)
         evidence.column = replace(column, nullable=False)
         why = f"{numbers.min():g} to {numbers.max():g}"
-        if numbers.max() > ABSURD * numbers.abs().median():
+        distances = (numbers - numbers.median()).abs()
+        if distances.max() > ABSURD * distances.median():
             evidence.checks.append(
-                f"the largest value, {numbers.max():g}, is over a million times its "
-                "median"
+                f"the value {distances.idxmax()} is far from all others; if it is a "
+                "slip, correct it: models are fitted to it"
             )
     else:
-        is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5)
+        is_mixed = numbers.nunique() > FEW and unreadable.sum() <= HALF * counts.sum()
+        is_number = is_mixed and not is_code(counts) and not is_given
+        is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5) and not is_number
         evidence.column = _decide_classes(evidence, classes, column, numbers)
         why = f"{len(classes)} classes: {show(classes)}"
     if not is_possible:
@@ -230,7 +240,7 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
             f"the target {column.name!r} has {len(classes):,} distinct values in "
             f"{classes.sum():,} rows: {show(classes)} (missing: "
             f"{show(missing) or 'none'}); it must be a number, or at least two classes "
-            "with some rows each; see --task"
+            "with some rows each; see --task, and --missing for words that mean none"
         )
     if len(missing):
         why += f"; {missing.sum():,} rows have none and will be rejected"

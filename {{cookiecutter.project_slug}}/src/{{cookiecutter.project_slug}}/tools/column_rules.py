@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pandas import Series, concat, to_datetime, to_numeric
+from pandas import DataFrame, Series, concat, to_datetime, to_numeric
 
 from ..cells import LARGEST_EXACT_INTEGER, plain_date
 from ..config import Task
@@ -35,8 +35,9 @@ CODE = (
     r"|((25[0-5]|2[0-4]\d|1?\d?\d)([.]|$)){4}"  # an IP address
 )
 UNITS = (
-    "US[$]|A[$]|C[$]|R[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP"
-    "|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY|USD|ZAR"
+    "(?:US|A|C|R|S|HK|NT)[$]|[$€£¥₹₽₩₺₪₫฿%]|kr|Kč|zł|Rs[.]?|Rp|AUD|BRL|CAD|CHF|CNY"
+    "|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB"
+    "|TRY|USD|ZAR"
     r"|(?<=\d )[A-Za-z/°‰²³]+$|(?<=\d)(?:[°‰][CF]?|[a-z/²³]{2,})$"  # 60 sqft, 60kg
     "|/(?:5|10|20|100)$"  # 8/10; not 1/2
 )
@@ -47,20 +48,27 @@ DATE = (
     r"|(?!(19|20)..(0.|1[0-2])$)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"  # not 202012
     r"|\d{4}[- ]?Q[1-4]|\d{4}[年년].+"
 )
+YEAR = r".*\b(19|20)\d\d\b.*"
+DECIMAL = r"([^.:]*(?<![a-z])[.](\d\d?|\d{4}\d*)|\D*0[.]\d+)\D*"  # with a point
+THOUSANDS = r"\D*\d\d?\d?[.]\d{3}([.]\d{3})+\D*"  # with at least two points
 FORMATS = (
     "%d.%m.%Y|%d.%m.%y|%Y/%m/%d|%Y.%m.%d|%Y-%m-%d|%d %b %Y|%d-%b-%Y|%d/%b/%Y"
     "|%d %B %Y|%d. %B %Y|%d-%b-%y|%d %b %y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y"
     "|%Y-%m|%Y/%m|%m/%Y|%m-%Y|%m.%Y|%b-%Y|%b %Y|%B %Y|%B-%Y|%b-%y|%Y-%b|%Y %b|%Y %B"
     "|%d%b%Y|%d%b%y|%Y-%b-%d|%d-%B-%Y|%B %d %Y|%b. %d, %Y|%A, %B %d, %Y|%a %b %d %Y"
-    "|%Y年%m月%d日|%Y년 %m월 %d일"
+    "|%Y年%m月%d日|%Y년 %m월 %d일|%Y. %m. %d.|%Y-%j"
 )
 MONTH_FIRST = f"{FORMATS}|%m/%d/%Y|%m-%d-%Y|%m/%d/%y|%m-%d-%y|%y%m%d|%m%d%Y"
 DAY_FIRST = f"{FORMATS}|%d/%m/%Y|%d-%m-%Y|%d/%m/%y|%d-%m-%y|%d%m%y|%d%m%Y"
 TIMES = (
     "| %H:%M| %H:%M:%S| %I:%M %p| %I:%M:%S %p| %H:%M:%S %z| %H:%M:%S UTC"
-    "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|:%H:%M:%S|:%H:%M:%S %z"
+    "| %H:%M:%S GMT| %H:%M:%S.%f|, %H:%M|, %H:%M:%S|, %I:%M %p|, %I:%M:%S %p|:%H:%M:%S"
+    "|:%H:%M:%S %z"
 )
-MOMENTS = "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
+MOMENTS = (
+    "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
+    "|%a %b %d %H:%M:%S UTC %Y"
+)
 NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 
 
@@ -102,7 +110,8 @@ class Evidence:
         read = rows - unreadable.sum()
         words = unreadable.filter(regex=r"[^\W0_]").sum()
         is_accepted = read > MOST * (read + words)
-        if (is_accepted or read >= HALF * rows) and read < rows:
+        is_near = read >= HALF * rows or len(unreadable) < HALF * len(self.counts)
+        if (is_accepted or is_near) and read < rows:
             others = "the others are read as missing" if is_accepted else "the others"
             self.checks.append(
                 f"{read / rows:.1%} are {kind}s; {others}: {show(unreadable)}"
@@ -123,23 +132,55 @@ def share_of(counts: Series, pattern: str) -> float:
     return counts[counts.index.str.fullmatch(pattern)].sum() / max(counts.sum(), 1)
 
 
-def looks_like_row(names: list) -> bool:
-    """Whether half of the names are numbers or dates, but not four that rise."""
-    share = share_of(Series(1, index=names), r"\W?\d[-/.,:\d]*\W?")
-    numbers = to_numeric(Series(names), errors="coerce").dropna()
-    is_count = len(numbers) > 3 and numbers.is_monotonic_increasing
-    return share >= HALF and not is_count
+def looks_like_row(rows: DataFrame) -> bool:
+    """Whether half of the names are numbers or dates, or values of their columns.
+
+    Years, months or bins are names, such as 2019-01 or 10-20: at least three that rise,
+    or four if they have a point, because those of a row may rise by chance.
+    """
+    names = Series(rows.columns)
+    figures = names[names.str.fullmatch(r"\W?\d[-/.,:\d]*\W?")]
+    numbers = to_numeric(figures.str.extract(r"(\d+)")[0])
+    fewest = 4 if figures.str.contains(".", regex=False).any() else 3
+    is_count = len(figures) >= fewest and numbers.is_monotonic_increasing
+    repeated = sum((rows[name] == name).any() for name in rows)
+
+    return max(len(figures), repeated) >= HALF * len(names) and not is_count
 
 
-def find_decimal(counts: Iterable[Series]) -> str:
+def find_decimal(counts: Iterable[Series], separator: str) -> str:
     """Return the character, point or comma, before the last digits of more cells.
 
-    Before three digits it may be either, unless a zero precedes it.
+    Before three digits it may be either, unless a zero precedes it, or the column shows
+    that it is between thousands. In a file with commas between its columns, texts with
+    a comma beside numbers with a point are lists.
     """
+    counts = list(counts)
     cells = concat(counts)
-    points = share_of(cells, r"([^.:]*[.](\d\d?|\d{4,})|\D*0[.]\d+)\D*")
-    commas = share_of(cells, r"([^,:]*[,](\d\d?|\d{4,})|\D*0[,]\d+)\D*")
+    points = share_of(cells, f"{DECIMAL}|{_swap(THOUSANDS)}")
+    commas = share_of(cells, f"{_swap(DECIMAL)}|{THOUSANDS}")
+    if not points and any(map(_has_thousands, counts)):
+        return ","
+    if separator == "," and points > FREQUENT * commas:
+        return "."
     return "," if commas > points else "."
+
+
+def _swap(pattern: str) -> str:
+    """Return a pattern with points and commas swapped."""
+    return pattern.translate(str.maketrans(".,", ",."))
+
+
+def _has_thousands(counts: Series) -> bool:
+    """Whether a point is between thousands: 1.234 and 12.870, and also 850.
+
+    It always precedes three digits, and the numbers without it have up to three.
+    """
+    texts = counts.index.to_series()
+    large = texts.str.fullmatch(r"[1-9]\d?\d?[.]\d{3}")
+    small = texts.str.fullmatch(r"[1-9]\d?\d?")
+    has_both = min(large.sum(), small.sum()) >= OFTEN
+    return has_both and (large | small | ~texts.str.contains(r"\d")).all()
 
 
 def find_unit(counts: Series) -> str | None:

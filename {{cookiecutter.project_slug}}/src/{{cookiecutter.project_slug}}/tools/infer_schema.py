@@ -41,9 +41,11 @@ def run(options: Namespace, config: Config) -> list:
     sample, counts, note = read_evidence(source, options.file)
     is_same = table_files.is_same_table(config, options.target, counts)
 
-    changes: dict = {"decimal": find_decimal(counts.values())}
+    decimal = options.decimal or find_decimal(counts.values(), source.table.separator)
+    changes: dict = {"decimal": decimal}
     if not is_same:
-        changes |= {"task": options.task, "filter": None}
+        share = MOST_REJECTED_AT_NIGHT
+        changes |= {"task": options.task, "filter": None, "max_rejected_share": share}
 
     table = table.model_copy(update=changes)
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
@@ -85,8 +87,8 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     sample, malformed, rows = DataFrame(), DataFrame(), 0
     counts: dict = {}
     for batch in read_source(config, pattern=pattern):
-        if names := [*batch.rows]:  # empty for the files that a query reads
-            check_names(name_source(config, pattern), names, config.table)
+        if not counts and len(batch.rows.columns):  # none in the files of a query
+            check_names(name_source(config, pattern), batch.rows, config.table)
 
         rows += len(batch.rows)
         malformed = concat([malformed, batch.broken])
@@ -103,9 +105,10 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     return sample, counts, note
 
 
-def check_names(origin: str, names: list, table: TableConfig) -> None:
+def check_names(origin: str, rows: DataFrame, table: TableConfig) -> None:
     """Refuse a file without column names, and names that it does not have."""
-    if looks_like_row(names):
+    names = [*rows]
+    if looks_like_row(rows):
         raise UserError(
             f"{origin}: the first line looks like a row, not like the names of "
             f"columns: {names[:12]}; add a line of names above it"
@@ -116,7 +119,7 @@ def check_names(origin: str, names: list, table: TableConfig) -> None:
         if name not in names:
             raise UserError(
                 f"{origin} has no column {name!r}{nearest(name, names)}; its first "
-                f"line, where the names must be, has {names[:12]}"
+                f"line, where the names must be, has {names[:12]}; see --separator"
             )
 
     if table.target in others:
@@ -183,6 +186,7 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
     """Return the table's part of config.yaml with what was found."""
     target = found[table.target]
     share = MOST_REJECTED_AT_NIGHT + target.missing.sum() / target.rows
+    share = max(share, table.max_rejected_share)
     formats = {
         name: list(each.column.spelling.date_formats)
         for name, each in found.items()
@@ -281,7 +285,8 @@ def read_options() -> Namespace:
     add("--missing", **again, help="means a missing value; replaces missing_values")
     add("--task", choices=["classification", "regression"])
     add("--encoding", help="of the files, such as cp1250")
-    add("--separator", help="the character between columns")
+    add("--separator", help=r"the character between columns; \t is a tab")
+    add("--decimal", choices=[".", ","], help="the decimal sign of numbers")
     add("--force", action="store_true", help="overwrite files without keeping copies")
     return parser.parse_args()
 

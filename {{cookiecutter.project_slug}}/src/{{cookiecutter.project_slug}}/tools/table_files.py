@@ -53,7 +53,8 @@ def find_dialect(path: Path, options: Namespace, table: TableConfig) -> dict:
     with reading(path):
         text = beginning[:BLOCK].decode(encoding, "replace")
 
-    separator = options.separator or find_separator(text, table.separator)
+    separator = (options.separator or "").replace(r"\t", "\t")
+    separator = separator or find_separator(text, table.separator)
     if len(separator) != 1:
         raise UserError(f"the separator {separator!r} must be one character")
 

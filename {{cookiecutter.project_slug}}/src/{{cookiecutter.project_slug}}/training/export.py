@@ -52,7 +52,8 @@ def export_pipeline(pipeline: Pipeline, dataset: Dataset, model: str) -> tuple:
     if share > TOLERATED_SHARE:
         raise UserError(
             f"{model} answers differently as ONNX, for {share:.1%} of the compared "
-            "rows, and is not saved; try another --model"
+            "rows, and is not saved; try another --model, and look for slips in the "
+            "target, numbers far larger than the others"
         )
 
     return onnx_model, predict
