@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from {{ cookiecutter.project_slug }} import data_preprocessing, utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
 from {{ cookiecutter.project_slug }}.etl import parts, runs, sources
-from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
+from {{ cookiecutter.project_slug }}.etl.workers import run_on_dask, run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 
 MOST_REASONS = 20  # that are logged
@@ -174,9 +174,7 @@ def main() -> None:
 
     map_batches = partial(run_parallel, workers=options.workers)
     if options.engine == "dask" or options.scheduler:
-        from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
-
-        map_batches = partial(cluster.run_parallel, scheduler=options.scheduler)
+        map_batches = partial(run_on_dask, scheduler=options.scheduler)
 
     output = options.output or config.paths.processed
     run_once = partial(run, options.raw, output, config, map_batches, options.dry_run)

@@ -185,9 +185,9 @@ def lend_workers(scheduler: str | None) -> Any:
     if not scheduler:
         return nullcontext()
 
-    from ..etl import cluster  # Dask is an extra; see docs/production.md
+    from ..etl import workers  # see docs/production.md
 
-    return cluster.lend_workers(scheduler)
+    return workers.lend_workers(scheduler)
 
 
 def as_json(value: Any) -> Any:
