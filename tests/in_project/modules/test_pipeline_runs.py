@@ -42,7 +42,7 @@ def test_a_table_may_have_columns_named_like_those_of_the_rejected_rows(config: 
     rows = rejected(config)
     assert list(rows) == ["source_", "line", "reason_", *names, "raw_"]
     assert rows["reason"].tolist() == ["999", ""]
-    assert rows["reason_"].tolist() == ["reason: 999.0 is above 100", "2 fields instead of 7"]
+    assert rows["reason_"].tolist() == ["reason: '999' is above 100", "2 fields instead of 7"]
 
 
 def test_too_many_rejected_rows_are_kept_and_so_is_the_old_output(config: Config) -> None:
