@@ -58,15 +58,14 @@ def _list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
 
     A malformed line is whole in the last column, `raw`.
     """
-    new = [name_new(name, raw.rows) for name in ("source", "line", "reason", "raw")]
-    source, line, reason, text = new
+    names = ("source", "line", "reason", "raw")
+    source, line, reason, text = (name_new(name, raw.rows) for name in names)
 
-    places: dict = {source: raw.source, line: reasons.index, reason: reasons}
-    rows = raw.rows.loc[reasons.index].assign(**places)
-    rejected = pd.concat([rows, raw.broken.set_axis(new, axis=1)])
-    rejected = rejected.sort_values(line, kind="stable")
+    places = {source: raw.source, line: reasons.index, reason: reasons}
+    rows = pd.DataFrame(places).join(raw.rows)
+    broken = raw.broken.set_axis([source, line, reason, text], axis=1)
 
-    return rejected[[source, line, reason, *raw.rows, text]]
+    return pd.concat([rows, broken]).sort_values(line, kind="stable")
 
 
 def name_new(name: str, taken: Iterable) -> str:
@@ -97,20 +96,13 @@ def write_parts(
 
             bar.update(count["rows"])
             counts.append(count)
-            _log_progress(counts)
+            level = logging.DEBUG if len(counts) % PARTS_BETWEEN_LOGS else logging.INFO
+            log.log(level, "part %d: %d rows kept", len(counts), count["kept"])
 
     if not any(count["rows"] for count in counts):
         raise UserError(f"{origin} has a header but no rows")
 
     return pd.DataFrame(counts)
-
-
-def _log_progress(counts: list) -> None:
-    """Log the newest part at debug level, and the rows so far now and then."""
-    new = counts[-1]
-    log.debug("part %d: %d of %d rows kept", len(counts), new["kept"], new["rows"])
-    if len(counts) % PARTS_BETWEEN_LOGS == 0:
-        log.info("%d rows so far", sum(count["rows"] for count in counts))
 
 
 def name_cause(reasons: Counter) -> str:
