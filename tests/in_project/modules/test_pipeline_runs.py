@@ -144,7 +144,7 @@ def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
 
 # Each is one malformed line among good ones: what it is, where, and why it is not a row.
 BAD = [
-    (b'k9,"never closed,,,,,won', '"never', "a quote is not closed"),
+    (b'k9,"never closed,,,,,won', '"never', "quotes: unexpected end"),
     (b"k9,\0,,,,,won", r"k9,\x00,", "a NUL byte"),
     (b"k9,,,Gr\xf6\xdfe,,,won", r"Gr\xf6\xdfe", "byte 0xf6 is not utf-8"),
     (b'k9,"a"b,,,,,won', '"a"b', "quotes: "),
@@ -274,8 +274,8 @@ def test_without_columns_those_of_the_first_file_count(config: Config) -> None:
     [
         (",".join(HEADER[1:]).encode(), "no column 'id'"),
         (",".join([*HEADER, "id"]).encode(), "column 'id' twice"),
-        (b"id,gr\xf6\xdfe", "line 1: byte 0xf6 is not utf-8"),
-        ("id,größe".encode("utf-16-le"), "line 1: a NUL byte; if the file is UTF-16"),
+        (b"id,gr\xf6\xdfe", "byte 0xf6 is not utf-8"),
+        ("id,größe".encode("utf-16-le"), "a NUL byte; if the file is UTF-16"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(config: Config, content: bytes, message: str) -> None:
