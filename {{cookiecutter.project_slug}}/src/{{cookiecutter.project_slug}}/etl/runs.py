@@ -55,7 +55,6 @@ def _take_lock(logs: Path) -> AcquireReturnProxy:
     """Take the lock of the pipeline, which the system releases when a process dies."""
     file = logs / "pipeline.lock"
     with writing(file):
-        logs.mkdir(parents=True, exist_ok=True)
         try:
             return FileLock(file).acquire(timeout=0)
         except Timeout as error:
