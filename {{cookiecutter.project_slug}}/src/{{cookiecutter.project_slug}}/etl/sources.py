@@ -147,22 +147,17 @@ def connect(database: str) -> Iterator:
             "such as ${DATABASE_URL}"
         )
 
-    for name in VARIABLE.findall(database):
-        if not os.environ.get(name):
-            raise UserError(f"the environment variable {name} is not set")
-
     url = os.path.expandvars(database)
-    kind = "postgresql" if url.startswith("postgres") else url.partition(":")[0]
-    if kind not in ("postgresql", "sqlite"):
-        raise UserError(
-            "config.yaml: database: it must begin with postgresql:// or sqlite:///"
-        )
+    if unset := VARIABLE.search(url):
+        raise UserError(f"the environment variable {unset[1]} is not set")
 
+    kind = "postgresql" if url.startswith("postgres") else url.partition(":")[0]
     try:
         driver = import_module(f"adbc_driver_{kind}.dbapi")
     except ImportError as error:
         raise UserError(
-            "the database drivers are not installed; run: uv sync --extra database"
+            f"there is no driver for the database {database}: it must begin with "
+            "postgresql:// or sqlite:///; run: uv sync --extra database"
         ) from error
 
     options = {"adbc.sqlite.query.batch_rows": BATCH_ROWS} if kind == "sqlite" else {}
