@@ -14,9 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..config import Config, SinkConfig, TableConfig, read_config
-from ..data_preprocessing import transform
-from ..schema import read_table
+from ..config import Config, SinkConfig, TableConfig
 from ..utils import UserError, quote_name
 from .raw_csv import RawData, name_columns, reading
 from .raw_data import (
@@ -31,28 +29,6 @@ from .raw_data import (
 MEMORY = "300MB"  # limit for DuckDB, which then uses temporary files
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PASSWORD = re.compile(r"//[^/@:]*:[^$@/][^/@]*@")
-
-
-def load_raw(config: Config | None = None) -> pd.DataFrame:
-    """Return the raw table: every cell is text, as it is in the source."""
-    config = config or read_config()
-    columns = [column.name for column in read_table(config).columns]
-
-    frames = [batch.rows for batch in read_source(config, columns)]
-    if not frames:
-        raise UserError(f"{name_source(config)} has a header but no rows")
-
-    return pd.concat(frames, ignore_index=True)
-
-
-def load_table() -> pd.DataFrame:
-    """Return the clean table: typed, without rejected rows and duplicates.
-
-    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
-    has the label that it has in `load_raw()`.
-    """
-    config = read_config()
-    return transform(load_raw(config), read_table(config)).kept
 
 
 def name_source(config: Config, pattern: str | None = None) -> str:
