@@ -51,8 +51,9 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
         problems = _apply_filter(table.filter, typed, problems)
 
     is_emptied = problems["check"].str.endswith(EMPTIED)
-    reasons = problems["column"] + ": " + problems["problem"]
-    rejected = reasons[~is_emptied].groupby(problems["row"]).agg("; ".join)
+    reasons = problems["column"] + ": " + problems["problem"] + "; "
+    joined = reasons[~is_emptied].groupby(problems["row"]).sum()
+    rejected = joined.str.removesuffix("; ")
 
     good = typed.drop(rejected.index)
     key = list(table.key)
@@ -133,6 +134,9 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
     Plain texts are parsed all at once, the others one by one by `read_cell`, which
     gives the same values. A text that can't be read is missing in the result.
     """
+    if column.kind == "category" and not column.categories:
+        return clean_column(raw, column), np.full(len(raw), False)
+
     # Each distinct text is read once: most columns have few.
     codes, texts = pd.factorize(raw, use_na_sentinel=False)
     text = clean_column(pd.Series(texts, dtype="str"), column)
@@ -177,9 +181,6 @@ def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
     if column.kind == "date":
         iso = text.where(text.str.fullmatch(_ISO_DATE))
         return pd.to_datetime(iso, format="ISO8601", errors="coerce").dt.as_unit("us")
-
-    if column.kind == "category" and not column.categories:
-        return text
 
     if column.kind not in ("number", "integer"):
         return pd.Series(None, index=text.index, dtype=object)
