@@ -102,7 +102,7 @@ def run(
         if not dry:
             parts.save_rejected(folder, paths.rejected, counts)
 
-        judge(counts, config, dry)
+        judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
 
@@ -120,7 +120,7 @@ def count_rows(counts: pd.DataFrame, new: Path) -> dict:
     return dict(zip(runs.COUNTS, numbers, strict=True))
 
 
-def judge(counts: pd.DataFrame, config: Config, dry: bool) -> None:
+def judge(counts: pd.DataFrame, config: Config) -> None:
     """Log what is wrong with rows; raise UserError if too many are rejected.
 
     Rows out of scope do not count.
@@ -138,11 +138,10 @@ def judge(counts: pd.DataFrame, config: Config, dry: bool) -> None:
     rejected_share = (rejected - aside) / (read - aside)
     limit = config.table.max_rejected_share
     if rejected_share > limit or not kept:
-        place = "" if dry else f"; see {config.paths.rejected}"
         raise utils.UserError(
             f"{rejected_share:.1%} of the rows are rejected, most often "
             f"{parts.name_cause(reasons)}; max_rejected_share in config.yaml allows "
-            f"{limit:.1%}{place}"
+            f"{limit:.1%}; rejected rows go to {config.paths.rejected}"
         )
 
 
