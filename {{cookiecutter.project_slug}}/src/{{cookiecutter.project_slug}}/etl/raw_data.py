@@ -113,8 +113,7 @@ def _write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     try:
         texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
-        cells = [None if each is None else str(each) for each in column.to_pylist()]
-        texts = pa.array(cells, pa.string())
+        return column.to_pandas().map(str, na_action="ignore")
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
