@@ -19,7 +19,7 @@ def load_raw(config: "Config | None" = None) -> "pd.DataFrame":
     import pandas as pd
 
     from .config import read_config
-    from .etl.sources import read_source
+    from .etl.raw_data import read_source
     from .schema import read_table
 
     config = config or read_config()
