@@ -160,8 +160,12 @@ def _import_dask() -> ModuleType:
 
 
 @contextmanager
-def lend_workers(scheduler: str) -> Iterator:
-    """Let joblib, and so scikit-learn, use the workers."""
+def lend_workers(scheduler: str | None) -> Iterator:
+    """Let joblib, and so scikit-learn, use the workers, if there is a scheduler."""
+    if not scheduler:
+        yield
+        return
+
     import joblib
 
     with connect(scheduler), joblib.parallel_config(backend="dask"):

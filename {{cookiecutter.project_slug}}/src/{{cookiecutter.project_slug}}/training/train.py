@@ -14,7 +14,7 @@ import argparse
 import json
 import logging
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
+from ..etl.workers import lend_workers
 from ..evaluation import list_metrics
 from ..model_training import MODELS, Dataset, explain_errors, find_model, fit_model
 from ..prediction import predict_features
@@ -178,16 +179,6 @@ def limit_threads(rows: int) -> Any:
     Linear algebra always has one thread: with more, sums depend on their number.
     """
     return threadpool_limits(1, user_api="blas" if rows >= MANY_ROWS else None)
-
-
-def lend_workers(scheduler: str | None) -> Any:
-    """Let the workers of a Dask cluster do the search, or this machine's processors."""
-    if not scheduler:
-        return nullcontext()
-
-    from ..etl import workers  # see docs/production.md
-
-    return workers.lend_workers(scheduler)
 
 
 def as_json(value: Any) -> Any:
