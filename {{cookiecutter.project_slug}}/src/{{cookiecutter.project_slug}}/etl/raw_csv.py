@@ -107,8 +107,9 @@ def _read_blocks(
     while block := text.read(BATCH) + _read_line(text):
         rows = _read_plain_lines(block, header, config.separator)
         if rows is not None:
+            rows.index += first
+            yield RawData(rows, source=source)
             count = len(rows)
-            yield RawData(rows.set_axis(range(first, first + count)), source=source)
         else:
             lines = list(io.StringIO(block, newline=""))
             yield _read_lines(source, lines, text, first, header, config)

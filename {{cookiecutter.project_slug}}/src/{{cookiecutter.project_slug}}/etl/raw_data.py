@@ -125,7 +125,7 @@ def read_arrow(
     for batch in batches:
         texts = [_write_as_text(column, decimal) for column in batch.columns]
         rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
-        rows = rows.set_axis(range(first, first + len(rows)))
+        rows.index += first
 
         yield RawData(rows.mask(rows == "nan"), source=source)
         first += len(rows)
@@ -159,8 +159,9 @@ def _open_excel(path: Path, config: TableConfig) -> Opened:
 
     rows = texts[1:].set_axis(header, axis=1)
     rows = rows[(rows != "").any(axis=1)]
+    rows.index += 1
 
-    return header, iter([RawData(rows.set_axis(rows.index + 1), source=path.name)])
+    return header, iter([RawData(rows, source=path.name)])
 
 
 def write_cell(cell: object, decimal: str) -> str:
