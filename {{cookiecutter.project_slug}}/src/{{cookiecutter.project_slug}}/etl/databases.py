@@ -122,9 +122,8 @@ def drop_duplicates(folder: Path, counts: pd.DataFrame, table: Table) -> Path:
             query = "SELECT row FROM duplicates WHERE row >= ? AND row < ?"
             found = database.execute(query, [first, end]).fetchnumpy()
 
-            is_unique = np.full(len(batch), True)
-            is_unique[found["row"] - first] = False
-            writer.write_batch(batch.filter(pa.array(is_unique)))
+            left = np.delete(np.arange(len(batch)), found["row"] - first)
+            writer.write_batch(batch.take(left))
             first = end
 
         _log_replaced(database, counts)
