@@ -135,7 +135,7 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
     gives the same values. A text that can't be read is missing in the result.
     """
     if column.kind == "category" and not column.categories:
-        return clean_column(raw, column), np.full(len(raw), False)
+        return clean_column(raw.astype("str"), column), np.full(len(raw), False)
 
     # Each distinct text is read once: most columns have few.
     codes, texts = pd.factorize(raw, use_na_sentinel=False)
