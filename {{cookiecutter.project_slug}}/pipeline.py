@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from {{ cookiecutter.project_slug }} import data_preprocessing, utils
 from {{ cookiecutter.project_slug }}.config import Config, read_config
-from {{ cookiecutter.project_slug }}.etl import parts, runs, sources
-from {{ cookiecutter.project_slug }}.etl.workers import run_parallel
+from {{ cookiecutter.project_slug }}.etl import databases, raw_data, runs
+from {{ cookiecutter.project_slug }}.etl.workers import run_on_dask, run_parallel
 from {{ cookiecutter.project_slug }}.schema import Table, read_table
 
 MOST_REASONS = 20  # that are logged
@@ -35,8 +35,8 @@ def extract(
 ) -> Iterator:
     """Read the raw rows, batch by batch."""
     columns = [column.name for column in table.columns]
-    log.info("extract: %s", sources.name_source(config, pattern))
-    return sources.read_source(config, columns, pattern, folder)
+    log.info("extract: %s", raw_data.name_source(config, pattern))
+    return raw_data.read_source(config, columns, pattern, folder)
 
 
 def transform(batches: Iterator, table: Table, map_batches: Callable) -> Iterator:
@@ -45,7 +45,7 @@ def transform(batches: Iterator, table: Table, map_batches: Callable) -> Iterato
     Rows with the same key are left in: they may be in different batches.
     """
     clean = partial(data_preprocessing.transform, table=replace(table, key=()))
-    return map_batches(partial(parts.make_part, process=clean), batches)
+    return map_batches(partial(runs.make_part, process=clean), batches)
 
 
 def load(new: Path, output: Path, config: Config) -> dict:
@@ -54,7 +54,7 @@ def load(new: Path, output: Path, config: Config) -> dict:
     Returns how far the table has drifted from the training data, if there is a model.
     """
     if config.sink:
-        sources.fill_table(config.sink, new)
+        databases.fill_table(config.sink, new)
         log.info("load: table %s", config.sink.table)
 
     utils.replace_file(new, output)
@@ -94,15 +94,15 @@ def run(
 
         batches = extract(pattern, folder, table, config)
         cleaned = transform(batches, table, map_batches)
-        origin = sources.name_source(config, pattern)
-        counts = parts.write_parts(cleaned, pq.ParquetWriter, folder, origin)
+        origin = raw_data.name_source(config, pattern)
+        counts = runs.write_parts(cleaned, pq.ParquetWriter, folder, origin)
 
-        new = parts.drop_duplicates(folder, counts, table)
+        new = databases.drop_duplicates(folder, counts, table)
         record.update(count_rows(counts, new))
         if not dry:
-            parts.save_rejected(folder, paths.rejected, counts)
+            runs.save_rejected(folder, paths.rejected, counts)
 
-        judge(counts, config, dry)
+        judge(counts, config)
         if not dry:
             record.update(load(new, output, config))
 
@@ -120,7 +120,7 @@ def count_rows(counts: pd.DataFrame, new: Path) -> dict:
     return dict(zip(runs.COUNTS, numbers, strict=True))
 
 
-def judge(counts: pd.DataFrame, config: Config, dry: bool) -> None:
+def judge(counts: pd.DataFrame, config: Config) -> None:
     """Log what is wrong with rows; raise UserError if too many are rejected.
 
     Rows out of scope do not count.
@@ -138,11 +138,10 @@ def judge(counts: pd.DataFrame, config: Config, dry: bool) -> None:
     rejected_share = (rejected - aside) / (read - aside)
     limit = config.table.max_rejected_share
     if rejected_share > limit or not kept:
-        place = "" if dry else f"; see {config.paths.rejected}"
         raise utils.UserError(
             f"{rejected_share:.1%} of the rows are rejected, most often "
-            f"{parts.name_cause(reasons)}; max_rejected_share in config.yaml allows "
-            f"{limit:.1%}{place}"
+            f"{runs.name_cause(reasons)}; max_rejected_share in config.yaml allows "
+            f"{limit:.1%}; rejected rows go to {config.paths.rejected}"
         )
 
 
@@ -174,9 +173,7 @@ def main() -> None:
 
     map_batches = partial(run_parallel, workers=options.workers)
     if options.engine == "dask" or options.scheduler:
-        from {{ cookiecutter.project_slug }}.etl import cluster  # Dask is an extra
-
-        map_batches = partial(cluster.run_parallel, scheduler=options.scheduler)
+        map_batches = partial(run_on_dask, scheduler=options.scheduler)
 
     output = options.output or config.paths.processed
     run_once = partial(run, options.raw, output, config, map_batches, options.dry_run)

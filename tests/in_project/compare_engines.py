@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pipeline
 from customer_churn.config import Config, read_config
-from customer_churn.etl import cluster, raw_csv
-from customer_churn.etl.workers import run_parallel
+from customer_churn.etl import raw_csv
+from customer_churn.etl.workers import run_on_dask, run_parallel
 
 TABLES = 6
 BROKEN = [b"one field", b'"never closed,x', b"a\0b", b"\xff\xfe", b"", b"," * 99]
@@ -59,7 +59,7 @@ def compare(seed: int, rows: list[bytes], own: Config, folder: Path, scheduler: 
     raw_csv.BATCH = draw.choice([10_000, 8_000_000])
     counts, rejected, frame = run("one", config)
     raw_csv.BATCH = draw.choice([8_000, 15_000])
-    many = partial(cluster.run_parallel, scheduler=scheduler)
+    many = partial(run_on_dask, scheduler=scheduler)
     other_counts, other_rejected, other_frame = run("two", config, map_batches=many)
     assert counts == other_counts, (seed, counts, other_counts)
     assert rejected == other_rejected, seed

@@ -25,9 +25,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 import pipeline
+from {{ cookiecutter.project_slug }} import load_raw
 from {{ cookiecutter.project_slug }}.config import read_config
 from {{ cookiecutter.project_slug }}.data_preprocessing import transform
-from {{ cookiecutter.project_slug }}.etl.sources import load_raw
 from {{ cookiecutter.project_slug }}.model_training import (
     Dataset,
     fit_model,

@@ -28,10 +28,10 @@ def test_every_row_is_kept_rejected_or_a_duplicate(config):
     assert (kept["größe"], bool(kept["member"])) == ("Large", False)
     assert pd.isna(kept["class"]) and pd.isna(kept["since"])
     assert result.rejected[1] == (
-        "class: '1.5' can't be read; since: '2020-02-30' can't be read; "
-        "Total Charges: 900.0 is above 100"
+        "Total Charges: '900' is above 100; class: '1.5' can't be read; "
+        "since: '2020-02-30' can't be read"
     )
-    assert result.rejected[3] == "outcome: is missing"
+    assert result.rejected[3] == "outcome: '' is missing"
 
 
 @pytest.mark.parametrize("rows", [0, 30])

@@ -61,7 +61,7 @@ def test_every_row_is_accounted_for(config):
     rows = rejected(config)
     assert rows.columns.tolist() == ["source", "line", "reason", *HEADER, "raw"]
     first, second = rows.to_numpy().tolist()
-    reason = "Total Charges: 999.0 is above 100"
+    reason = "Total Charges: '999' is above 100"
     assert first == ["table.csv", "3", reason, *LINES[1].split(","), ""]
     reason = "2 fields instead of 7"
     assert second == ["table.csv", "4", reason, *[""] * 7, "too,few\n"]

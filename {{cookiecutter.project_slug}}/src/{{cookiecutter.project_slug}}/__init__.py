@@ -6,21 +6,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .config import Config
+
 # Must be set before scikit-learn is imported. Its threads then sleep while they wait
 # for each other; otherwise training is many times slower on a busy machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
-def load_raw() -> "pd.DataFrame":
-    """Return the project's raw table: every cell is text, as it is in the files."""
-    from .etl.sources import load_raw
+def load_raw(config: "Config | None" = None) -> "pd.DataFrame":
+    """Return the project's raw table: every cell is text, as it is in the source."""
+    import pandas as pd
 
-    return load_raw()
+    from .config import read_config
+    from .etl.raw_data import read_source
+    from .schema import read_table
+
+    config = config or read_config()
+    columns = [column.name for column in read_table(config).columns]
+    batches = read_source(config, columns)
+
+    return pd.concat([batch.rows for batch in batches], ignore_index=True)
 
 
 def load_table() -> "pd.DataFrame":
-    """Return the project's clean table: typed, without rejected rows and duplicates."""
-    from .etl.sources import load_table
+    """Return the project's clean table: typed, without rejected rows and duplicates.
 
-    return load_table()
+    The raw rows are cleaned in memory, so the pipeline need not have run. Each row
+    has the label that it has in `load_raw()`.
+    """
+    from .data_preprocessing import transform
+    from .schema import read_table
+
+    return transform(load_raw(), read_table()).kept

@@ -18,7 +18,6 @@ from .cells import LARGEST_EXACT_INTEGER, cleaned, name_categories, read_cell
 from .schema import DTYPES, Column, Table
 from .utils import UserError
 
-MISSING = "is missing"
 UNREADABLE = "can't be read"
 EMPTIED = "; set to missing"
 OUT_OF_SCOPE = "out of scope"  # in place of a column's name
@@ -29,7 +28,7 @@ class Transformed(NamedTuple):
     """The outcome of `transform`. Each raw row is in exactly one of the first three.
 
     `problems` has a row for each cell at fault: its row (the label in the raw table),
-    column, problem, and the failed check, which is the problem without the value. Cells
+    column, problem, and the failed check, which is the problem without the text. Cells
     that were set to missing, as schema.yaml says by `out_of_range: missing`, are there
     too; they reject no row.
     """
@@ -47,24 +46,16 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     several good rows have the same key, the last one is kept, or the first if the table
     says so. A row out of scope may exceed the limits, but its cells must be readable.
     """
-    parsed, unreadable = _parse_table(raw, table.columns)
-
-    out_of_scope = []
+    typed, problems = _check_columns(raw, table.columns)
     if table.filter is not None:
-        readable = parsed.drop([row for row, *_ in unreadable])
-        out_of_scope = _list_out_of_scope(readable, table.filter)
-        parsed = parsed.drop([row for row, *_ in out_of_scope])
+        problems = _apply_filter(table.filter, typed, problems)
 
-    checked, failures = _check_limits(parsed, table.columns)
-
-    found = [*unreadable, *out_of_scope, *failures]
-    problems = pd.DataFrame(found, columns=["row", "column", "problem", "check"])
-    # An unreadable cell is missing too: the first problem of each cell is enough.
-    problems = problems.drop_duplicates(["row", "column"])
     is_emptied = problems["check"].str.endswith(EMPTIED)
-    rejected = _join_reasons(problems[~is_emptied])
+    reasons = problems["column"] + ": " + problems["problem"] + "; "
+    joined = reasons[~is_emptied].groupby(problems["row"]).sum()
+    rejected = joined.str.removesuffix("; ")
 
-    good = checked[~checked.index.isin(rejected.index)]
+    good = typed.drop(rejected.index)
     key = list(table.key)
     kept = good.drop_duplicates(key, keep=table.keep) if key else good
     duplicates = good.index.difference(kept.index)
@@ -72,24 +63,69 @@ def transform(raw: pd.DataFrame, table: Table) -> Transformed:
     return Transformed(kept, rejected, duplicates, problems)
 
 
-def _parse_table(
-    raw: pd.DataFrame, columns: Iterable[Column]
-) -> tuple[pd.DataFrame, list]:
-    """Parse every column.
+def _check_columns(raw: pd.DataFrame, columns: Iterable[Column]) -> tuple:
+    """Parse every column, and check which values the schema allows.
 
-    Returns the typed table, and the cells that can't be read: for each its row, column,
-    problem and check.
+    Returns the typed table, and the problems as `Transformed` has them.
     """
-    parsed, problems = {}, []
+    typed, problems = {}, []
     for column in columns:
         cells = raw[column.name]
-        parsed[column.name], is_unreadable = parse_column(cells, column)
+        values, is_unreadable = parse_column(cells, column)
 
-        for row, text in cells[is_unreadable].items():
-            problem = f"{text[:50]!r} {UNREADABLE}"
-            problems.append((row, column.name, problem, UNREADABLE))
+        for check, is_wrong in _failed_checks(values, is_unreadable, column):
+            for row, text in cells[is_wrong].fillna("").items():
+                problems.append((row, column.name, f"{text!r:.50} {check}", check))
+            if check.endswith(EMPTIED):
+                values = values.mask(is_wrong)
 
-    return pd.DataFrame(parsed, index=raw.index), problems
+        typed[column.name] = values
+
+    names = ["row", "column", "problem", "check"]
+
+    return pd.DataFrame(typed, raw.index), pd.DataFrame(problems, columns=names)
+
+
+def _failed_checks(
+    values: pd.Series, is_unreadable: np.ndarray, column: Column
+) -> Iterator[tuple]:
+    """Yield each check of a column, and which values fail it."""
+    yield UNREADABLE, is_unreadable
+    if not column.nullable:
+        yield "is missing", values.isna() & ~is_unreadable
+
+    is_emptied = column.nullable and column.out_of_range == "missing"
+    done = EMPTIED if is_emptied else ""
+    if column.minimum is not None:
+        yield f"is below {column.minimum}{done}", values < column.minimum
+    if column.maximum is not None:
+        yield f"is above {column.maximum}{done}", values > column.maximum
+
+    if column.categories and column.is_closed:
+        is_unknown = values.notna() & ~values.isin(column.categories)
+        yield name_categories(column.categories) + done, is_unknown
+
+
+def _apply_filter(
+    query: str, typed: pd.DataFrame, problems: pd.DataFrame
+) -> pd.DataFrame:
+    """Set aside the readable rows for which the filter is not true.
+
+    Returns the problems with that as the only one of these rows.
+    """
+    is_unreadable = problems["check"] == UNREADABLE
+    readable = typed.drop(problems["row"][is_unreadable])
+    try:
+        in_scope = readable.query(query, engine="python")
+    except Exception as error:  # pandas raises errors of many kinds
+        raise UserError(f"config.yaml: filter: {query}: {error}") from error
+
+    rows = readable.index.difference(in_scope.index)
+    reason = f"{query} is not true"
+    aside = pd.DataFrame({"row": rows, "column": OUT_OF_SCOPE, "problem": reason})
+    others = problems[~problems["row"].isin(rows)]
+
+    return pd.concat([others, aside.assign(check=reason)], ignore_index=True)
 
 
 def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
@@ -99,8 +135,7 @@ def parse_column(raw: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]
     gives the same values. A text that can't be read is missing in the result.
     """
     if column.kind == "category" and not column.categories:
-        text = clean_column(raw.astype("str"), column)
-        return text, np.full(len(raw), False)
+        return clean_column(raw.astype("str"), column), np.full(len(raw), False)
 
     # Each distinct text is read once: most columns have few.
     codes, texts = pd.factorize(raw, use_na_sentinel=False)
@@ -159,64 +194,3 @@ def _parse_plain(text: pd.Series, column: Column) -> pd.Series:
         is_plain &= numbers % 1 == 0
 
     return numbers.where(is_plain)
-
-
-def _check_limits(
-    parsed: pd.DataFrame, columns: Iterable[Column]
-) -> tuple[pd.DataFrame, list]:
-    """Find the cells that the schema does not allow.
-
-    Returns the table, in which those of a column with `out_of_range: missing` are
-    missing, and the cells as `_parse_table` does.
-    """
-    checked, problems = parsed.copy(deep=False), []
-    for column in columns:
-        values = parsed[column.name]
-        is_emptied = column.nullable and column.out_of_range == "missing"
-        done = EMPTIED if is_emptied else ""
-
-        for check, is_wrong in _failed_checks(values, column):
-            for row, value in values[is_wrong].items():
-                problem = check if check == MISSING else f"{str(value)[:50]} {check}"
-                problems.append((row, column.name, problem, check + done))
-            if is_emptied:
-                checked[column.name] = checked[column.name].mask(is_wrong)
-
-    return checked, problems
-
-
-def _failed_checks(values: pd.Series, column: Column) -> Iterator[tuple]:
-    """Yield each check of a column, and which values fail it."""
-    if not column.nullable:
-        yield MISSING, values.isna()
-
-    if column.minimum is not None:
-        yield f"is below {column.minimum}", values < column.minimum
-    if column.maximum is not None:
-        yield f"is above {column.maximum}", values > column.maximum
-
-    if column.categories and column.is_closed:
-        is_unknown = values.notna() & ~values.isin(column.categories)
-        yield name_categories(column.categories), is_unknown
-
-
-def _list_out_of_scope(readable: pd.DataFrame, query: str) -> list:
-    """Return the rows for which the filter is not true, as `_parse_table` does."""
-    try:
-        in_scope = readable.query(query, engine="python")
-    except Exception as error:  # pandas raises errors of many kinds
-        raise UserError(f"config.yaml: filter: {query}: {error}") from error
-
-    problem = f"{query} is not true"
-    rows = readable.index.difference(in_scope.index)
-
-    return [(row, OUT_OF_SCOPE, problem, problem) for row in rows]
-
-
-def _join_reasons(problems: pd.DataFrame) -> pd.Series:
-    """Join all problems of a row into one line, by the row's label."""
-    described = problems["column"] + ": " + problems["problem"]
-    reasons: dict = {}
-    for row, reason in zip(problems["row"], described, strict=True):
-        reasons[row] = f"{reasons[row]}; {reason}" if row in reasons else reason
-    return pd.Series(reasons, dtype="str").sort_index()

@@ -28,10 +28,16 @@ from ..utils import (
     replace_file,
     set_up_logging,
 )
-from .parts import make_part, name_cause, name_new, save_rejected, write_parts
 from .raw_csv import RawData
 from .raw_data import find_files, read_batches
-from .runs import make_room
+from .runs import (
+    make_part,
+    make_room,
+    name_cause,
+    name_new,
+    save_rejected,
+    write_parts,
+)
 from .workers import run_parallel
 
 SAMPLED_ROWS = 50_000  # compared with the training rows

@@ -80,9 +80,7 @@ def open_csv(path: Path, config: TableConfig) -> Opened:
     lines = iter(partial(_read_line, text), "")
     reader = csv.reader(lines, delimiter=config.separator, skipinitialspace=True)
     header = next(filter(any, reader), [])  # skips empty lines
-    if damage := _find_damage("".join(header), config.encoding):
-        raise UserError(f"{path}, line 1: {damage}")
-
+    _check_text("".join(header), config.encoding)
     header = name_columns(header)
 
     return header, _read_blocks(path.name, text, reader.line_num + 1, header, config)
@@ -109,8 +107,9 @@ def _read_blocks(
     while block := text.read(BATCH) + _read_line(text):
         rows = _read_plain_lines(block, header, config.separator)
         if rows is not None:
+            rows.index += first
+            yield RawData(rows, source=source)
             count = len(rows)
-            yield RawData(rows.set_axis(range(first, first + count)), source=source)
         else:
             lines = list(io.StringIO(block, newline=""))
             yield _read_lines(source, lines, text, first, header, config)
@@ -157,44 +156,50 @@ def _read_lines(
     rows, numbers, broken = [], [], []
     at = 0
     while at < len(lines):
-        cells, count, problem = _read_row(lines, at, text, config)
-        if not problem and cells and len(cells) != len(header):
-            problem = f"{len(cells)} fields instead of {len(header)}"
-
-        if problem:
+        count = 1  # after a malformed line, the next one may be a row again
+        try:
+            cells, count = _read_row(lines, at, text, len(header), config)
+        except csv.Error as error:
             known = lines[at].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
             readable = known.decode("utf-8", "backslashreplace")
-            broken.append((source, first + at, problem, readable))
-            count = 1  # the next line may be a row again
-        elif cells:  # else the line is empty
-            rows.append(cells)
-            numbers.append(first + at)
+            broken.append((source, first + at, str(error), readable))
+        else:
+            if cells:  # else the line is empty
+                rows.append(cells)
+                numbers.append(first + at)
 
         at += count
 
-    places = pd.Index(numbers, dtype="int64")
-    table = pd.DataFrame(rows, places, header, dtype="str")
+    return RawData(
+        pd.DataFrame(rows, numbers, header, dtype="str"),
+        pd.DataFrame(broken, columns=NO_LINES.columns),
+        source,
+    )
 
-    return RawData(table, pd.DataFrame(broken, columns=NO_LINES.columns), source)
 
+def _read_row(
+    lines: list, at: int, text: TextIO, width: int, config: TableConfig
+) -> tuple[list, int]:
+    """Return the cells of the row that begins at a line, and its number of lines.
 
-def _read_row(lines: list, at: int, text: TextIO, config: TableConfig) -> tuple:
-    """Return the cells of the row that begins at a line, its lines, what is wrong."""
-    line = lines[at].rstrip("\r\n")
-    cells = line.split(config.separator) if line else []
-    count = 1
+    Raises csv.Error if the line is malformed.
+    """
+    reader = csv.reader(
+        _follow_lines(lines, at, text),
+        delimiter=config.separator,
+        skipinitialspace='"' in lines[at],  # a space before a quote
+        strict=True,
+    )
+    try:
+        cells, count = next(reader), reader.line_num
+    except csv.Error as error:
+        raise csv.Error(f"quotes: {error}") from error
 
-    if '"' in line:
-        following = _follow_lines(lines, at, text)
-        dialect: dict = {"delimiter": config.separator, "skipinitialspace": True}
-        reader = csv.reader(following, **dialect, strict=True)
-        try:
-            cells, count = next(reader), reader.line_num
-        except csv.Error as error:
-            is_open = "end of data" in str(error)
-            return [], 1, "a quote is not closed" if is_open else f"quotes: {error}"
+    _check_text("".join(lines[at : at + count]), config.encoding)
+    if cells and len(cells) != width:
+        raise csv.Error(f"{len(cells)} fields instead of {width}")
 
-    return cells, count, _find_damage("".join(lines[at : at + count]), config.encoding)
+    return cells, count
 
 
 def _follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
@@ -205,18 +210,18 @@ def _follow_lines(lines: list, at: int, text: TextIO) -> Iterator[str]:
         yield lines[place]
 
 
-def _find_damage(text: str, encoding: str) -> str:
-    """Say what in a line can't be text: a NUL, or a byte that could not be decoded."""
+def _check_text(text: str, encoding: str) -> None:
+    """Raise csv.Error if a line has a NUL, or a byte that could not be decoded."""
     if "\0" in text:
-        return "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"
+        raise csv.Error(
+            "a NUL byte; if the file is UTF-16, set `encoding` in config.yaml"
+        )
 
     try:
         text.encode()
     except UnicodeEncodeError as error:
         byte = ord(text[error.start]) & 0xFF
-        return (
-            f"byte 0x{byte:02x} is not {encoding}; "
-            "set `encoding` in config.yaml (cp1252 is common for exports from Windows)"
-        )
-
-    return ""
+        raise csv.Error(
+            f"byte 0x{byte:02x} is not {encoding}; set `encoding` in config.yaml "
+            "(cp1252 is common for exports from Windows)"
+        ) from error

@@ -1,4 +1,4 @@
-"""Read raw files as they are, a batch of rows at a time, each row with its place."""
+"""Read raw rows as they are, from files or a query, in batches, each with its place."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,16 +6,39 @@ from glob import glob
 from itertools import chain
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from ..config import TableConfig
-from ..utils import UserError, nearest
+from ..config import Config, TableConfig
+from ..utils import UserError, nearest, quote_name
+from .databases import BATCH_ROWS, connect, open_duckdb
 from .raw_csv import Opened, RawData, name_columns, open_csv, reading
 
-BATCH_ROWS = 100_000  # rows of a Parquet file or a query to read at once
+MEMORY_FOR_QUERY = "300MB"  # limit for DuckDB, which then uses temporary files
+
+
+def name_source(config: Config, pattern: str | None = None) -> str:
+    """Return the source's name for log lines."""
+    return pattern or str(config.source.query or config.paths.raw)
+
+
+def read_source(
+    config: Config,
+    columns: Sequence = (),
+    pattern: str | None = None,
+    folder: Path | None = None,
+) -> Iterator[RawData]:
+    """Read the rows, in bounded memory: from the files that match, or from the source.
+
+    Without `columns`, all columns are read. A query over files keeps what exceeds its
+    memory in the folder, by default the system's folder for temporary files.
+    """
+    if config.source.query and not pattern:
+        return _read_query(config, config.source.query, list(columns), folder)
+    return read_batches(find_files(pattern or config.paths.raw), columns, config.table)
 
 
 def read_batches(
@@ -102,7 +125,7 @@ def read_arrow(
     for batch in batches:
         texts = [_write_as_text(column, decimal) for column in batch.columns]
         rows = pd.concat(texts, axis=1).set_axis(header, axis=1)
-        rows = rows.set_axis(range(first, first + len(rows)))
+        rows.index += first
 
         yield RawData(rows.mask(rows == "nan"), source=source)
         first += len(rows)
@@ -113,8 +136,7 @@ def _write_as_text(column: pa.Array, decimal: str) -> pd.Series:
     try:
         texts = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, bytes and the like
-        cells = [None if each is None else str(each) for each in column.to_pylist()]
-        texts = pa.array(cells, pa.string())
+        return column.to_pandas().map(str, na_action="ignore")
 
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         texts = pa.compute.replace_substring(texts, ".", decimal)
@@ -137,8 +159,9 @@ def _open_excel(path: Path, config: TableConfig) -> Opened:
 
     rows = texts[1:].set_axis(header, axis=1)
     rows = rows[(rows != "").any(axis=1)]
+    rows.index += 1
 
-    return header, iter([RawData(rows.set_axis(rows.index + 1), source=path.name)])
+    return header, iter([RawData(rows, source=path.name)])
 
 
 def write_cell(cell: object, decimal: str) -> str:
@@ -172,3 +195,47 @@ def check_header(
     ]
     if problems:
         raise UserError(f"{path} has other columns: {'; '.join(problems)}")
+
+
+def _read_query(
+    config: Config, query: Path, columns: list, folder: Path | None
+) -> Iterator[RawData]:
+    """Read the malformed lines of the files that a query uses, and then its rows."""
+    database, table = config.source.database, config.table
+    opened = connect(database) if database else open_duckdb(MEMORY_FOR_QUERY, folder)
+    with reading(query), opened as cursor:
+        sql = query.read_text(encoding="utf-8").strip().removesuffix(";")
+        if database:
+            cursor.execute(sql)
+            batches = cursor.fetch_record_batch()
+        else:
+            for file in sorted(Path(config.paths.raw).parent.glob("[!.]*.*")):
+                name = file.name.partition(".")[0]  # `orders` for orders.csv.gz
+                if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
+                    yield from _copy_file(cursor, name, file, columns, table)
+            batches = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
+
+        header = name_columns(batches.schema.names)
+        columns = columns or header
+        check_header(query, header, columns, (), table.separator)
+
+        for batch in read_arrow(query.name, batches, header, table.decimal):
+            yield batch._replace(rows=batch.rows[columns])
+
+
+def _copy_file(
+    database: duckdb.DuckDBPyConnection,
+    table: str,
+    file: Path,
+    columns: list,
+    config: TableConfig,
+) -> Iterator[RawData]:
+    """Copy a file into a table of text, empty cells as NULL; give malformed lines."""
+    names = ", ".join(f"{quote_name(name)} TEXT" for name in open_file(file, config)[0])
+    database.execute(f"CREATE TABLE {quote_name(table)} ({names})")
+    database.execute(f"CREATE VIEW {quote_name(file.name)} AS FROM {quote_name(table)}")
+
+    nothing = pd.DataFrame(columns=columns, dtype="str")
+    for batch in read_batches([file], [], config):
+        database.append(table, batch.rows.mask(batch.rows == ""))
+        yield batch._replace(rows=nothing)

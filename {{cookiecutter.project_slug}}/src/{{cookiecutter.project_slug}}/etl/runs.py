@@ -1,21 +1,33 @@
-"""What a run needs: a record, a lock, room for its files, and new files to wait for."""
+"""A run: its record, its lock, room for its files, and the parts that it processes.
+
+A part is a batch of rows that was processed. Parts can be made one after the other or
+in parallel: what is written from them, in their order, is the same.
+"""
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from glob import escape, has_magic
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
+import pyarrow as pa
 import watchfiles
 from filelock import AcquireReturnProxy, FileLock, Timeout
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..utils import UserError, append_record, writing
+from ..data_preprocessing import EMPTIED, OUT_OF_SCOPE
+from ..utils import UserError, append_record, write_atomically, writing
+from .raw_csv import RawData
 
 QUIET = 2_000  # milliseconds without a change until a new file counts as complete
+PARTS_BETWEEN_LOGS = 50
 COUNTS = ("rows_read", "rows_kept", "rows_rejected", "rows_duplicate")
 
 log = logging.getLogger("pipeline")
@@ -55,7 +67,6 @@ def _take_lock(logs: Path) -> AcquireReturnProxy:
     """Take the lock of the pipeline, which the system releases when a process dies."""
     file = logs / "pipeline.lock"
     with writing(file):
-        logs.mkdir(parents=True, exist_ok=True)
         try:
             return FileLock(file).acquire(timeout=0)
         except Timeout as error:
@@ -123,3 +134,92 @@ def follow(pattern: str, run: Callable) -> None:
                 log.error("%s", error)
 
         is_due = bool(changes)
+
+
+def make_part(raw: RawData, process: Callable) -> tuple:
+    """Process a batch of rows, as `transform` does, and count what became of them.
+
+    Returns the counts, the kept rows as a pa.Table, and the rejected rows.
+    """
+    result = process(raw.rows)
+    rejected = _list_rejected(raw, result.rejected)
+
+    reasons = Counter(result.problems["column"] + ": " + result.problems["check"])
+    reasons.update(raw.broken["reason"])
+    counts = {
+        "source": raw.source,
+        "rows": len(raw.rows) + len(raw.broken),
+        "kept": len(result.kept),
+        "rejected": len(rejected),
+        "reasons": reasons,
+    }
+
+    return counts, pa.Table.from_pandas(result.kept, preserve_index=False), rejected
+
+
+def _list_rejected(raw: RawData, reasons: pd.Series) -> pd.DataFrame:
+    """Return what was rejected: its place, the reason, and the cells as they are.
+
+    A malformed line is whole in the last column, `raw`.
+    """
+    names = ("source", "line", "reason", "raw")
+    source, line, reason, text = (name_new(name, raw.rows) for name in names)
+
+    places = {source: raw.source, line: reasons.index, reason: reasons}
+    rows = pd.DataFrame(places).join(raw.rows)
+    broken = raw.broken.set_axis([source, line, reason, text], axis=1)
+
+    return pd.concat([rows, broken]).sort_values(line, kind="stable")
+
+
+def name_new(name: str, taken: Iterable) -> str:
+    """Return a name for a new column that none of the others has."""
+    return name_new(f"{name}_", taken) if name in taken else name
+
+
+def write_parts(
+    parts: Iterable, open_writer: Callable, folder: Path, origin: str
+) -> pd.DataFrame:
+    """Write the kept and the rejected rows of all parts into two files of the folder.
+
+    Returns the counts, a row for each part. Raises UserError if all parts are empty.
+    """
+    counts: list[dict] = []
+    bar = tqdm(unit=" rows", unit_scale=True, disable=None)
+    file = (folder / "rejected").open("w", encoding="utf-8", newline="")
+
+    with bar, logging_redirect_tqdm(), file, ExitStack() as stack:
+        for count, kept, rejected in parts:
+            if not counts:
+                new = open_writer(folder / "kept", kept.schema)
+                writer = stack.enter_context(new)
+
+            writer.write_table(kept)
+            # With \n at their ends, Python leaves a cell with a \r unquoted.
+            rejected.to_csv(file, header=not counts, index=False, lineterminator="\r\n")
+
+            bar.update(count["rows"])
+            counts.append(count)
+            level = logging.DEBUG if len(counts) % PARTS_BETWEEN_LOGS else logging.INFO
+            log.log(level, "part %d: %d rows kept", len(counts), count["kept"])
+
+    if not any(count["rows"] for count in counts):
+        raise UserError(f"{origin} has a header but no rows")
+
+    return pd.DataFrame(counts)
+
+
+def name_cause(reasons: Counter) -> str:
+    """Return the most frequent reason why rows in scope were rejected."""
+    return next(
+        reason
+        for reason, _ in reasons.most_common()
+        if not reason.startswith(OUT_OF_SCOPE) and not reason.endswith(EMPTIED)
+    )
+
+
+def save_rejected(folder: Path, output: Path, counts: pd.DataFrame) -> None:
+    """Put the rejected rows of all parts in their place."""
+    with write_atomically(output) as file:
+        shutil.copyfile(folder / "rejected", file)
+    log.info("rejected: %d rows to %s", counts["rejected"].sum(), output)

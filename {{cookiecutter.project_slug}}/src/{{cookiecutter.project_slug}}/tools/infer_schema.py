@@ -19,8 +19,7 @@ from pandas import DataFrame, Series, concat, to_numeric
 
 from ..config import FILE_NAME, Config, TableConfig, read_config
 from ..data_preprocessing import transform
-from ..etl.raw_data import find_files
-from ..etl.sources import name_source, read_source
+from ..etl.raw_data import find_files, name_source, read_source
 from ..schema import Column, Table, describe_table
 from ..training.leaks import find_leak, find_separators
 from ..utils import UserError, command, command_line, nearest, write_atomically

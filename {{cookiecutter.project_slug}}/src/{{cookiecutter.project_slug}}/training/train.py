@@ -13,7 +13,7 @@ Examples:
 import argparse
 import logging
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from ..config import Config, TrainingConfig, read_config
+from ..etl.workers import lend_workers
 from ..evaluation import list_metrics
 from ..feature_engineering import FEATURES, features_of_table, usable_features
 from ..model_training import (
@@ -172,16 +173,6 @@ def limit_threads(rows: int) -> Any:
     Linear algebra always has one thread: with more, sums depend on their number.
     """
     return threadpool_limits(1, user_api="blas" if rows >= MANY_ROWS else None)
-
-
-def lend_workers(scheduler: str | None) -> Any:
-    """Let the workers of a Dask cluster do the search, or this machine's processors."""
-    if not scheduler:
-        return nullcontext()
-
-    from ..etl import cluster  # Dask is an extra; see docs/production.md
-
-    return cluster.lend_workers(scheduler)
 
 
 def report(about: dict) -> None:
