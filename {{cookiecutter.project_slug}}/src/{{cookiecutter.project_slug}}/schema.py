@@ -187,19 +187,16 @@ def find_task(target: Column, wanted: Task | None = None) -> Task:
 
 def read_columns(path: Path, config: TableConfig) -> list[Column]:
     """Read the columns that schema.yaml describes. Raises UserError if it is wrong."""
+    columns = []
+    place = ""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        described = dict(content["columns"])
-    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{path} is not a valid schema: {error}") from error
-
-    columns = []
-    for name, properties in described.items():
-        try:
+        for name, properties in content["columns"].items():
+            place = f"column {name!r}: "
             name = normalize_text(str(name))
             columns.append(_read_column(name, properties, config))
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise UserError(f"{path}: column {name!r}: {error}") from error
+    except Exception as error:  # of many kinds: YAML may hold anything
+        raise UserError(f"{path} is not a valid schema: {place}{error}") from error
 
     return columns
 
