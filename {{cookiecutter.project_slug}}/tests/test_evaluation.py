@@ -49,9 +49,11 @@ def test_a_threshold_decides_what_is_predicted():
 def test_the_metric_in_config_yaml_is_found_or_refused():
     assert next(iter(list_metrics(None, "classification"))) == "roc_auc"
     assert next(iter(list_metrics("f1_macro", "classification"))) == "f1_macro"
-    with pytest.raises(UserError, match="'mae' is not for a classification"):
+    with pytest.raises(UserError, match="'mae' is no metric for this classification"):
         list_metrics("mae", "classification")
-    with pytest.raises(UserError, match="'recall' is not for 3 classes"):
+    with pytest.raises(UserError, match="'recall' is no metric for this class"):
         list_metrics("recall", "classification", 3)
-    with pytest.raises(UserError, match=r"no scorer 'acuracy' .*nearest is 'accuracy'"):
+    with pytest.raises(
+        UserError, match=r"'acuracy' is no metric .*nearest is 'accuracy'"
+    ):
         list_metrics("acuracy", "classification")

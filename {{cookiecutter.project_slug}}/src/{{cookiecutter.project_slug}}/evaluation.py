@@ -78,18 +78,13 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
     if name in metrics:
         return {name: metrics[name], **metrics}
 
-    place = "config.yaml: training.metric"
-    if name in METRICS["classification"] | METRICS["regression"] | BINARY_METRICS:
-        kind = f"{classes} classes" if classes > 2 else f"a {task}"
+    for_others = METRICS["classification"] | METRICS["regression"] | BINARY_METRICS
+    scorers = get_scorer_names()
+    if name in for_others or name not in scorers:
         raise UserError(
-            f"{place}: {name!r} is not for {kind}; use one of {', '.join(metrics)} "
-            "or another scorer of scikit-learn"
-        )
-
-    if name not in get_scorer_names():
-        known = [*metrics, *get_scorer_names()]
-        raise UserError(
-            f"{place}: scikit-learn has no scorer {name!r}{nearest(name, known)}"
+            f"config.yaml: training.metric: {name!r} is no metric for this {task}; use "
+            f"one of {', '.join(metrics)} or another scorer of scikit-learn"
+            + nearest(name, [*metrics, *scorers])
         )
 
     title = name.removeprefix("neg_").replace("_", " ")
