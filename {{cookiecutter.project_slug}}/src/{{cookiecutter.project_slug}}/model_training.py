@@ -105,10 +105,7 @@ def build_pipeline(
         ) from error
 
     is_text = is_category(X)
-    is_number = ~is_text & (X.notna().sum() >= FEWEST_VALUES).to_numpy()
-    if not (is_text | is_number).any():
-        raise UserError("no feature has enough values to train a model on")
-
+    is_number = ~is_text & (X.count() >= FEWEST_VALUES).to_numpy()
     prepare = make_column_transformer(
         (for_numbers, np.flatnonzero(is_number).tolist()),
         (for_categories, np.flatnonzero(is_text).tolist()),
