@@ -254,7 +254,7 @@ def test_a_column_that_float32_blurs_is_noted():
 def test_a_threshold_is_refused_for_three_classes_and_for_numbers():
     dataset = make_table("regression")
     config = CONFIG.model_copy(update={"threshold": {"value": 0.3}})
-    with pytest.raises(UserError, match="is for two classes, and the target is a number"):
+    with pytest.raises(UserError, match="threshold needs a target of two classes"):
         make_dataset(dataset.rows, dataset.table, config)
 
 

@@ -100,13 +100,17 @@ class Model:
         if self.labels:
             outputs = outputs[:, self.labels.index(answer["prediction"])]
 
-        effects = (outputs[0] - outputs[1:]).tolist()
-        explanation = [
-            {"column": name, "value": row.get(name), "effect": float(f"{effect:.6g}")}
-            for name, effect in zip(names, effects, strict=True)
-        ]
+        effects = outputs[0] - outputs[1:]
+        order = np.argsort(-abs(effects), kind="stable")
 
-        return sorted(explanation, key=lambda each: -abs(each["effect"]))
+        return [
+            {
+                "column": names[place],
+                "value": row.get(names[place]),
+                "effect": float(f"{effects[place]:.6g}"),
+            }
+            for place in order
+        ]
 
     def _compute_outputs(self, rows: Sequence[dict]) -> np.ndarray:
         """Return the probabilities of rows, shape (rows, labels), or their numbers."""

@@ -92,8 +92,8 @@ def quote_name(name: str) -> str:
 
 def calculate_rmse(actual: ArrayLike, predicted: ArrayLike) -> float:
     """Return the root mean squared error of two arrays of the same shape."""
-    error = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
-    return float(np.sqrt(np.mean(error**2)))
+    errors = np.subtract(actual, predicted, dtype=float)
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def format_number(value: float | None, like: float | None = None) -> str:
