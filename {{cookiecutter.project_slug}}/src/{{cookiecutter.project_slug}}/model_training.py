@@ -188,10 +188,7 @@ def make_dataset(frame: pd.DataFrame, table: Table, config: TrainingConfig) -> D
         y = target.to_numpy(dtype=float)
 
     if config.threshold and len(labels) != 2:
-        what = f"has {len(labels)} classes" if labels else "is a number"
-        raise UserError(
-            f"config.yaml: training.threshold is for two classes, and the target {what}"
-        )
+        raise UserError("config.yaml: training.threshold needs a target of two classes")
 
     split = split_rows(rows, y, config, table.key)
     offset = 0 if labels else _find_offset(y[split.train])
