@@ -104,27 +104,27 @@ class Table:
     filter: str | None = None
 
     @property
-    def unused(self) -> list[str]:
+    def unused(self) -> list:
         """The names of the columns that are not features."""
         used = {column.name for column in self.features}
         return [column.name for column in self.columns if column.name not in used]
 
     @property
-    def numbers(self) -> list[str]:
+    def numbers(self) -> list:
         """The names of the features that are numbers."""
         return self._name_features("number", "integer")
 
     @property
-    def categories(self) -> list[str]:
+    def categories(self) -> list:
         """The names of the features that are categories or booleans."""
         return self._name_features("category", "boolean")
 
     @property
-    def dates(self) -> list[str]:
+    def dates(self) -> list:
         """The names of the features that are dates."""
         return self._name_features("date")
 
-    def _name_features(self, *kinds: Kind) -> list[str]:
+    def _name_features(self, *kinds: Kind) -> list:
         return [column.name for column in self.features if column.kind in kinds]
 
 
