@@ -65,7 +65,7 @@ BINARY_METRICS = {
 }
 
 
-def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Metric]:
+def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict:
     """Return the metrics of a task by name, first the one that config.yaml names.
 
     With two classes there are also those of the positive class.
@@ -91,7 +91,7 @@ def list_metrics(name: str | None, task: Task, classes: int = 2) -> dict[str, Me
     return {name: Metric(name, title, "a scorer of scikit-learn"), **metrics}
 
 
-def find_metric(name: str | None, task: Task) -> tuple[str, Metric]:
+def find_metric(name: str | None, task: Task) -> tuple:
     """Return the metric that config.yaml names, or the first of the task."""
     return next(iter(list_metrics(name, task).items()))
 
@@ -200,9 +200,9 @@ def _calculate_roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
 def evaluate(
     outputs: np.ndarray,
     y: np.ndarray,
-    metrics: dict[str, Metric],
+    metrics: dict,
     threshold: float | None = None,
-) -> dict[str, float]:
+) -> dict:
     """Return the metrics of a model's outputs, by name.
 
     Errors are positive, in the target's unit. `outputs` and `y` are as in

@@ -257,7 +257,7 @@ def explain_errors(model: str) -> Iterator:
         raise UserError(f"{model} can't be trained: {str(error)[:300]}") from error
 
 
-def folds_of(dataset: Dataset, config: TrainingConfig) -> list[tuple]:
+def folds_of(dataset: Dataset, config: TrainingConfig) -> list:
     """Return the folds of the training rows.
 
     Each is a pair of arrays: the positions in X_train to train on, and to evaluate on.

@@ -34,7 +34,7 @@ STEPS = 1e6  # probabilities are rounded to six digits; float32 holds no more
 
 # A function of numbers, shape (rows, n), and categories, shape (rows, m). Its outputs
 # are probabilities, shape (rows, labels), or numbers, shape (rows,).
-Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Predict = Callable
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Model:
     """
 
     table: Table
-    labels: list[Any]
+    labels: list
     features: list[str]
     example: dict
     about: dict
@@ -68,7 +68,7 @@ class Model:
         """The labels as names in JSON."""
         return [name_label(label) for label in self.labels]
 
-    def predict(self, rows: Sequence[dict]) -> list[dict]:
+    def predict(self, rows: Sequence[dict]) -> list:
         """Return the answer to each row, as the HTTP API gives it."""
         if not rows:
             return []
@@ -87,7 +87,7 @@ class Model:
             for position, probabilities in zip(positions, outputs.tolist(), strict=True)
         ]
 
-    def explain(self, row: dict, answer: dict) -> list[dict]:
+    def explain(self, row: dict, answer: dict) -> list:
         """Return the effect of each column on the answer to a row, the largest first.
 
         The effect is how much higher the probability of the predicted label (or the
@@ -161,7 +161,7 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def load_onnx(content: bytes) -> tuple[Predict, dict]:
+def load_onnx(content: bytes) -> tuple:
     """Load an ONNX model from the content of a file, and the contract stored in it.
 
     It runs on one thread: one process for each core is faster than several threads.

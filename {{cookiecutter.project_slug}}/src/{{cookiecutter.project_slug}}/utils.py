@@ -29,7 +29,7 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
-def command(main: Callable[[], None]) -> Callable[[], None]:
+def command(main: Callable) -> Callable:
     """Turn a UserError into one line on stderr and exit code 2.
 
     Ctrl+C exits silently with code 130, as it does in other programs.
