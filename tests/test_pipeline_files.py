@@ -76,7 +76,9 @@ def test_numbers_that_became_text_are_reported_and_kept(night):
     night.change_sample(spell)
     line = night.refused()
     assert line.startswith("100.0% of the rows are rejected, most often age: can't be")
-    assert "max_rejected_share in config.yaml allows 10.0%; rejected rows go to data/rejected/" in line
+    assert (
+        "max_rejected_share in config.yaml allows 10.0%; rejected rows go to data/rejected/" in line
+    )
     record = night.records()[-1]
     rejected = (night.path / REJECTED).read_text(encoding="utf-8").splitlines()
     assert len(rejected) - 1 == record["rows_rejected"] == record["rows_read"] > 5000

@@ -235,6 +235,8 @@ def test_what_deserves_a_look(infer: Any) -> None:
         (["3/4/2024", "5/6/2023"] * 150, "may be swapped: read as %m/%d/%Y"),
         ([str(3 * number + number % 2) for number in range(ROWS)], "--key 'x4'"),
         ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
+        ([f"{day.day}. März {day.year}" for day in DAYS], "their format is not known"),
+        ([str(n % 90) for n in range(90)] + ["never", "trace"] * 105, "are numbers"),
         ([word + "!" for word in OUTCOMES], "determines the target"),
         (
             [f"{(word == 'won') + DRAW.random():.4f}" for word in OUTCOMES],
@@ -270,7 +272,7 @@ def test_every_kind_of_target_can_be_trained(
     changed = changed.model_copy(update={"training": always})
     table = read_table(changed)
     assert (table.task, table.target.kind) == (task, kind)
-    assert ("a million times its median" in said) == (len(target) == 45)
+    assert ("is far from all others" in said) == (len(target) == 45)
     pipeline.run(changed.paths.raw, changed.paths.processed, changed)
     model = "linear" if task == "regression" else "logistic"
     run(changed.paths.processed, model, changed.paths.model, changed)
@@ -300,6 +302,13 @@ def test_what_config_yaml_says_about_the_same_target_is_kept(infer: Any, config:
 def test_what_is_refused_changes_nothing(infer: Any, config: Config) -> None:
     refused: list[tuple[bytes, tuple[str, ...], str]] = [
         (b"6,148,72\n5,163,105\n", (), "the first line looks like a row"),
+        (b"red,s,outcome\nblue,m,x\nred,s,y\n", (), "the first line looks like a row"),
+        (
+            b"a,outcome\n" + b"".join(b"1,%d\n2,n.a.\n3,%d\n" % (n, n) for n in range(40)),
+            (),
+            "see --task, and --missing for words",
+        ),
+        (b"a:outcome\n1:x\n", (), "see --separator"),
         (
             b"# exported\na,outcome\n1,x\n",
             (),
@@ -371,10 +380,47 @@ def test_a_few_damaged_bytes_do_not_decide_the_encoding(infer: Any, config: Conf
     assert found(config, "city").categories == ("Bern", "Zürich")
 
 
-def test_names_that_are_numbers_but_count_up(infer: Any, config: Config) -> None:
-    years = {year: CHARGES for year in ("1990", "1995", "2000", "2010", "2015", "2018")}
-    infer(**years)
-    assert found(config, "2018").kind == "number"
+@pytest.mark.parametrize(
+    "names", [["2015", "2016", "2018"], ["2019-01-31", "2019-02-28", "2019-03-31"], ["0", "1", "2"]]
+)
+def test_names_that_are_numbers_but_count_up(infer: Any, config: Config, names: list) -> None:
+    infer(**{name: [charge // 30 for charge in CHARGES] for name in names})
+    assert {column.name for column in read(config).columns} >= set(names)
+
+
+@pytest.mark.parametrize(
+    ("texts", "separator", "decimal"),
+    [
+        ([f"{charge * 40:,.0f}".replace(",", ".") for charge in CHARGES], ";", ","),
+        ([f"{charge * 40_000:,.0f}".replace(",", ".") for charge in CHARGES], ";", ","),
+        ([f"{charge * 40_000:,.0f}" for charge in CHARGES], ";", "."),
+        ([f"{charge:.3f}" for charge in CHARGES], ";", "."),
+        ([f"{charge:.2f}".replace(".", ",") for charge in CHARGES], ";", ","),
+        (["12,35", "7,12", "7,9"] * 100, ",", "."),
+        (["Austin,78701", "Oslo,01", "Rome,5"] * 100, ",", "."),
+    ],
+)
+def test_the_decimal_sign(
+    infer: Any, config: Config, texts: list[str], separator: str, decimal: str
+) -> None:
+    other = [str(number % 7) if separator == ";" else f"{number % 7}.5" for number in range(ROWS)]
+    table = pd.DataFrame({"x": texts, "other": other, "outcome": OUTCOMES})
+    content = table.to_csv(index=False, sep=separator).encode()
+    infer(content=content)
+    assert read_config(config.root).table.decimal == decimal
+    infer("--decimal", ",", content=content)
+    assert read_config(config.root).table.decimal == ","
+
+
+def test_a_limit_on_rejected_rows_stays_for_the_same_table(infer: Any, config: Config) -> None:
+    infer(x=CHARGES)
+    file = config.root / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("max_rejected_share: 0.1", "max_rejected_share: 0.7"), "utf-8")
+    infer(x=CHARGES)
+    assert read_config(config.root).table.max_rejected_share == 0.7
+    infer(y=CHARGES)
+    assert read_config(config.root).table.max_rejected_share == 0.1
 
 
 def test_columns_that_number_shuffled_rows(infer: Any, config: Config) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pandas import DataFrame, Series, concat, to_datetime, to_numeric
+from pandas import Series, concat, to_datetime
 
 from ..cells import LARGEST_EXACT_INTEGER, plain_date
 from ..config import Task
@@ -66,8 +66,7 @@ TIMES = (
     "|:%H:%M:%S %z"
 )
 MOMENTS = (
-    "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y"
-    "|%a %b %d %H:%M:%S UTC %Y"
+    "%Y%m%d%H%M%S|%a %b %d %H:%M:%S %Y|%a %b %d %H:%M:%S %z %Y|%a %b %d %H:%M:%S UTC %Y"
 )
 NO_DELIMITERS = r"\d\d +[-+]\d[\d:]+|[\w\s]+"  # a zone, such as +0000; words and spaces
 
@@ -132,22 +131,6 @@ def share_of(counts: Series, pattern: str) -> float:
     return counts[counts.index.str.fullmatch(pattern)].sum() / max(counts.sum(), 1)
 
 
-def looks_like_row(rows: DataFrame) -> bool:
-    """Whether half of the names are numbers or dates, or values of their columns.
-
-    Years, months or bins are names, such as 2019-01 or 10-20: at least three that rise,
-    or four if they have a point, because those of a row may rise by chance.
-    """
-    names = Series(rows.columns)
-    figures = names[names.str.fullmatch(r"\W?\d[-/.,:\d]*\W?")]
-    numbers = to_numeric(figures.str.extract(r"(\d+)")[0])
-    fewest = 4 if figures.str.contains(".", regex=False).any() else 3
-    is_count = len(figures) >= fewest and numbers.is_monotonic_increasing
-    repeated = sum((rows[name] == name).any() for name in rows)
-
-    return max(len(figures), repeated) >= HALF * len(names) and not is_count
-
-
 def find_decimal(counts: Iterable[Series], separator: str) -> str:
     """Return the character, point or comma, before the last digits of more cells.
 
@@ -180,7 +163,8 @@ def _has_thousands(counts: Series) -> bool:
     large = texts.str.fullmatch(r"[1-9]\d?\d?[.]\d{3}")
     small = texts.str.fullmatch(r"[1-9]\d?\d?")
     has_both = min(large.sum(), small.sum()) >= OFTEN
-    return has_both and (large | small | ~texts.str.contains(r"\d")).all()
+    is_figure = large | small | ~texts.str.contains(r"\d")
+    return bool(has_both and is_figure.all())
 
 
 def find_unit(counts: Series) -> str | None:

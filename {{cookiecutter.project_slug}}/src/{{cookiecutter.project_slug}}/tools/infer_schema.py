@@ -22,10 +22,11 @@ from ..data_preprocessing import transform
 from ..etl.raw_data import find_files, name_source, read_source
 from ..schema import Column, Table, describe_table
 from ..training.leaks import find_leak, find_separators
-from ..utils import UserError, command, command_line, nearest, write_atomically
+from ..utils import UserError, command, command_line, write_atomically
 from . import table_files
 from .column_decisions import decide
-from .column_rules import FREQUENT, find_decimal, looks_like_row
+from .column_rules import FREQUENT, find_decimal
+from .table_files import check_names
 
 SAMPLE_ROWS = 10_000  # from the beginning, because their order matters
 MOST_COUNTED = 100_000  # distinct texts counted for a column
@@ -102,27 +103,6 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     note = f"{rows:,} rows were read, and {len(malformed):,} lines are malformed."
 
     return sample, counts, note
-
-
-def check_names(origin: str, rows: DataFrame, table: TableConfig) -> None:
-    """Refuse a file without column names, and names that it does not have."""
-    names = [*rows]
-    if looks_like_row(rows):
-        raise UserError(
-            f"{origin}: the first line looks like a row, not like the names of "
-            f"columns: {names[:12]}; add a line of names above it"
-        )
-
-    others = [*table.key, *table.exclude]
-    for name in [table.target, *others]:
-        if name not in names:
-            raise UserError(
-                f"{origin} has no column {name!r}{nearest(name, names)}; its first "
-                f"line, where the names must be, has {names[:12]}; see --separator"
-            )
-
-    if table.target in others:
-        raise UserError(f"the target {table.target!r} can't be a key, or excluded")
 
 
 def limit_counts(counts: Series) -> Series:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from pandas import DataFrame, Series, to_numeric
 from ruamel.yaml import YAML
 
 from ..config import Config, TableConfig
 from ..etl.raw_csv import open_stream, reading
 from ..feature_engineering import usable_features
 from ..schema import DTYPES, Column, read_columns
-from ..utils import UserError, write_atomically
+from ..utils import UserError, nearest, write_atomically
+from .column_rules import HALF
 
 BEGINNING = 10_000_000  # bytes that show the encoding
 BLOCK = 500_000  # bytes that show the separator
@@ -95,6 +97,43 @@ def find_separator(text: str, preferred: str) -> str:
     )
 
     return max(found, key=found.__getitem__, default=" ")[0]
+
+
+def check_names(origin: str, rows: DataFrame, table: TableConfig) -> None:
+    """Refuse a file without column names, and names that it does not have."""
+    names = [*rows]
+    if _looks_like_row(rows):
+        raise UserError(
+            f"{origin}: the first line looks like a row, not like the names of "
+            f"columns: {names[:12]}; add a line of names above it"
+        )
+
+    others = [*table.key, *table.exclude]
+    for name in [table.target, *others]:
+        if name not in names:
+            raise UserError(
+                f"{origin} has no column {name!r}{nearest(name, names)}; its first "
+                f"line, where the names must be, has {names[:12]}; see --separator"
+            )
+
+    if table.target in others:
+        raise UserError(f"the target {table.target!r} can't be a key, or excluded")
+
+
+def _looks_like_row(rows: DataFrame) -> bool:
+    """Whether half of the names are numbers or dates, or values of their columns.
+
+    Years, months or bins are names, such as 2019-01 or 10-20: at least three that rise,
+    or four if they have a point, because those of a row may rise by chance.
+    """
+    names = Series(rows.columns)
+    figures = names[names.str.fullmatch(r"\W?\d[-/.,:\d]*\W?")]
+    numbers = to_numeric(figures.str.extract(r"(\d+)")[0])
+    fewest = 4 if figures.str.contains(".", regex=False).any() else 3
+    is_count = len(figures) >= fewest and numbers.is_monotonic_increasing
+    repeated = sum(name in set(rows[name]) for name in rows)
+
+    return not is_count and max(len(figures), repeated) >= HALF * len(names)
 
 
 # --- schema.yaml and config.yaml --------------------------------------------------
