@@ -13,7 +13,7 @@ from {{ cookiecutter.project_slug }}.model_training import (
     make_dataset,
 )
 from {{ cookiecutter.project_slug }}.schema import Column, Table, read_table
-from {{ cookiecutter.project_slug }}.training.splits import split_rows
+from {{ cookiecutter.project_slug }}.splits import split_rows
 from {{ cookiecutter.project_slug }}.utils import UserError
 
 SETTINGS = TrainingConfig(model="gradient_boosting")

@@ -30,7 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from .config import Task, TrainingConfig
 from .feature_engineering import features_of_table, is_category
 from .schema import Table
-from .training.splits import HoldOut, make_folds, split_rows
+from .splits import HoldOut, make_folds, split_rows
 from .utils import UserError, nearest
 
 FEWEST_VALUES = 10  # a number with fewer known values is not used

@@ -4,7 +4,7 @@ Folds are made of the training rows alone. The test rows are for the chosen mode
 
 The hash decides for each row alone, so a row that tests one model tests every later
 one, however the table grows, and no model has been trained on it. That makes a new
-model comparable with the served one; see `promotion.py`.
+model comparable with the served one; see `training/promotion.py`.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from ..config import TrainingConfig
-from ..utils import UserError, nearest
+from .config import TrainingConfig
+from .utils import UserError, nearest
 
 FEWEST_ROWS, FOLDS = 10, 5
 FEWEST_HASHED = 50  # hashes of the second largest class, for a lasting split
