@@ -9,10 +9,10 @@ import pytest
 from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
-    "code tokens": 44_388,
+    "code tokens": 43_254,
     "test tokens": 12_000,
     "markup lines": 900,
-    "files": 100,
+    "files": 94,
 }
 
 # What must not depend on an answer: import lines are sorted and broken by their length.

@@ -237,6 +237,7 @@ def test_what_deserves_a_look(infer: Any) -> None:
         ([str(date(2024, 1, 1) + timedelta(n)) for n in range(ROWS)], "training.date"),
         ([f"{day.day}. März {day.year}" for day in DAYS], "their format is not known"),
         ([str(n % 90) for n in range(90)] + ["never", "trace"] * 105, "are numbers"),
+        (["24kg", "154lb", "70kg", "99lb"] * 75, "different units: kg (150), lb (150)"),
         ([word + "!" for word in OUTCOMES], "determines the target"),
         (
             [f"{(word == 'won') + DRAW.random():.4f}" for word in OUTCOMES],
@@ -397,6 +398,7 @@ def test_names_that_are_numbers_but_count_up(infer: Any, config: Config, names: 
         ([f"{charge:.3f}" for charge in CHARGES], ";", "."),
         ([f"{charge:.2f}".replace(".", ",") for charge in CHARGES], ";", ","),
         (["12,35", "7,12", "7,9"] * 100, ",", "."),
+        (["36,38", "1.111", "2.305"] * 100, ",", "."),
         (["Austin,78701", "Oslo,01", "Rome,5"] * 100, ",", "."),
     ],
 )

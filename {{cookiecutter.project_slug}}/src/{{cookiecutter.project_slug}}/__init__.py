@@ -24,9 +24,10 @@ def load_raw(config: "Config | None" = None) -> "pd.DataFrame":
 
     config = config or read_config()
     columns = [column.name for column in read_table(config).columns]
-    batches = read_source(config, columns)
+    batches = [batch.rows for batch in read_source(config, columns)]
+    nothing = pd.DataFrame(columns=columns, dtype="str")
 
-    return pd.concat([batch.rows for batch in batches], ignore_index=True)
+    return pd.concat([nothing, *batches], ignore_index=True)
 
 
 def load_table() -> "pd.DataFrame":

@@ -20,6 +20,7 @@ from .column_rules import (
     YEAR,
     Evidence,
     count_digits,
+    count_units,
     find_date_formats,
     find_limits,
     find_unit,
@@ -144,6 +145,9 @@ def as_number(evidence: Evidence) -> str:
     if is_code(counts) or is_called_code(name, counts):
         return ""
     if not evidence.accept("number", unreadable):
+        units = count_units(counts)
+        if not column.unit and units.sum() >= HALF * counts.sum():
+            evidence.checks.append(f"numbers with different units: {show(units)}")
         return ""
     if is_running_number(name, parse_column(evidence.sample, column)[0]):
         return _exclude_identifier(evidence)

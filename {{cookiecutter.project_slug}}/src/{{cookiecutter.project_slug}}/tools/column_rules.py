@@ -144,7 +144,7 @@ def find_decimal(counts: Iterable[Series], separator: str) -> str:
     commas = share_of(cells, f"{_swap(DECIMAL)}|{THOUSANDS}")
     if not points and any(map(_has_thousands, counts)):
         return ","
-    if separator == "," and points > FREQUENT * commas:
+    if separator == "," and share_of(cells, r"\d+[.]\d+") > FREQUENT * commas:
         return "."
     return "," if commas > points else "."
 
@@ -167,10 +167,15 @@ def _has_thousands(counts: Series) -> bool:
     return bool(has_both and is_figure.all())
 
 
-def find_unit(counts: Series) -> str | None:
-    """Return the unit of nearly all numbers that have one, such as € or %."""
+def count_units(counts: Series) -> Series:
+    """Return the number of rows with each unit, such as € or %."""
     units = counts.index.to_series().str.extract(f"({UNITS})")[0]
-    rows = counts.groupby(units).sum()
+    return counts.groupby(units).sum()
+
+
+def find_unit(counts: Series) -> str | None:
+    """Return the unit of nearly all numbers that have one."""
+    rows = count_units(counts)
     least = max(MOST * rows.sum(), RARE * counts.sum())
     return next(iter(rows.index[rows >= least]), None)
 
