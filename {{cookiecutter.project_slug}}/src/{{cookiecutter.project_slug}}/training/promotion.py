@@ -34,7 +34,7 @@ from .model_card import draw_card
 
 ARCHIVE, HISTORY = "archive", "history.jsonl"
 MOST_HELD_BACK = 3
-COMPARED_ROWS = 10_000
+SCORED_ROWS = 10_000
 FORCE = "to serve it anyway, set training.promote: always in config.yaml"
 
 log = logging.getLogger("train")
@@ -154,7 +154,7 @@ def estimate_improvement(
         new = score_outputs(trained.outputs[rows], y[rows], metric, used)
         return new - score_outputs(others[rows], y[rows], metric, threshold)
 
-    drawn = np.random.default_rng(0).permutation(len(y))[:COMPARED_ROWS]
+    drawn = np.random.default_rng(0).permutation(len(y))[:SCORED_ROWS]
 
     return estimate_interval(improve, drawn)
 

@@ -52,7 +52,7 @@ from .selection import choose_threshold, compare_models, tune
 
 ALL = "all"
 MANY_ROWS = 20_000
-COMPARED_ROWS = 8
+CHECKED_ROWS = 8
 
 log = logging.getLogger("train")
 
@@ -122,11 +122,11 @@ def load_dataset(data: Path, table: Table, config: TrainingConfig) -> Dataset:
 
 def _check_features(dataset: Dataset) -> None:
     """Refuse features of a row that depend on other rows: the service has one alone."""
-    rows = dataset.rows.head(COMPARED_ROWS)
+    rows = dataset.rows.head(CHECKED_ROWS)
     columns = dataset.table.features
     alone = [features_of_table(rows[at : at + 1], columns) for at in range(len(rows))]
     for name, values in pd.concat(alone).items():
-        if not values.equals(dataset.X[name].head(COMPARED_ROWS)):
+        if not values.equals(dataset.X[name].head(CHECKED_ROWS)):
             raise UserError(
                 f"the feature {name!r} depends on other rows; statistics belong in the "
                 "model's pipeline (model_training.py)"
