@@ -8,9 +8,9 @@ import pytest
 from customer_churn.evaluation import METRICS, evaluate, predict_outputs
 from customer_churn.model_training import MODELS, build_pipeline, fit_model, make_dataset
 from customer_churn.schema import Column, Table
+from customer_churn.splits import make_folds, split_rows
 from customer_churn.training.export import export_pipeline
 from customer_churn.training.leaks import check_leaks
-from customer_churn.training.splits import make_folds, split_rows
 from customer_churn.utils import UserError
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
