@@ -24,6 +24,7 @@ REASONS = [
     "of the rows are rejected",
     "target leakage: ",
     r"\d+ rows are too few",
+    "the target has the same value in all rows to train on",
 ]
 
 NAMES = st.one_of(

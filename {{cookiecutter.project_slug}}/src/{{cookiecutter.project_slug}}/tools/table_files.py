@@ -1,7 +1,6 @@
 """The files of a table: how raw files are written, and the project's own."""
 
 import codecs
-import json
 import re
 from argparse import Namespace
 from collections import Counter
@@ -192,8 +191,10 @@ def change_config(old: Path, new: Path, changes: dict) -> list:
         for name, value in settings.items():
             before = content.get(section, {}).get(name)
             if value != before:
-                # In quotes, as in JSON, because PyYAML would misread a plain yes.
-                written = json.dumps(value, ensure_ascii=False)
+                # PyYAML reads this file, and quotes what it would misread: yes, on.
+                written = yaml.safe_dump(
+                    value, default_flow_style=True, sort_keys=False
+                )
                 content[section][name] = parser.load(written)
                 if value is None:
                     notes.append(f"config.yaml: {section}.{name} ({before}) is reset")
