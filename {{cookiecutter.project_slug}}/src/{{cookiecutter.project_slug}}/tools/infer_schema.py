@@ -175,7 +175,7 @@ def complete(table: TableConfig, found: dict) -> TableConfig:
         "task": "regression" if target.column.kind == "number" else "classification",
         "date_formats": formats,
         "exclude": [name for name, each in found.items() if each.is_excluded],
-        "max_rejected_share": round(min(1, share), 2),
+        "max_rejected_share": round(float(min(1, share)), 2),
     }
     return table.model_copy(update=changes)
 
