@@ -9,7 +9,7 @@ import pytest
 from conftest import TEMPLATE
 
 WEIGHT = {  # at most; the goals are 28,000 and 12,000 tokens, 900 lines, 80 files
-    "code tokens": 43_259,
+    "code tokens": 43_250,
     "test tokens": 12_000,
     "markup lines": 900,
     "files": 94,

@@ -216,13 +216,12 @@ RULES = (as_constant, as_boolean, as_date, as_number, as_free_text, as_category)
 # --- The target --------------------------------------------------------------------
 
 
-def decide_target(evidence: Evidence, task: Task | None) -> str:
+def decide_target(evidence: Evidence, wanted: Task | None) -> str:
     """Decide whether the target is a number, or what its classes are."""
     counts, missing = evidence.counts, evidence.missing
     column, numbers, unreadable = evidence.parse("number", unit=find_unit(counts))
     classes = merge_spellings(counts)
-    is_given = task is not None
-    task = task or infer_task(numbers, counts)
+    task = wanted or infer_task(numbers, counts)
     if task == "regression":
         is_possible = numbers.nunique() > 1 and evidence.accept("number", unreadable)
         evidence.column = replace(column, nullable=False)
@@ -234,9 +233,9 @@ def decide_target(evidence: Evidence, task: Task | None) -> str:
                 "slip, correct it: models are fitted to it"
             )
     else:
-        is_mixed = numbers.nunique() > FEW and unreadable.sum() <= HALF * counts.sum()
-        is_number = is_mixed and not is_code(counts) and not is_given
-        is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5) and not is_number
+        has_numbers = unreadable.sum() <= HALF * counts.sum() and not is_code(counts)
+        is_mixed = not wanted and has_numbers and numbers.nunique() > FEW
+        is_possible = 2 <= len(classes) <= max(FEW, classes.sum() / 5) and not is_mixed
         evidence.column = _decide_classes(evidence, classes, column, numbers)
         why = f"{len(classes)} classes: {show(classes)}"
     if not is_possible:

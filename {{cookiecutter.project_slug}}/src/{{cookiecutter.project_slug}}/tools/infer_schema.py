@@ -26,7 +26,6 @@ from ..utils import UserError, command, command_line, write_atomically
 from . import table_files
 from .column_decisions import decide
 from .column_rules import FREQUENT, find_decimal
-from .table_files import check_names
 
 SAMPLE_ROWS = 10_000  # from the beginning, because their order matters
 MOST_COUNTED = 100_000  # distinct texts counted for a column
@@ -44,8 +43,7 @@ def run(options: Namespace, config: Config) -> list:
     decimal = options.decimal or find_decimal(counts.values(), source.table.separator)
     changes: dict = {"decimal": decimal}
     if not is_same:
-        share = MOST_REJECTED_AT_NIGHT
-        changes |= {"task": options.task, "filter": None, "max_rejected_share": share}
+        changes |= {"task": options.task, "filter": None, "max_rejected_share": 0}
 
     table = table.model_copy(update=changes)
     found = {name: decide(name, counts[name], sample[name], table) for name in counts}
@@ -88,7 +86,8 @@ def read_evidence(config: Config, pattern: str | None) -> tuple:
     counts: dict = {}
     for batch in read_source(config, pattern=pattern):
         if not counts and len(batch.rows.columns):  # none in the files of a query
-            check_names(name_source(config, pattern), batch.rows, config.table)
+            origin = name_source(config, pattern)
+            table_files.check_names(origin, batch.rows, config.table)
 
         rows += len(batch.rows)
         malformed = concat([malformed, batch.broken])
